@@ -1,0 +1,120 @@
+import type { BaseMessage } from '@langchain/core/messages';
+
+/** A message in LangChain's plain shape, as clients see it. */
+export interface PlainMessage {
+  content: unknown;
+  additional_kwargs: Record<string, unknown>;
+  response_metadata: Record<string, unknown>;
+  type: string;
+  name: string | null;
+  id: string | null;
+  [more: string]: unknown;
+}
+
+/**
+ * A value as clients see it: messages in LangChain's plain shape, everything else as JSON. What JSON does not have is
+ * shown as its nearest: a Map as an object, a Set as a list, bytes in base64, an error as its name and message.
+ */
+export function toPlain(value: unknown): unknown {
+  return plain(value, new Set());
+}
+
+function plain(value: unknown, above: Set<object>): unknown {
+  if (typeof value === 'bigint') return value.toString();
+  if (typeof value === 'function' || typeof value === 'symbol') return undefined;
+  if (typeof value === 'number' && !Number.isFinite(value)) return null;
+  if (typeof value !== 'object' || value === null) return value;
+  if (above.has(value)) return '[Circular]';
+  above.add(value);
+  try {
+    return plainObject(value, above);
+  } finally {
+    above.delete(value);
+  }
+}
+
+function plainObject(value: object, above: Set<object>): unknown {
+  if (isMessage(value)) return plain(toPlainMessage(value), above);
+  if (Array.isArray(value)) return value.map((element) => plain(element, above) ?? null);
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString();
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
+  if (value instanceof Set) return Array.from(value, (element) => plain(element, above) ?? null);
+  if (value instanceof Map) return plainEntries(value, above);
+  if (value instanceof Error) return { name: value.name, message: value.message };
+  if ('toJSON' in value && typeof value.toJSON === 'function') return plain(value.toJSON(), above);
+  return plainEntries(Object.entries(value), above);
+}
+
+function plainEntries(entries: Iterable<[unknown, unknown]>, above: Set<object>) {
+  const object: Record<string, unknown> = {};
+  for (const [key, value] of entries) {
+    const shown = plain(value, above);
+    if (shown !== undefined) setKey(object, String(key), shown);
+  }
+  return object;
+}
+
+/** Assigning to `__proto__` would change the object's prototype instead. */
+function setKey(object: Record<string, unknown>, key: string, value: unknown): void {
+  Object.defineProperty(object, key, {
+    value,
+    enumerable: true,
+    writable: true,
+    configurable: true,
+  });
+}
+
+/** By shape, not by class: a graph may bring its own copy of LangChain. */
+export function isMessage(value: unknown): value is BaseMessage {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'lc_namespace' in value &&
+    'content' in value &&
+    ('_getType' in value || 'getType' in value)
+  );
+}
+
+/** Whether the message is a piece of one that is still being written. */
+export function isChunk(message: BaseMessage): boolean {
+  return 'concat' in message && typeof message.concat === 'function';
+}
+
+function toPlainMessage(message: BaseMessage): PlainMessage {
+  const type = message.getType?.() ?? message._getType();
+  const fields = message as unknown as Record<string, unknown>;
+  const shown: PlainMessage = {
+    content: message.content,
+    additional_kwargs: message.additional_kwargs ?? {},
+    response_metadata: message.response_metadata ?? {},
+    type,
+    name: message.name ?? null,
+    id: message.id ?? null,
+  };
+  if (type === 'human') return { ...shown, example: fields['example'] ?? false };
+  if (type === 'ai') {
+    return {
+      ...shown,
+      example: fields['example'] ?? false,
+      tool_calls: fields['tool_calls'] ?? [],
+      // Streamed messages stay chunks when they are whole: without any, they look like all others.
+      ...(hasToolCallChunks(fields) && { tool_call_chunks: fields['tool_call_chunks'] }),
+      invalid_tool_calls: fields['invalid_tool_calls'] ?? [],
+      usage_metadata: fields['usage_metadata'] ?? null,
+    };
+  }
+  if (type === 'tool') {
+    return {
+      ...shown,
+      tool_call_id: fields['tool_call_id'] ?? null,
+      status: fields['status'] ?? null,
+      artifact: fields['artifact'] ?? null,
+    };
+  }
+  if (type === 'remove') return { type, id: message.id ?? null } as PlainMessage;
+  return shown;
+}
+
+function hasToolCallChunks({ tool_call_chunks: chunks }: Record<string, unknown>): boolean {
+  return Array.isArray(chunks) && chunks.length > 0;
+}

@@ -1,0 +1,431 @@
+import type { RunnableConfig } from '@langchain/core/runnables';
+import type {
+  ChannelVersions,
+  Checkpoint,
+  CheckpointListOptions,
+  CheckpointMetadata,
+  CheckpointPendingWrite,
+  CheckpointTuple,
+  PendingWrite,
+} from '@langchain/langgraph-checkpoint';
+import {
+  BaseCheckpointSaver,
+  MemorySaver,
+  WRITES_IDX_MAP,
+  getCheckpointId,
+} from '@langchain/langgraph-checkpoint';
+import { randomInt } from 'node:crypto';
+import { EventEmitter, once } from 'node:events';
+import type { Query } from '../db/open.ts';
+import { ClaimLostError, isUniqueViolation, summarizeError } from '../errors.ts';
+import { jsonSerde, serde } from './serde.ts';
+import type { CheckpointRow, Fence, NewCheckpoint, NewWrites } from './store.ts';
+import { findCheckpoint, listCheckpoints, loadTuples, putCheckpoint, putWrites } from './store.ts';
+import type { ItemNumbers } from './values.ts';
+import { createItemNumbers, serializeValue } from './values.ts';
+
+const VERSION_STEP = 2 ** 32;
+
+/** Reads a thread's checkpoints. Writing is for those that extend it. */
+export class CheckpointReader extends BaseCheckpointSaver {
+  protected readonly query: Query;
+  readonly #items = new Map<string, ItemNumbers>();
+  /** The version that the step under way started from, and the one it writes. */
+  #step: { current: number | undefined; next: number } | undefined;
+
+  constructor(query: Query) {
+    super(serde);
+    this.query = query;
+  }
+
+  /**
+   * Ordered, and unique per step, so that two branches never share a version: a counter in the high bits, 32 random
+   * ones in the low. LangGraph's own counts 1, 2, 3 on every branch and then reads one branch's values on another.
+   * It asks once per channel: what one step writes has one version, by which it tells that nodes ran side by side.
+   */
+  override getNextVersion(current: number | undefined): number {
+    if (!this.#step || this.#step.current !== current) {
+      const count = Math.floor((current ?? 0) / VERSION_STEP) + 1;
+      this.#step = { current, next: count * VERSION_STEP + randomInt(VERSION_STEP) };
+    }
+    return this.#step.next;
+  }
+
+  override async getTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
+    if (config.configurable?.['thread_id'] === undefined) return undefined;
+    const { threadId, namespace } = place(config);
+    const checkpointId = getCheckpointId(config) || undefined;
+    const row = await findCheckpoint(this.query, threadId, { namespace, checkpointId });
+    if (!row) return undefined;
+    const items = this.itemsOf(threadId);
+    const [tuple] = await loadTuples(this.query, [row], items);
+    items.learn([], row);
+    return tuple;
+  }
+
+  /** The numbers of a thread's items, as far as they are known here. */
+  protected itemsOf(threadId: string): ItemNumbers {
+    const items = this.#items.get(threadId) ?? createItemNumbers();
+    this.#items.set(threadId, items);
+    return items;
+  }
+
+  override async *list(
+    config: RunnableConfig,
+    { limit, before, filter }: CheckpointListOptions = {},
+  ): AsyncGenerator<CheckpointTuple> {
+    const rows = await listCheckpoints(this.query, {
+      threadId: config.configurable?.['thread_id'],
+      namespace: config.configurable?.['checkpoint_ns'],
+      checkpointId: getCheckpointId(config) || undefined,
+      before: before && (getCheckpointId(before) || undefined),
+      metadata: filter,
+      limit,
+    });
+    for (const page of pagesOf(rows)) yield* await loadTuples(this.query, page);
+  }
+
+  override put(..._: Parameters<BaseCheckpointSaver['put']>): Promise<RunnableConfig> {
+    return Promise.reject(new Error('This saver only reads.'));
+  }
+
+  override putWrites(..._: Parameters<BaseCheckpointSaver['putWrites']>): Promise<void> {
+    return Promise.reject(new Error('This saver only reads.'));
+  }
+
+  override async deleteThread(threadId: string): Promise<void> {
+    await this.query(`DELETE FROM "Thread" WHERE "id" = $1`, [threadId]);
+  }
+}
+
+/**
+ * Reads checkpoints as LangGraph's getState has to see them: it takes an answer for a result, so that a task that asked on
+ * would not be next, and goes on listing the question of a task that has ended.
+ */
+export class StateReader extends CheckpointReader {
+  override async getTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
+    const tuple = await this.readTuple(config);
+    return tuple && { ...tuple, pendingWrites: openWrites(tuple.pendingWrites ?? []) };
+  }
+
+  protected readTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
+    return super.getTuple(config);
+  }
+}
+
+function openWrites(writes: CheckpointPendingWrite[]): CheckpointPendingWrite[] {
+  const ended = new Set<string>();
+  for (const [task, channel] of writes) if (!(channel in WRITES_IDX_MAP)) ended.add(task);
+  for (const [task, channel] of writes) if (channel === '__error__') ended.delete(task);
+  return writes.filter(
+    ([task, channel]) =>
+      channel !== '__resume__' && !(channel === '__interrupt__' && ended.has(task)),
+  );
+}
+
+/** What a run's attempt lends its saver. */
+export interface SaverOptions {
+  fence: Fence;
+  /** Added to the metadata of every checkpoint. */
+  metadata: Record<string, unknown>;
+  /** Called before anything is stored: what must be stored before it. */
+  beforeStoring?: () => Promise<void>;
+  /** Told once of the first failure, a lost claim included; nothing is stored after it. */
+  onFailure: (error: unknown) => void;
+}
+
+/**
+ * Stores the checkpoints of one attempt, fenced by its claim, in the order in which the graph made them.
+ *
+ * Its writes never reject: under ASYNC a rejection would kill the process or let every remaining node run. A failure
+ * goes to `onFailure`, which aborts the attempt, and the write resolves.
+ */
+export class RunSaver extends CheckpointReader {
+  readonly #options: SaverOptions;
+  readonly #checkpoints = new Set<string>();
+  readonly #puts = new EventEmitter();
+  #stored: Promise<void> = Promise.resolve();
+  #failed = false;
+
+  constructor(query: Query, options: SaverOptions) {
+    super(query);
+    this.#options = options;
+  }
+
+  override async put(
+    config: RunnableConfig,
+    checkpoint: Checkpoint,
+    metadata: CheckpointMetadata,
+    newVersions: ChannelVersions,
+  ): Promise<RunnableConfig> {
+    const record = newCheckpoint(config, checkpoint, {
+      metadata: { ...this.#options.metadata, ...metadata },
+      newVersions,
+    });
+    await this.#store(record, (ready) => putCheckpoint(this.query, this.#by(ready), ready));
+    this.#checkpoints.add(checkpoint.id);
+    this.#puts.emit('put');
+    return after(config, checkpoint.id);
+  }
+
+  /** Stores nothing any more, and resolves when what was under way is stored. */
+  async close(): Promise<void> {
+    const stored = this.#stored;
+    this.#failed = true;
+    await stored;
+  }
+
+  /** What was put before is what is read, also while it is still being stored. */
+  override async getTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
+    await this.#stored;
+    const tuple = await super.getTuple(config);
+    if (tuple) this.#checkpoints.add(tuple.checkpoint.id);
+    return tuple;
+  }
+
+  override async *list(
+    config: RunnableConfig,
+    options?: CheckpointListOptions,
+  ): AsyncGenerator<CheckpointTuple> {
+    await this.#stored;
+    for await (const tuple of super.list(config, options)) {
+      this.#checkpoints.add(tuple.checkpoint.id);
+      yield tuple;
+    }
+  }
+
+  /** Resolves when the checkpoint is stored; also when it never will be, because the attempt was aborted. */
+  async whenStored(checkpointId: string, aborted: AbortSignal): Promise<void> {
+    while (!this.#checkpoints.has(checkpointId) && !aborted.aborted) {
+      await once(this.#puts, 'put', { signal: aborted }).catch(() => {});
+    }
+  }
+
+  override async putWrites(
+    config: RunnableConfig,
+    writes: PendingWrite[],
+    taskId: string,
+  ): Promise<void> {
+    const record = newWrites(config, writes, taskId);
+    await this.#store(record, (ready) => putWrites(this.query, this.#by(ready), ready));
+  }
+
+  #by({ threadId }: { threadId: string }) {
+    return { fence: this.#options.fence, items: this.itemsOf(threadId) };
+  }
+
+  /** Stores one record after those before it; once more where somebody else stored the same item at the same time. */
+  #store<Ready>(record: Promise<Ready>, write: (ready: Ready) => Promise<boolean>): Promise<void> {
+    const settled = record.then(
+      (ready) => ({ ready }),
+      (error: unknown) => ({ error }),
+    );
+    this.#stored = this.#stored.then(async () => {
+      if (this.#failed) return;
+      try {
+        const outcome = await settled;
+        if ('error' in outcome) throw outcome.error;
+        await this.#options.beforeStoring?.();
+        const kept = await write(outcome.ready).catch((error: unknown) => {
+          if (!isUniqueViolation(error)) throw error;
+          return write(outcome.ready);
+        });
+        if (!kept) throw new ClaimLostError();
+      } catch (error) {
+        this.#failed = true;
+        this.#options.onFailure(error);
+      }
+    });
+    return this.#stored;
+  }
+}
+
+/** Keeps the checkpoints of an edit by hand until `store` writes them all, in the caller's transaction. */
+export class EditSaver extends CheckpointReader {
+  readonly #memory = new MemorySaver(jsonSerde);
+  readonly #records: (NewCheckpoint | NewWrites)[] = [];
+  readonly #metadata: Record<string, unknown>;
+  /** The values of checkpoints that were read with writes on top. */
+  readonly #withWrites = new Map<string, Record<string, unknown>>();
+  /** What the update under way writes, by node: kept in the metadata of its checkpoint. */
+  writes: Record<string, unknown> | undefined;
+  /** Why reading failed: then it is not the update's fault that it cannot be made. */
+  failure: unknown;
+
+  constructor(query: Query, metadata: Record<string, unknown>) {
+    super(query);
+    this.#metadata = metadata;
+  }
+
+  override async getTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
+    const tuple = (await this.#memory.getTuple(config)) ?? (await this.#read(config));
+    if (tuple?.pendingWrites?.length) {
+      this.#withWrites.set(tuple.checkpoint.id, { ...tuple.checkpoint.channel_values });
+    }
+    return tuple;
+  }
+
+  async #read(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
+    try {
+      return await super.getTuple(config);
+    } catch (error) {
+      this.failure ??= error;
+      throw error;
+    }
+  }
+
+  override async put(
+    config: RunnableConfig,
+    changed: Checkpoint,
+    metadata: CheckpointMetadata,
+    changedVersions: ChannelVersions,
+  ): Promise<RunnableConfig> {
+    const unversioned = this.#unversioned(config, changed, changedVersions);
+    const newVersions = { ...changedVersions, ...unversioned };
+    const checkpoint = withVersions(changed, unversioned);
+    // Where nothing but what is next changes, LangGraph passes the metadata on; no run has written this one.
+    const { run_id: _run, assistant_id: _assistant, ...own } = metadata as Record<string, unknown>;
+    const added = { ...own, ...this.#metadata, ...(this.writes && { writes: this.writes }) };
+    const record = await newCheckpoint(config, checkpoint, { metadata: added, newVersions });
+    this.#records.push(record);
+    await this.#memory.put(config, checkpoint, added as unknown as CheckpointMetadata);
+    return after(config, checkpoint.id);
+  }
+
+  /**
+   * Versions for what LangGraph leaves without a new one: what the tasks of the step had written that ended before the
+   * others, which it adds to the state first.
+   */
+  #unversioned(
+    config: RunnableConfig,
+    { channel_values: values, channel_versions: versions }: Checkpoint,
+    newVersions: ChannelVersions,
+  ): ChannelVersions {
+    const before = this.#withWrites.get(getCheckpointId(config));
+    if (!before) return {};
+    const channels = Object.keys({ ...before, ...values }).filter(
+      (channel) => !(channel in newVersions) && values[channel] !== before[channel],
+    );
+    if (channels.length === 0) return {};
+    const version = this.getNextVersion(Math.max(...Object.values(versions).map(Number)));
+    return Object.fromEntries(channels.map((channel) => [channel, version]));
+  }
+
+  override async putWrites(
+    config: RunnableConfig,
+    writes: PendingWrite[],
+    taskId: string,
+  ): Promise<void> {
+    this.#records.push(await newWrites(config, writes, taskId));
+    await this.#memory.putWrites(config, writes, taskId);
+  }
+
+  /** Stores what was kept, in order. */
+  async store(query: Query): Promise<void> {
+    // Numbers of this transaction alone: one that is tried again begins anew.
+    const by = { fence: null, items: createItemNumbers() };
+    for (const record of this.#records) {
+      if ('checkpoint' in record) await putCheckpoint(query, by, record);
+      else await putWrites(query, by, record);
+    }
+  }
+}
+
+/** The checkpoint with other versions of channels; a node that had seen the version before has seen this one. */
+function withVersions(checkpoint: Checkpoint, versions: ChannelVersions): Checkpoint {
+  const before = checkpoint.channel_versions;
+  const seen = Object.entries(checkpoint.versions_seen).map(([node, ofNode]) => {
+    const relabelled = Object.entries(ofNode).map(([channel, version]) => [
+      channel,
+      channel in versions && version === before[channel] ? versions[channel] : version,
+    ]);
+    return [node, Object.fromEntries(relabelled) as ChannelVersions];
+  });
+  return {
+    ...checkpoint,
+    channel_versions: { ...before, ...versions },
+    versions_seen: Object.fromEntries(seen) as Checkpoint['versions_seen'],
+  };
+}
+
+const PAGE_SIZE = 20;
+
+/** Rows in their order, at most a page of one namespace at a time: what is loaded in one statement. */
+function* pagesOf(rows: readonly CheckpointRow[]): Generator<CheckpointRow[]> {
+  let page: CheckpointRow[] = [];
+  for (const row of rows) {
+    const [first = row] = page;
+    const isSamePlace = first.threadId === row.threadId && first.namespace === row.namespace;
+    if (!isSamePlace || page.length === PAGE_SIZE) {
+      yield page;
+      page = [];
+    }
+    page.push(row);
+  }
+  if (page.length > 0) yield page;
+}
+
+async function newCheckpoint(
+  config: RunnableConfig,
+  checkpoint: Checkpoint,
+  { metadata, newVersions }: { metadata: Record<string, unknown>; newVersions: ChannelVersions },
+): Promise<NewCheckpoint> {
+  const changed = Object.keys(newVersions).filter(
+    (channel) => checkpoint.channel_values[channel] !== undefined,
+  );
+  const values = await Promise.all(
+    changed.map(async (channel) => ({
+      channel,
+      version: Number(newVersions[channel]),
+      value: await serialize(channel, checkpoint.channel_values[channel]),
+    })),
+  );
+  return {
+    ...place(config),
+    parentId: getCheckpointId(config) || undefined,
+    checkpoint,
+    metadata,
+    values,
+  };
+}
+
+async function newWrites(
+  config: RunnableConfig,
+  writes: PendingWrite[],
+  taskId: string,
+): Promise<NewWrites> {
+  // A node that takes several answers tells each time all that it has: of what has one place, the last one counts.
+  const placed = new Map(
+    writes.map((write, index) => [WRITES_IDX_MAP[write[0]] ?? index, write] as const),
+  );
+  const serialized = await Promise.all(
+    Array.from(placed, async ([index, [channel, value]]) => ({
+      index,
+      channel,
+      value: await serialize(channel, value),
+    })),
+  );
+  return { ...place(config), checkpointId: getCheckpointId(config), taskId, writes: serialized };
+}
+
+async function serialize(channel: string, value: unknown) {
+  try {
+    return await serializeValue(serde, value);
+  } catch (cause) {
+    const why = summarizeError(cause).message;
+    throw new Error(`The value of channel "${channel}" cannot be stored: ${why}.`, { cause });
+  }
+}
+
+function place(config: RunnableConfig): { threadId: string; namespace: string } {
+  const { thread_id: threadId, checkpoint_ns: namespace = '' } = config.configurable ?? {};
+  if (typeof threadId !== 'string') throw new Error('configurable.thread_id is missing.');
+  return { threadId, namespace };
+}
+
+function after(config: RunnableConfig, checkpointId: string): RunnableConfig {
+  const { threadId, namespace } = place(config);
+  return {
+    configurable: { thread_id: threadId, checkpoint_ns: namespace, checkpoint_id: checkpointId },
+  };
+}

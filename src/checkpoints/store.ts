@@ -1,0 +1,488 @@
+import type {
+  ChannelVersions,
+  Checkpoint,
+  CheckpointMetadata,
+  CheckpointPendingWrite,
+  CheckpointTuple,
+} from '@langchain/langgraph-checkpoint';
+import { TASKS, maxChannelVersion } from '@langchain/langgraph-checkpoint';
+import type { Query } from '../db/open.ts';
+import type { CheckpointSource } from '../generated/prisma/enums.ts';
+import { serde } from './serde.ts';
+import type {
+  Item,
+  ItemBounds,
+  ItemNumbers,
+  ItemUse,
+  SerializedValue,
+  StoredValue,
+} from './values.ts';
+import { loadValue, storedValue } from './values.ts';
+
+/** A row of "Checkpoint": a state without its values. */
+export interface CheckpointRow {
+  threadId: string;
+  namespace: string;
+  checkpointId: string;
+  seq: number;
+  parentId: string | null;
+  runId: string | null;
+  source: CheckpointSource;
+  step: number;
+  metadata: Record<string, unknown>;
+  format: number;
+  versions: ChannelVersions;
+  versionsSeen: Record<string, ChannelVersions>;
+  createdAt: Date;
+}
+
+/** Which run's attempt writes; a write by an attempt that has lost its claim stores nothing. Null: an edit by hand. */
+export type Fence = { runId: string; claimToken: string } | null;
+
+export interface NewCheckpoint {
+  threadId: string;
+  namespace: string;
+  parentId: string | undefined;
+  checkpoint: Checkpoint;
+  metadata: Record<string, unknown>;
+  /** The channels that have a new version, with its value. */
+  values: { channel: string; version: number; value: SerializedValue }[];
+}
+
+export interface NewWrites {
+  threadId: string;
+  namespace: string;
+  checkpointId: string;
+  taskId: string;
+  writes: { index: number; channel: string; value: SerializedValue }[];
+}
+
+/** An edit by hand has no run: its write rows carry this one. */
+const NO_RUN = '00000000-0000-0000-0000-000000000000';
+
+// ── Writing ──────────────────────────────────────────────────────────────────────────────────
+
+// FOR KEY SHARE makes the fence a lock: a claim, which takes the run's row FOR UPDATE, waits for a statement that
+// is under way, and a statement that comes later finds another token.
+const CLAIM = `claim AS (
+  SELECT "id" FROM "Run" WHERE "id" = $1::uuid AND "claimToken" = $2::uuid AND "status" = 'RUNNING' FOR KEY SHARE)`;
+const NO_CLAIM = `claim AS (SELECT $1::uuid AS "id" WHERE $2::uuid IS NULL)`;
+
+/** Of the numbers of the items of thread c."threadId". */
+const LOWEST = `(SELECT least(min("number"), 0) FROM "ChannelItem" i WHERE i."threadId" = c."threadId")`;
+const HIGHEST = `(SELECT greatest(max("number"), 0) FROM "ChannelItem" i WHERE i."threadId" = c."threadId")`;
+
+// An item has one number in its thread. Where the writer did not know one that is stored, or a number that is given,
+// nothing is stored and the writer is told.
+const INSERT_ITEMS = `fresh AS (
+  SELECT * FROM unnest($4::int[], $5::bytea[], $6::text[], $7::bytea[]) AS f("number", "hash", "type", "value")
+), known AS (
+  SELECT "number", "hash" FROM "ChannelItem" WHERE "threadId" = $3::uuid AND "hash" = ANY($5::bytea[])
+), bounds AS (
+  SELECT ${LOWEST} AS "lowest", ${HIGHEST} AS "highest" FROM (VALUES ($3::uuid)) AS c("threadId")
+), ready AS (
+  SELECT claim."id" FROM claim, bounds WHERE NOT EXISTS (SELECT 1 FROM known)
+    AND NOT EXISTS (SELECT 1 FROM fresh WHERE fresh."number" BETWEEN bounds."lowest" AND bounds."highest")
+), items AS (
+  INSERT INTO "ChannelItem" ("threadId", "number", "hash", "type", "value") SELECT $3::uuid, fresh.* FROM ready, fresh)`;
+
+const RESULT = `SELECT EXISTS (SELECT 1 FROM claim) AS "claimed", EXISTS (SELECT 1 FROM ready) AS "stored",
+  bounds.*, known."number", known."hash" FROM bounds LEFT JOIN known ON true`;
+
+interface WriteResult extends Pick<Item, 'hash' | 'number'>, ItemBounds {
+  claimed: boolean;
+  stored: boolean;
+}
+
+// LangGraph stores a checkpoint again where a run with durability "exit" ends before its first step: it stays where it is.
+function checkpointStatement(claim: string): string {
+  return `WITH ${claim}, ${INSERT_ITEMS}, "values" AS (
+  INSERT INTO "ChannelValue" ("threadId", "namespace", "channel", "version", "type", "value", "ranges")
+  SELECT $3::uuid, $8, v.channel, v.version, v.type, v.value, v.ranges::int[]
+  FROM ready, unnest($9::text[], $10::bigint[], $11::text[], $12::bytea[], $13::text[]) AS v(channel, version, type, value, ranges)
+  ON CONFLICT DO NOTHING
+), head AS (
+  INSERT INTO "CheckpointHead" ("threadId", "namespace", "checkpointId") SELECT $3::uuid, $8, $14::uuid FROM ready
+  WHERE NOT EXISTS (SELECT 1 FROM "Checkpoint" WHERE "threadId" = $3::uuid AND "namespace" = $8 AND "checkpointId" = $14::uuid)
+  ON CONFLICT ("threadId", "namespace") DO UPDATE SET "checkpointId" = EXCLUDED."checkpointId"
+), checkpoint AS (
+  INSERT INTO "Checkpoint" ("threadId", "namespace", "checkpointId", "parentId", "runId", "source", "step", "metadata",
+    "format", "versions", "versionsSeen", "createdAt")
+  SELECT $3::uuid, $8, $14::uuid, $15::uuid, NULLIF($1::uuid, '${NO_RUN}'), $16::"CheckpointSource", $17::int, $18::jsonb,
+    $19::int, $20::json, $21::json, $22::timestamptz FROM ready
+  ON CONFLICT ("threadId", "namespace", "checkpointId") DO UPDATE SET
+    "metadata" = EXCLUDED."metadata", "versions" = EXCLUDED."versions", "versionsSeen" = EXCLUDED."versionsSeen"
+) ${RESULT}`;
+}
+
+// LangGraph's indexes: a channel write counts once; an error, an interrupt and an answer replace the one before.
+function writesStatement(claim: string): string {
+  return `WITH ${claim}, ${INSERT_ITEMS}, writes AS (
+  INSERT INTO "CheckpointWrite" ("threadId", "namespace", "checkpointId", "taskId", "index", "runId", "channel", "type", "value", "ranges")
+  SELECT $3::uuid, $8, $9::uuid, $10, w.index, ready."id", w.channel, w.type, w.value, w.ranges::int[]
+  FROM ready, unnest($11::int[], $12::text[], $13::text[], $14::bytea[], $15::text[]) AS w(index, channel, type, value, ranges)
+  ON CONFLICT ("threadId", "namespace", "checkpointId", "taskId", "index", "runId") DO UPDATE SET
+    "channel" = CASE WHEN EXCLUDED."index" < 0 THEN EXCLUDED."channel" ELSE "CheckpointWrite"."channel" END,
+    "type" = CASE WHEN EXCLUDED."index" < 0 THEN EXCLUDED."type" ELSE "CheckpointWrite"."type" END,
+    "value" = CASE WHEN EXCLUDED."index" < 0 THEN EXCLUDED."value" ELSE "CheckpointWrite"."value" END,
+    "ranges" = CASE WHEN EXCLUDED."index" < 0 THEN EXCLUDED."ranges" ELSE "CheckpointWrite"."ranges" END
+) ${RESULT}`;
+}
+
+const PUT_CHECKPOINT = {
+  fenced: checkpointStatement(CLAIM),
+  byHand: checkpointStatement(NO_CLAIM),
+};
+const PUT_WRITES = { fenced: writesStatement(CLAIM), byHand: writesStatement(NO_CLAIM) };
+
+/** Stores a checkpoint and makes it the head of its namespace. False, with nothing stored, when the claim is lost. */
+export async function putCheckpoint(
+  query: Query,
+  { fence, items }: { fence: Fence; items: ItemNumbers },
+  { threadId, namespace, parentId, checkpoint, metadata, values }: NewCheckpoint,
+): Promise<boolean> {
+  const all = values.map(({ value }) => value);
+  return storeWithItems({ items, use: 'channel' }, all, (stored, newItems) =>
+    query<WriteResult>(PUT_CHECKPOINT[fence ? 'fenced' : 'byHand'], [
+      ...fenceParams(fence),
+      threadId,
+      ...newItems,
+      namespace,
+      values.map(({ channel }) => channel),
+      values.map(({ version }) => version),
+      ...columns(stored),
+      checkpoint.id,
+      parentId ?? null,
+      String(metadata['source']).toUpperCase(),
+      metadata['step'],
+      JSON.stringify(metadata),
+      checkpoint.v,
+      JSON.stringify(checkpoint.channel_versions),
+      JSON.stringify(checkpoint.versions_seen),
+      checkpoint.ts,
+    ]),
+  );
+}
+
+/** Stores what a task wrote. False, with nothing stored, when the claim is lost. */
+export async function putWrites(
+  query: Query,
+  { fence, items }: { fence: Fence; items: ItemNumbers },
+  { threadId, namespace, checkpointId, taskId, writes }: NewWrites,
+): Promise<boolean> {
+  const all = writes.map(({ value }) => value);
+  return storeWithItems({ items, use: 'write' }, all, (stored, newItems) =>
+    query<WriteResult>(PUT_WRITES[fence ? 'fenced' : 'byHand'], [
+      ...fenceParams(fence),
+      threadId,
+      ...newItems,
+      namespace,
+      checkpointId,
+      taskId,
+      writes.map(({ index }) => index),
+      writes.map(({ channel }) => channel),
+      ...columns(stored),
+    ]),
+  );
+}
+
+function fenceParams(fence: Fence): [string, string | null] {
+  return fence ? [fence.runId, fence.claimToken] : [NO_RUN, null];
+}
+
+function columns(stored: StoredValue[]): unknown[] {
+  return [
+    stored.map(({ type }) => type),
+    stored.map(
+      ({ value }) => value && Buffer.from(value.buffer, value.byteOffset, value.byteLength),
+    ),
+    stored.map(({ ranges }) => ranges && `{${ranges.join(',')}}`),
+  ];
+}
+
+/** Of a write that the thread knows an item of: learning them once is enough, unless somebody else writes. */
+const ATTEMPTS = 3;
+
+async function storeWithItems(
+  { items, use }: { items: ItemNumbers; use: ItemUse },
+  values: SerializedValue[],
+  store: (stored: StoredValue[], newItems: unknown[]) => Promise<WriteResult[]>,
+): Promise<boolean> {
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    const stored = values.map((value) => storedValue(items, value, use));
+    const fresh = items.takeNew();
+    const rows = await store(stored, itemColumns(fresh)).catch((error: unknown) => {
+      items.forget(fresh);
+      throw error;
+    });
+    const [result] = rows;
+    if (result?.stored) return true;
+    items.forget(fresh);
+    if (!result?.claimed) return false;
+    const known = rows.filter(({ number }) => number !== null);
+    items.learn(known, result);
+  }
+  throw new Error('The items of a thread changed while one was stored.');
+}
+
+function itemColumns(items: Item[]): unknown[] {
+  return [
+    items.map(({ number }) => number),
+    items.map(({ hash }) => hash),
+    items.map(({ type }) => type),
+    items.map(({ value }) => Buffer.from(value.buffer, value.byteOffset, value.byteLength)),
+  ];
+}
+
+// ── Reading ──────────────────────────────────────────────────────────────────────────────────
+
+/** The checkpoint with this id, or the newest of the namespace. */
+export async function findCheckpoint(
+  query: Query,
+  threadId: string,
+  {
+    namespace = '',
+    checkpointId,
+  }: { namespace?: string; checkpointId?: string | null | undefined },
+): Promise<(CheckpointRow & ItemBounds) | undefined> {
+  const [row] = await query<CheckpointRow & ItemBounds>(
+    `SELECT c.*, ${LOWEST} AS "lowest", ${HIGHEST} AS "highest"
+     FROM "Checkpoint" c
+     WHERE c."threadId" = $1 AND c."namespace" = $2 AND c."checkpointId" = coalesce($3::uuid,
+       (SELECT "checkpointId" FROM "CheckpointHead" WHERE "threadId" = $1 AND "namespace" = $2))`,
+    [threadId, namespace, checkpointId ?? null],
+  );
+  return row;
+}
+
+interface CheckpointSearch {
+  threadId?: string | undefined;
+  /** Undefined: every namespace. */
+  namespace?: string | undefined;
+  checkpointId?: string | undefined;
+  /** Only checkpoints that were stored before this one; where a namespace does not hold it, those with a lesser id. */
+  before?: string | undefined;
+  /** Contained in the checkpoint's metadata. */
+  metadata?: Record<string, unknown> | undefined;
+  limit?: number | undefined;
+}
+
+/** Checkpoints without their values, newest first. */
+export function listCheckpoints(
+  query: Query,
+  { threadId, namespace, checkpointId, before, metadata, limit }: CheckpointSearch,
+): Promise<CheckpointRow[]> {
+  return query<CheckpointRow>(
+    `SELECT * FROM "Checkpoint" c
+     WHERE ($1::uuid IS NULL OR "threadId" = $1) AND ($2::text IS NULL OR "namespace" = $2)
+       AND ($3::uuid IS NULL OR "checkpointId" = $3) AND ($5::jsonb IS NULL OR "metadata" @> $5)
+       AND ($4::uuid IS NULL OR "seq" < coalesce((SELECT "seq" FROM "Checkpoint" b WHERE b."threadId" = c."threadId"
+           AND b."namespace" = c."namespace" AND b."checkpointId" = $4),
+         CASE WHEN "checkpointId" < $4 THEN "seq" + 1 END))
+     ORDER BY "seq" DESC LIMIT $6`,
+    [
+      threadId ?? null,
+      namespace ?? null,
+      checkpointId ?? null,
+      before ?? null,
+      metadata && Object.keys(metadata).length > 0 ? JSON.stringify(metadata) : null,
+      limit ?? null,
+    ],
+  );
+}
+
+/** The checkpoints that these, of one namespace, were made from. */
+export function listParents(
+  query: Query,
+  rows: readonly CheckpointRow[],
+): Promise<CheckpointRow[]> {
+  const ids = rows.flatMap(({ parentId }) => parentId ?? []);
+  return listByIds(query, rows[0], { column: '"checkpointId"', ids });
+}
+
+/** The checkpoints that were made from these, of one namespace, oldest first. */
+export function listChildren(
+  query: Query,
+  rows: readonly CheckpointRow[],
+): Promise<CheckpointRow[]> {
+  const ids = rows.map(({ checkpointId }) => checkpointId);
+  return listByIds(query, rows[0], { column: '"parentId"', ids });
+}
+
+async function listByIds(
+  query: Query,
+  place: CheckpointRow | undefined,
+  { column, ids }: { column: '"checkpointId"' | '"parentId"'; ids: string[] },
+): Promise<CheckpointRow[]> {
+  if (!place || ids.length === 0) return [];
+  return query<CheckpointRow>(
+    `SELECT * FROM "Checkpoint" WHERE "threadId" = $1 AND "namespace" = $2 AND ${column} = ANY($3::uuid[]) ORDER BY "seq"`,
+    [place.threadId, place.namespace, ids],
+  );
+}
+
+interface ValueRow extends StoredValue {
+  kind: 'value' | 'write' | 'item';
+  channel: string;
+  version: number;
+  checkpointId: string;
+  taskId: string;
+  index: number;
+  runId: string;
+  number: number;
+  hash: Buffer;
+}
+
+// One statement for a whole page of checkpoints: an item that several of them show comes once.
+const LOAD = `WITH v AS (
+  SELECT v."channel", v."version", v."type", v."value", v."ranges"
+  FROM unnest($3::text[], $4::bigint[]) AS wanted(channel, version)
+  JOIN "ChannelValue" v ON v."threadId" = $1 AND v."namespace" = $2 AND v."channel" = wanted.channel AND v."version" = wanted.version
+), w AS (
+  SELECT * FROM "CheckpointWrite" WHERE "threadId" = $1 AND "namespace" = $2 AND "checkpointId" = ANY($5::uuid[])
+), n AS (
+  SELECT DISTINCT generate_series(r."ranges"[i], r."ranges"[i + 1]) AS "number"
+  FROM (SELECT "ranges" FROM v UNION ALL SELECT "ranges" FROM w) r, generate_series(1, cardinality(r."ranges"), 2) i
+)
+SELECT 'value' AS "kind", "channel", "version", NULL::uuid AS "checkpointId", NULL AS "taskId", NULL::int AS "index", NULL::uuid AS "runId",
+  "type", "value", "ranges", NULL::int AS "number", NULL::bytea AS "hash", NULL::bigint AS "seq" FROM v
+UNION ALL SELECT 'write', "channel", NULL, "checkpointId", "taskId", "index", "runId", "type", "value", "ranges", NULL, NULL, "seq" FROM w
+UNION ALL SELECT 'item', NULL, NULL, NULL, NULL, NULL, NULL, i."type", i."value", NULL, i."number", i."hash", NULL
+  FROM n JOIN "ChannelItem" i ON i."threadId" = $1 AND i."number" = n."number"
+ORDER BY "seq"`;
+
+/** Everything that checkpoints of one namespace hold, read in one statement and decoded once. */
+export async function loadTuples(
+  query: Query,
+  checkpoints: readonly CheckpointRow[],
+  items?: ItemNumbers,
+): Promise<CheckpointTuple[]> {
+  const [first] = checkpoints;
+  if (!first) return [];
+  const wanted = new Map<string, [channel: string, version: number]>();
+  for (const { versions } of checkpoints) {
+    for (const [channel, version] of Object.entries(versions)) {
+      wanted.set(`${version} ${channel}`, [channel, Number(version)]);
+    }
+  }
+  const rows = await query<ValueRow>(LOAD, [
+    first.threadId,
+    first.namespace,
+    Array.from(wanted.values(), ([channel]) => channel),
+    Array.from(wanted.values(), ([, version]) => version),
+    checkpoints.map(({ checkpointId }) => checkpointId),
+  ]);
+
+  const sends = await loadSends(query, checkpoints);
+  const decoded = new Map<number, unknown>();
+  const itemRows = rows.filter(({ kind }) => kind === 'item');
+  items?.learn(itemRows, { lowest: 0, highest: 0 });
+  await Promise.all(
+    itemRows.map(async (row) => {
+      decoded.set(row.number, await serde.loadsTyped(row.type, row.value ?? new Uint8Array()));
+    }),
+  );
+  const values = new Map<string, unknown>();
+  const writes = new Map<string, ValueRow[]>();
+  for (const row of rows) {
+    if (row.kind === 'value') {
+      values.set(`${row.version} ${row.channel}`, await loadValue(serde, decoded, row));
+    } else if (row.kind === 'write') {
+      writes.set(row.checkpointId, [...(writes.get(row.checkpointId) ?? []), row]);
+    }
+  }
+
+  return Promise.all(
+    checkpoints.map(async (row) => ({
+      config: configOf(row.threadId, row.namespace, row.checkpointId),
+      checkpoint: withSends(sends.get(row.parentId ?? ''), {
+        v: row.format,
+        id: row.checkpointId,
+        ts: row.createdAt.toISOString(),
+        channel_values: pickValues(row.versions, values),
+        channel_versions: row.versions,
+        versions_seen: row.versionsSeen,
+      }),
+      metadata: row.metadata as unknown as CheckpointMetadata,
+      pendingWrites: await pendingWrites(writes.get(row.checkpointId) ?? [], decoded),
+      ...(row.parentId && { parentConfig: configOf(row.threadId, row.namespace, row.parentId) }),
+    })),
+  );
+}
+
+/** Since this format, a checkpoint itself holds what was sent to the nodes of its next step; before, its parent's writes do. */
+const SENDS_FORMAT = 4;
+
+async function loadSends(
+  query: Query,
+  checkpoints: readonly CheckpointRow[],
+): Promise<Map<string, unknown[]>> {
+  const old = checkpoints.filter(({ format, parentId }) => format < SENDS_FORMAT && parentId);
+  const rows = await listParents(query, old);
+  // What was sent to the parents themselves is not asked for.
+  const parents = await loadTuples(
+    query,
+    rows.map((row) => ({ ...row, format: SENDS_FORMAT })),
+  );
+  return new Map(
+    parents.map(({ checkpoint, pendingWrites = [] }) => [
+      checkpoint.id,
+      pendingWrites.filter(([, channel]) => channel === TASKS).map(([, , value]) => value),
+    ]),
+  );
+}
+
+function withSends(sends: unknown[] | undefined, checkpoint: Checkpoint): Checkpoint {
+  if (!sends || checkpoint.v >= SENDS_FORMAT) return checkpoint;
+  const versions = Object.values(checkpoint.channel_versions);
+  return {
+    ...checkpoint,
+    channel_values: { ...checkpoint.channel_values, [TASKS]: sends },
+    channel_versions: {
+      ...checkpoint.channel_versions,
+      [TASKS]: versions.length > 0 ? maxChannelVersion(...versions) : 1,
+    },
+  };
+}
+
+function configOf(threadId: string, namespace: string, checkpointId: string) {
+  return {
+    configurable: { thread_id: threadId, checkpoint_ns: namespace, checkpoint_id: checkpointId },
+  };
+}
+
+function pickValues(versions: ChannelVersions, values: ReadonlyMap<string, unknown>) {
+  const picked: Record<string, unknown> = {};
+  for (const [channel, version] of Object.entries(versions)) {
+    const key = `${version} ${channel}`;
+    if (values.has(key)) picked[channel] = values.get(key);
+  }
+  return picked;
+}
+
+/**
+ * What a task wrote to channels is what it wrote when it last ran; of an error, an interrupt and an answer the newest
+ * counts. Each stands where the task's first row of that index does. Rows come ordered by seq.
+ */
+async function pendingWrites(
+  rows: readonly ValueRow[],
+  items: ReadonlyMap<number, unknown>,
+): Promise<CheckpointPendingWrite[]> {
+  const lastRuns = new Map(
+    rows.filter(({ index }) => index >= 0).map(({ taskId, runId }) => [taskId, runId]),
+  );
+  const newest = new Map<string, ValueRow | undefined>();
+  for (const row of rows) {
+    const counts = row.index < 0 || row.runId === lastRuns.get(row.taskId);
+    const key = `${row.index} ${row.taskId}`;
+    newest.set(key, counts ? row : newest.get(key));
+  }
+  const shown = Array.from(newest.values()).filter((row) => row !== undefined);
+  return Promise.all(
+    shown.map(async (row): Promise<CheckpointPendingWrite> => [
+      row.taskId,
+      row.channel,
+      await loadValue(serde, items, row),
+    ]),
+  );
+}

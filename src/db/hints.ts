@@ -1,0 +1,193 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { summarizeError } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import type { Sql } from './open.ts';
+
+/** The hints that a process gives and gets. */
+export interface Hints extends Pick<Sql, 'notify' | 'notifyOthers' | 'listen'> {
+  /** Sends what still waits, and listens no more. */
+  close(): Promise<void>;
+}
+
+/** How hints travel between processes. */
+export interface Wire {
+  /** Where to listen. */
+  connection: pg.ClientConfig;
+  send: (channel: string, payload: string) => Promise<unknown>;
+}
+
+/** Twenty statements a second and channel: NOTIFY takes a lock over every commit of the cluster. */
+const SEND_EVERY_MS = 50;
+/** PostgreSQL takes less than 8,000. */
+const LARGEST_PAYLOAD_BYTES = 7000;
+const SHORTEST_RETRY_MS = 100;
+const LONGEST_RETRY_MS = 5000;
+
+/** Hints within this process, at once; with a `wire`, to and from the other processes too. */
+export function createHints(log: Logger, wire?: Wire): Hints {
+  const listeners = new Map<string, Set<(payload: string) => void>>();
+  const closing = new AbortController();
+  const remote = wire && createRemote(wire, { log, deliver, closing: closing.signal });
+
+  function deliver(channel: string, payload: string): void {
+    for (const listener of listeners.get(channel) ?? []) {
+      try {
+        listener(payload);
+      } catch (error) {
+        log.error({ err: error, channel }, 'a listener failed');
+      }
+    }
+  }
+
+  return {
+    notify(channel, payload) {
+      queueMicrotask(() => deliver(channel, payload));
+      remote?.send(channel, payload);
+    },
+    notifyOthers(channel, payload) {
+      remote?.send(channel, payload);
+    },
+    listen(channel, onPayload) {
+      const listener = (payload: string): void => onPayload(payload);
+      listeners.set(channel, (listeners.get(channel) ?? new Set()).add(listener));
+      remote?.subscribe(channel);
+      return () => listeners.get(channel)?.delete(listener);
+    },
+    async close() {
+      closing.abort();
+      await remote?.closed();
+    },
+  };
+}
+
+interface Remote {
+  send(channel: string, payload: string): void;
+  subscribe(channel: string): void;
+  /** Resolves when all is sent and the connection is gone. */
+  closed(): Promise<void>;
+}
+
+function createRemote(
+  { connection, send }: Wire,
+  {
+    log,
+    deliver,
+    closing,
+  }: { log: Logger; deliver: (channel: string, payload: string) => void; closing: AbortSignal },
+): Remote {
+  /** Begins every payload, so that a process knows its own and does not hear them twice. */
+  const sender = randomBytes(6).toString('base64url');
+  const outboxes = new Map<string, Set<string>>();
+  const sending = new Set<Promise<void>>();
+  const channels = new Set<string>();
+  let client: pg.Client | undefined;
+  let listening: Promise<void> | undefined;
+  let statements = Promise.resolve();
+
+  /** Sends what gathers in a channel's outbox until it is empty. */
+  async function empty(channel: string, outbox: Set<string>): Promise<void> {
+    while (outbox.size > 0) {
+      await send(channel, `${sender} ${takeBatch(outbox)}`).catch((error: unknown) => {
+        log.warn({ channel, reason: summarizeError(error).message }, 'a hint was not sent');
+      });
+      await sleep(SEND_EVERY_MS, undefined, { signal: closing }).catch(() => {});
+    }
+    outboxes.delete(channel);
+  }
+
+  async function keepListening(): Promise<void> {
+    let retryMs = SHORTEST_RETRY_MS;
+    while (!closing.aborted) {
+      try {
+        await listenUntilLost(() => (retryMs = SHORTEST_RETRY_MS));
+      } catch (error) {
+        if (closing.aborted) break;
+        log.warn(
+          { reason: summarizeError(error).message, retryMs },
+          'hints of others are not heard',
+        );
+      }
+      await sleep(retryMs, undefined, { signal: closing }).catch(() => {});
+      retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
+    }
+  }
+
+  /** Resolves when it was closed, rejects when the connection broke. */
+  async function listenUntilLost(onReady: () => void): Promise<void> {
+    const own = new pg.Client({ ...connection, keepAlive: true });
+    const lost = new Promise<void>((resolve, reject) => {
+      own.once('end', () =>
+        closing.aborted ? resolve() : reject(new Error('The connection ended.')),
+      );
+      own.on('error', reject);
+    });
+    own.on('notification', receive);
+    const end = (): void => void own.end().catch(() => {});
+    closing.addEventListener('abort', end);
+    try {
+      await Promise.race([lost, listenAll(own)]);
+      client = own;
+      onReady();
+      await lost;
+    } finally {
+      client = undefined;
+      closing.removeEventListener('abort', end);
+      end();
+    }
+  }
+
+  async function listenAll(own: pg.Client): Promise<void> {
+    await own.connect();
+    // Visits channels that are added meanwhile, too.
+    for (const channel of channels) await own.query(`LISTEN ${pg.escapeIdentifier(channel)}`);
+  }
+
+  function receive({ channel, payload = '' }: pg.Notification): void {
+    const space = payload.indexOf(' ');
+    if (payload.slice(0, space) === sender) return;
+    for (const each of payload.slice(space + 1).split(',')) deliver(channel, each);
+  }
+
+  return {
+    send(channel, payload) {
+      const outbox = outboxes.get(channel);
+      if (outbox) {
+        outbox.add(payload);
+        return;
+      }
+      const fresh = new Set([payload]);
+      outboxes.set(channel, fresh);
+      const sent = empty(channel, fresh).finally(() => sending.delete(sent));
+      sending.add(sent);
+    },
+    subscribe(channel) {
+      if (channels.has(channel) || closing.aborted) return;
+      channels.add(channel);
+      listening ??= keepListening();
+      // A client that is lost meanwhile is followed by one that listens to all.
+      statements = statements
+        .then(() => client?.query(`LISTEN ${pg.escapeIdentifier(channel)}`))
+        .then(
+          () => {},
+          () => {},
+        );
+    },
+    async closed() {
+      await Promise.all([...sending, listening]);
+    },
+  };
+}
+
+/** Takes as many payloads as one statement may carry, joined by commas. */
+function takeBatch(outbox: Set<string>): string {
+  let batch = '';
+  for (const payload of outbox) {
+    const longer = batch === '' ? payload : `${batch},${payload}`;
+    if (batch !== '' && Buffer.byteLength(longer) > LARGEST_PAYLOAD_BYTES) break;
+    batch = longer;
+    outbox.delete(payload);
+  }
+  return batch;
+}

@@ -1,0 +1,203 @@
+import { BadInputError } from '../errors.ts';
+import type { Query } from './open.ts';
+
+/** The part of a list that a client asks for: `first` with `after`, or `last` with `before`. */
+export interface PageRequest {
+  first?: number | null;
+  after?: string | null;
+  last?: number | null;
+  before?: string | null;
+}
+
+/** One page of rows in the order that was asked for, and how to go on. */
+export interface Page<Row> {
+  edges: { cursor: string; node: Row }[];
+  pageInfo: {
+    hasNextPage: boolean;
+    hasPreviousPage: boolean;
+    startCursor: string | null;
+    endCursor: string | null;
+  };
+  /** How many rows there are on all pages: exact up to 10,000, 10,001 for more. Costs a statement of its own. */
+  count: () => Promise<number>;
+}
+
+/** A list to read by pages, as SQL. Nothing in it comes from a client but `params`. */
+export interface Listing {
+  /** A table, or a join; `columns` are read from it. */
+  from: string;
+  columns: string;
+  /** Conditions, all of which must hold, with $1, $2 … for `params`. */
+  where: string[];
+  params: unknown[];
+  /** What the list is sorted by, and the unique column that decides between equals. */
+  order: {
+    by: string;
+    type: string;
+    unique: string;
+    uniqueType: string;
+    direction: 'ASC' | 'DESC';
+  };
+}
+
+/** The order in which rows were stored, or the newest first. */
+export function bySeq(direction: 'ASC' | 'DESC'): Listing['order'] {
+  return { by: '"seq"', type: 'bigint', unique: '"seq"', uniqueType: 'bigint', direction };
+}
+
+/** Conditions of a search, each with its value: `add((name) => `"name" = ${name}`, 'x')`. */
+export function conditions(): {
+  where: string[];
+  params: unknown[];
+  add(condition: (placeholder: string) => string, value: unknown): void;
+} {
+  const where: string[] = [];
+  const params: unknown[] = [];
+  return {
+    where,
+    params,
+    add(condition, value) {
+      params.push(value);
+      where.push(condition(`$${params.length}`));
+    },
+  };
+}
+
+/** A row's place: the list and its order, and the row's values of `order.by` and `order.unique`. */
+type Place = readonly [list: string, value: unknown, unique: unknown];
+
+const DEFAULT_PAGE = 20;
+const LARGEST_PAGE = 100;
+const LARGEST_COUNT = 10_000;
+
+/** Reads one page by keyset: it neither repeats nor skips rows while others are inserted and deleted. */
+export async function readPage<Row extends object>(
+  query: Query,
+  listing: Listing,
+  request: PageRequest,
+): Promise<Page<Row>> {
+  const { from, columns, order } = listing;
+  const list = `${from} ${order.by}`;
+  const { size, backwards, cursor } = readRequest(list, request);
+  const params = [...listing.params];
+  const where = [...listing.where];
+  const ascending = (order.direction === 'ASC') !== backwards;
+  if (cursor) {
+    params.push(cursor[1], cursor[2]);
+    const place = `($${params.length - 1}::${order.type}, $${params.length}::${order.uniqueType})`;
+    where.push(`(${order.by}, ${order.unique}) ${ascending ? '>' : '<'} ${place}`);
+  }
+  params.push(size + 1);
+  const way = ascending ? 'ASC' : 'DESC';
+  const rows = await query<Row & { placeValue: unknown; placeUnique: unknown }>(
+    `SELECT ${columns}, (${order.by})::text AS "placeValue", (${order.unique})::text AS "placeUnique"
+     FROM ${from} ${whereClause(where)}
+     ORDER BY ${order.by} ${way}, ${order.unique} ${way} LIMIT $${params.length}`,
+    params,
+  ).catch((error: unknown) => {
+    if (cursor && isDataError(error)) throw foreignCursor(backwards ? 'before' : 'after');
+    throw error;
+  });
+
+  const more = rows.length > size;
+  const page = rows.slice(0, size);
+  if (backwards) page.reverse();
+  const edges = page.map(({ placeValue, placeUnique, ...row }) => ({
+    cursor: encodeCursor([list, placeValue, placeUnique]),
+    node: row as unknown as Row,
+  }));
+  return {
+    edges,
+    pageInfo: {
+      hasNextPage: backwards ? cursor !== undefined : more,
+      hasPreviousPage: backwards ? more : cursor !== undefined,
+      startCursor: edges[0]?.cursor ?? null,
+      endCursor: edges.at(-1)?.cursor ?? null,
+    },
+    count: () => countRows(query, listing),
+  };
+}
+
+async function countRows(query: Query, { from, where, params }: Listing): Promise<number> {
+  const [row] = await query<{ count: number }>(
+    `SELECT count(*) AS count FROM (SELECT 1 FROM ${from} ${whereClause(where)} LIMIT ${LARGEST_COUNT + 1}) AS "found"`,
+    params,
+  );
+  return row?.count ?? 0;
+}
+
+function whereClause(conditions: string[]): string {
+  return conditions.length === 0
+    ? ''
+    : `WHERE ${conditions.map((each) => `(${each})`).join(' AND ')}`;
+}
+
+function readRequest(
+  list: string,
+  { first, after, last, before }: PageRequest,
+): {
+  size: number;
+  backwards: boolean;
+  cursor: Place | undefined;
+} {
+  if (first != null && last != null) {
+    throw new BadInputError('last', 'Give first or last, not both.');
+  }
+  if (after != null && before != null) {
+    throw new BadInputError('before', 'Give after or before, not both.');
+  }
+  const backwards = last != null || before != null;
+  if (backwards && (first != null || after != null)) {
+    throw new BadInputError('before', 'last goes with before, and first with after.');
+  }
+  const size = readSize(backwards ? 'last' : 'first', backwards ? last : first);
+  const cursor = backwards ? before : after;
+  return {
+    size,
+    backwards,
+    cursor: cursor == null ? undefined : decodeCursor(backwards ? 'before' : 'after', cursor, list),
+  };
+}
+
+/** A page's or a batch's size: `otherwise` (20) where it is not given, from 1 to `max` (100). */
+export function readSize(
+  argument: string,
+  size: number | null | undefined,
+  { otherwise = DEFAULT_PAGE, max = LARGEST_PAGE } = {},
+): number {
+  if (size == null) return otherwise;
+  if (size < 1 || size > max) {
+    throw new BadInputError(argument, `${argument} is ${size}; it must be from 1 to ${max}.`);
+  }
+  return size;
+}
+
+function encodeCursor(place: Place): string {
+  return Buffer.from(JSON.stringify(place)).toString('base64url');
+}
+
+function decodeCursor(argument: string, cursor: string, list: string): Place {
+  try {
+    const place: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString());
+    if (
+      Array.isArray(place) &&
+      place.length === 3 &&
+      place[0] === list &&
+      place.every((part) => typeof part === 'string')
+    ) {
+      return [list, place[1], place[2]];
+    }
+  } catch {
+    // Not one of ours: said below.
+  }
+  throw foreignCursor(argument);
+}
+
+function foreignCursor(argument: string): BadInputError {
+  return new BadInputError(argument, `${argument} is not a cursor that this list gave.`);
+}
+
+/** SQLSTATE class 22: a value that its type does not take, such as another list's cursor. */
+function isDataError(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && String(error.code).startsWith('22');
+}

@@ -1,0 +1,358 @@
+import { EVENTS_CHANNEL, THREADS_CHANNEL } from '../channels.ts';
+import type { Sql } from '../db/open.ts';
+import type { Logger } from '../log.ts';
+import { GAP, type StoredEvent } from './event.ts';
+import { interruptible, sleepUntilWoken, type Sleeper } from './interruptible.ts';
+import { pollEverySecond } from './poll.ts';
+
+/** What a reader may have waiting; with more it drops all, and reads it from the table when it gets there. */
+const BUFFER_BYTES = 1_048_576;
+const EVENT_BYTES = 200;
+const PAGE_EVENTS = 200;
+
+/** Live readers of the event log. */
+export interface EventTail {
+  /** How many follow something now. */
+  readonly readers: number;
+  /** What waits for readers that are slower than their runs. */
+  readonly bufferedBytes: number;
+  /**
+   * Events after number `after`, in order: the stored ones, then the live ones; a GAP in place of those that are no longer
+   * kept. A run's end after its final event; a thread's when the thread is deleted. `return()` ends them at once, also
+   * while it waits.
+   */
+  follow(
+    followed: Followed,
+    from: { after: number; types?: readonly StoredEvent['type'][] },
+  ): AsyncIterableIterator<StoredEvent, void>;
+  /** Hands events that have just been committed, of one thread and without a gap, to the readers of this process, and a hint to others. */
+  publish(events: readonly StoredEvent[]): void;
+  close(): void;
+}
+
+/** One run of a thread, or, without `runId`, all of them. */
+export interface Followed {
+  threadId: string;
+  runId?: string;
+}
+
+/** A reader's inbox: what happened since it last looked. Numbers are the thread's, so that a gap shows. */
+interface Inbox extends Sleeper {
+  followed: Followed;
+  events: StoredEvent[];
+  bytes: number;
+  /** The numbers of the thread's first and last event that were handed over; null when none was since the table was read. */
+  first: number | null;
+  last: number | null;
+  /** Something may be in the table that is not in `events`. */
+  behind: boolean;
+}
+
+const EMPTY = { bytes: 0, first: null, last: null };
+
+export function createEventTail(sql: Sql, log: Logger): EventTail {
+  const inboxes = new Map<string, Set<Inbox>>();
+  const closing = new AbortController();
+  const unlisten = [
+    sql.listen(EVENTS_CHANNEL, (threadId) => void fetchNews(threadId)),
+    sql.listen(THREADS_CHANNEL, (threadId) => void lookForMissed([threadId])),
+  ];
+  const stopPolling = pollEverySecond(() => lookForMissed(Array.from(inboxes.keys())));
+  /** Threads whose news are being read; true where there is more since that began. */
+  const fetching = new Map<string, boolean>();
+
+  /** The truth behind the hints: one statement a second for all readers of the process. Never rejects. */
+  async function lookForMissed(threadIds: readonly string[]): Promise<void> {
+    const followed = threadIds.filter((threadId) => inboxes.has(threadId));
+    if (followed.length === 0) return;
+    try {
+      const rows = await sql.query<{ threadId: string; last: number | null; gone: boolean }>(
+        `SELECT f.id AS "threadId", (SELECT max("number") FROM "RunEvent" WHERE "threadId" = f.id) AS "last",
+           NOT EXISTS (SELECT 1 FROM "Thread" WHERE "id" = f.id) AS "gone"
+         FROM unnest($1::uuid[]) AS f(id)`,
+        [followed],
+      );
+      for (const { threadId, last, gone } of rows) {
+        if (gone) fallAllBehind(threadId);
+        else if (isNews(threadId, last ?? 0)) void fetchNews(threadId);
+      }
+    } catch (error) {
+      log.warn({ err: error }, 'Events could not be polled.');
+    }
+  }
+
+  function isNews(threadId: string, last: number): boolean {
+    return Array.from(inboxes.get(threadId) ?? []).some((inbox) => last > (inbox.last ?? last));
+  }
+
+  function fallAllBehind(threadId: string): void {
+    for (const inbox of inboxes.get(threadId) ?? []) fallBehind(inbox);
+  }
+
+  /** Reads what another process has stored, once for all readers of the thread. Never rejects. */
+  async function fetchNews(threadId: string): Promise<void> {
+    if (!inboxes.has(threadId)) return;
+    if (fetching.has(threadId)) {
+      fetching.set(threadId, true);
+      return;
+    }
+    try {
+      do {
+        fetching.set(threadId, false);
+        await deliverNews(threadId);
+      } while (fetching.get(threadId));
+    } catch (error) {
+      log.warn({ err: error }, 'New events could not be read.');
+      fallAllBehind(threadId);
+    } finally {
+      fetching.delete(threadId);
+    }
+  }
+
+  async function deliverNews(threadId: string): Promise<void> {
+    const waiting = Array.from(inboxes.get(threadId) ?? []).filter(({ behind }) => !behind);
+    // Whoever is reading the table may be past the place where the news are.
+    for (const inbox of waiting) if (inbox.last === null) fallBehind(inbox);
+    const known = waiting.flatMap(({ last }) => last ?? []);
+    if (known.length === 0) return;
+    const page = { after: Math.min(...known), limit: PAGE_EVENTS, bytes: BUFFER_BYTES };
+    const rows = await readEvents(sql, { threadId }, page);
+    for (const events of withoutHoles(rows)) {
+      for (const inbox of inboxes.get(threadId) ?? []) deliver(inbox, events);
+    }
+    if (isFull(rows, PAGE_EVENTS)) fetching.set(threadId, true);
+  }
+
+  function publish(events: readonly StoredEvent[]): void {
+    const [first] = events;
+    if (!first) return;
+    for (const inbox of inboxes.get(first.threadId) ?? []) deliver(inbox, events);
+    sql.notifyOthers(EVENTS_CHANNEL, first.threadId);
+  }
+
+  function enter(followed: Followed): Inbox {
+    const { threadId } = followed;
+    const inbox: Inbox = { ...EMPTY, followed, events: [], behind: true, wake() {} };
+    inboxes.set(threadId, (inboxes.get(threadId) ?? new Set()).add(inbox));
+    return inbox;
+  }
+
+  function leave(inbox: Inbox): void {
+    const { threadId } = inbox.followed;
+    const readers = inboxes.get(threadId);
+    readers?.delete(inbox);
+    if (readers?.size === 0) inboxes.delete(threadId);
+  }
+
+  async function* read(
+    followed: Followed,
+    { after, types }: { after: number; types?: readonly StoredEvent['type'][] },
+    left: AbortSignal,
+  ): AsyncGenerator<StoredEvent, void> {
+    const inbox = enter(followed);
+    const wanted = ({ type }: StoredEvent) => !types || types.includes(type);
+    const ends = ({ type }: StoredEvent) => followed.runId !== undefined && type === 'FINISHED';
+    let seen = after;
+    try {
+      while (!left.aborted && !closing.signal.aborted) {
+        if (inbox.behind) {
+          // From here on events gather in the inbox: what the table does not show yet will be there.
+          Object.assign(inbox, EMPTY, { events: [], behind: false });
+          // Before the rows: once it is over, the rows that are read next are all there will be.
+          const { over, last } = await lookAt(sql, followed);
+          for await (const event of readStored(sql, followed, seen)) {
+            seen = event.number;
+            if (wanted(event)) yield event;
+            if (ends(event)) return;
+          }
+          if (over) return;
+          if (inbox.first !== null && inbox.first > last + 1) fallBehind(inbox);
+          inbox.last ??= last;
+          continue;
+        }
+        const event = inbox.events.shift();
+        if (!event) {
+          await sleepUntilWoken(inbox, left, () => inbox.behind || inbox.events.length > 0);
+          continue;
+        }
+        inbox.bytes -= sizeOf(event);
+        if (event.number <= seen) continue;
+        seen = event.number;
+        if (wanted(event)) yield event;
+        if (ends(event)) return;
+      }
+    } finally {
+      leave(inbox);
+    }
+  }
+
+  return {
+    get readers() {
+      return Array.from(inboxes.values()).reduce((sum, { size }) => sum + size, 0);
+    },
+    get bufferedBytes() {
+      return Array.from(inboxes.values())
+        .flatMap((readers) => [...readers])
+        .reduce((sum, { bytes }) => sum + bytes, 0);
+    },
+    follow: (followed, from) => interruptible((left) => read(followed, from, left)),
+    publish,
+    close() {
+      stopPolling();
+      for (const stop of unlisten) stop();
+      closing.abort();
+      for (const threadId of inboxes.keys()) fallAllBehind(threadId);
+    },
+  };
+}
+
+/** Puts news into an inbox, or says that the table has to be read for it. */
+function deliver(inbox: Inbox, events: readonly StoredEvent[]): void {
+  const { last, followed, behind } = inbox;
+  if (behind) return;
+  const news = events.filter(({ number }) => number > (last ?? 0));
+  const [first] = news;
+  if (!first) return;
+  const own = news.filter(({ runId }) => followed.runId === undefined || runId === followed.runId);
+  const bytes = own.reduce((sum, event) => sum + sizeOf(event), inbox.bytes);
+  // Another process wrote in between: only the table has it all.
+  const gap = last !== null && first.number !== last + 1;
+  if (gap || bytes > BUFFER_BYTES) return fallBehind(inbox);
+  inbox.first ??= first.number;
+  inbox.last = news.at(-1)?.number ?? last;
+  inbox.bytes = bytes;
+  inbox.events.push(...own);
+  inbox.wake();
+}
+
+/** What it holds is in the table too. */
+function fallBehind(inbox: Inbox): void {
+  Object.assign(inbox, { events: [], bytes: 0, behind: true });
+  inbox.wake();
+}
+
+/** All stored events after a number, page by page; a GAP, once, in place of those that are no longer kept. */
+async function* readStored(
+  sql: Pick<Sql, 'query'>,
+  followed: Followed,
+  after: number,
+): AsyncGenerator<StoredEvent, void> {
+  let seen = after;
+  let limit = PAGE_EVENTS;
+  let gapTold = false;
+  for (let more = true; more;) {
+    const rows = await readEvents(sql, followed, { after: seen, limit, bytes: BUFFER_BYTES });
+    more = isFull(rows, limit);
+    // The next page of large events reads little more than it can give.
+    limit = Math.min(PAGE_EVENTS, rows.length * 2);
+    // Given away one by one: a reader may be slow.
+    for (let event = rows.shift(); event; event = rows.shift()) {
+      const gap: StoredEvent | undefined = gapTold
+        ? undefined
+        : await findGap(sql, followed, seen, event);
+      gapTold ||= gap !== undefined;
+      seen = event.number;
+      if (gap) yield gap;
+      yield event;
+    }
+  }
+}
+
+/** The events, cut where numbers are missing. */
+function withoutHoles(events: readonly StoredEvent[]): StoredEvent[][] {
+  const parts: StoredEvent[][] = [];
+  for (const event of events) {
+    const part = parts.at(-1);
+    if (part?.at(-1)?.number === event.number - 1) part.push(event);
+    else parts.push([event]);
+  }
+  return parts;
+}
+
+/** Whether a page may not have been all. */
+function isFull(rows: readonly StoredEvent[], limit: number): boolean {
+  return (
+    rows.length === limit || rows.reduce((sum, event) => sum + sizeOf(event), 0) >= BUFFER_BYTES
+  );
+}
+
+/** Stored events after a number, oldest first: at most `limit`, and where `bytes` is given no more than that takes, but one. */
+export async function readEvents(
+  sql: Pick<Sql, 'query'>,
+  { threadId, runId }: Followed,
+  {
+    after,
+    limit,
+    types,
+    bytes,
+  }: {
+    after: number;
+    limit: number;
+    types?: readonly StoredEvent['type'][] | undefined;
+    bytes?: number;
+  },
+): Promise<StoredEvent[]> {
+  const params = [runId ?? threadId, after, limit, bytes ?? null];
+  const statement = selectEvents(runId === undefined ? 'threadId' : 'runId', types !== undefined);
+  return sql.query<StoredEvent>(statement, types ? [...params, types] : params);
+}
+
+/** A condition that may not apply would keep PostgreSQL from reading in the order of the index. */
+function selectEvents(by: 'threadId' | 'runId', typed: boolean): string {
+  return `SELECT "threadId", "number", "runId", "type", "namespace", "data", "checkpointId", "createdAt", "size" FROM (
+    SELECT *, sum("size" + ${EVENT_BYTES}) OVER (ORDER BY "number") - "size" - ${EVENT_BYTES} AS "before" FROM (
+      SELECT *, coalesce(octet_length("data"::text), 0) AS "size" FROM "RunEvent"
+      WHERE "${by}" = $1 AND "number" > $2 ${typed ? 'AND "type"::text = ANY($5)' : ''}
+      ORDER BY "number" LIMIT $3) page) page
+    WHERE $4::bigint IS NULL OR "before" < $4 ORDER BY "number"`;
+}
+
+/**
+ * What stands before an event where others, after number `seen`, are no longer kept. Of a run, what began it goes last
+ * (runs/retention.ts), so that nothing is missing before a start. Numbers that other runs of the thread have taken are
+ * no gap; neither is what a run did not tell that no worker has had.
+ */
+export async function findGap(
+  sql: Pick<Sql, 'query'>,
+  { threadId, runId }: Followed,
+  seen: number,
+  next: StoredEvent,
+): Promise<StoredEvent | undefined> {
+  if (next.number === seen + 1) return undefined;
+  if (runId !== undefined) {
+    if (next.type === 'STARTED') return undefined;
+    const [row] = await sql.query<{ kept: number }>(
+      `SELECT count(*) AS "kept" FROM "RunEvent" WHERE "threadId" = $1 AND "number" > $2 AND "number" < $3
+       HAVING EXISTS (SELECT 1 FROM "Run" WHERE "id" = $4 AND "startedAt" IS NOT NULL)`,
+      [threadId, seen, next.number, runId],
+    );
+    if (!row || row.kept === next.number - seen - 1) return undefined;
+  }
+  return {
+    type: GAP,
+    threadId,
+    runId: next.runId,
+    number: next.number - 1,
+    namespace: [],
+    data: null,
+    createdAt: next.createdAt,
+  };
+}
+
+/** The number of the thread's newest event, and whether nothing more can come: the run is final, or the thread is gone. */
+async function lookAt(
+  { query }: Pick<Sql, 'query'>,
+  { threadId, runId }: Followed,
+): Promise<{ over: boolean; last: number }> {
+  const [row] = await query<{ over: boolean; last: number }>(
+    `SELECT coalesce((SELECT max("number") FROM "RunEvent" WHERE "threadId" = $1), 0) AS "last",
+       CASE WHEN $2::uuid IS NULL THEN NOT EXISTS (SELECT 1 FROM "Thread" WHERE "id" = $1)
+         ELSE NOT EXISTS (SELECT 1 FROM "Run" WHERE "id" = $2 AND "status" IN ('PENDING', 'RUNNING')) END AS "over"`,
+    [threadId, runId ?? null],
+  );
+  return row ?? { over: true, last: 0 };
+}
+
+function sizeOf({ size }: StoredEvent): number {
+  return EVENT_BYTES + (size ?? 0);
+}

@@ -1,0 +1,240 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { RunControl, isGraphDrained, type StateSnapshot } from '@langchain/langgraph';
+import type { App } from '../app.ts';
+import { pendingInterrupts } from '../checkpoints/interrupts.ts';
+import { toPlain } from '../checkpoints/plain.ts';
+import { RunSaver, StateReader } from '../checkpoints/saver.ts';
+import { findCheckpoint } from '../checkpoints/store.ts';
+import { ClaimLostError, DatabaseAwayError, summarizeError } from '../errors.ts';
+import type { Writer } from '../events/log.ts';
+import type { CancelAction } from '../generated/prisma/client.ts';
+import { withCheckpointer, type CompiledGraph } from '../graphs/load.ts';
+import { commandOf } from './command.ts';
+import type { Outcome } from './end.ts';
+import { executeRun, runConfig, type StartingPoint } from './execute.ts';
+import type { ClaimedRun } from './queue.ts';
+
+/** The claim of a run that has lost so many workers is its last. */
+const MAX_ATTEMPTS = 3;
+
+/** One try of a run. */
+export interface Attempt extends Writer {
+  readonly claim: ClaimedRun;
+  /** Lets the graph reach the end of its step. */
+  readonly control: RunControl;
+  /** Aborted when the attempt is to stop at once. */
+  readonly signal: AbortSignal;
+  /** Why it stopped, the first reason of all: one of the errors below, or what went wrong outside the graph. */
+  readonly failure: unknown;
+}
+
+/** Ends the attempt, and not the run: another one goes on. */
+export class GivenBackError extends Error {}
+
+/** Somebody wants the run to stop. */
+export class CancelledError extends Error {
+  readonly action: CancelAction;
+
+  constructor(action: CancelAction) {
+    super('The run was cancelled.');
+    this.name = 'CancelledError';
+    this.action = action;
+  }
+}
+
+/** The run has taken longer than it was given. */
+class TimeoutError extends Error {
+  constructor(seconds: number | null) {
+    super(`The run took longer than the ${seconds} s that it was given.`);
+    this.name = 'TimeoutError';
+  }
+}
+
+/** The run lost its worker as often as is allowed. */
+class AttemptsExhaustedError extends Error {
+  constructor(attempts: number) {
+    super(`The run was tried ${attempts} times and lost its worker each time.`);
+    this.name = 'AttemptsExhaustedError';
+  }
+}
+
+/** The checkpoint that the run was to start from went away while it waited. */
+class CheckpointGoneError extends Error {
+  constructor(checkpointId: string) {
+    super(`Checkpoint ${checkpointId}, which the run was to start from, does not exist any more.`);
+    this.name = 'CheckpointGoneError';
+  }
+}
+
+export function createAttempt(claim: ClaimedRun): Attempt {
+  const aborting = new AbortController();
+  let failure: unknown;
+  return {
+    claim,
+    runId: claim.id,
+    threadId: claim.threadId,
+    claimToken: claim.claimToken,
+    lastNumber: claim.lastNumber,
+    control: new RunControl(),
+    signal: aborting.signal,
+    get failure() {
+      return failure;
+    },
+    fail(error) {
+      failure ??= error;
+      aborting.abort(error);
+    },
+  };
+}
+
+/** Executes the run. How it ended; undefined where it goes on in another attempt. Never throws for what a graph does. */
+export async function execute(
+  app: Pick<App, 'sql' | 'graphs' | 'events'>,
+  attempt: Attempt,
+): Promise<Outcome | undefined> {
+  const { claim } = attempt;
+  const saver = new RunSaver(app.sql.query, {
+    fence: { runId: claim.id, claimToken: claim.claimToken },
+    metadata: {
+      ...(claim.metadata as object),
+      run_id: claim.id,
+      graph_id: claim.graphId,
+      assistant_id: claim.assistantId,
+    },
+    ...(claim.durability === 'SYNC' && { beforeStoring: storeEvents }),
+    onFailure: attempt.fail,
+  });
+  const stopTimer = startTimer(attempt);
+  let graph: CompiledGraph | undefined;
+  try {
+    refuseToBegin(claim);
+    graph = await app.graphs.resolve(claim.graphId, runConfig(claim, saver));
+    const { mayWait } = await drive(app, attempt, { graph, saver });
+    if (attempt.failure !== undefined) throw attempt.failure;
+    const state = mayWait || claim.onCompletion === 'DELETE' ? await readState(graph) : undefined;
+    return {
+      status: mayWait && state?.next.length ? 'INTERRUPTED' : 'SUCCESS',
+      interrupts: mayWait && state ? pendingInterrupts(state) : [],
+      output: outputOf(claim, state),
+    };
+  } catch (error) {
+    const reason = attempt.failure ?? error;
+    if (isGraphDrained(reason) || reason instanceof GivenBackError) return undefined;
+    if (reason instanceof ClaimLostError || reason instanceof DatabaseAwayError) return undefined;
+    await saver.close();
+    return { ...endingOf(reason), ...(await whatIsLeft()) };
+  } finally {
+    stopTimer();
+  }
+
+  /** What a task told is stored before what it wrote: once that is stored, no attempt tells it again. */
+  async function storeEvents(): Promise<void> {
+    await nextTurn(); // LangGraph has the task's writes stored first, and shows them in the same turn.
+    if (!(await app.events.flush(attempt))) throw attempt.failure;
+  }
+
+  async function readState(graph: CompiledGraph) {
+    const config = { configurable: { thread_id: claim.threadId } };
+    return withCheckpointer(graph, new StateReader(app.sql.query)).getState(config, {
+      subgraphs: true,
+    });
+  }
+
+  /** Of a run that did not end by itself; nothing where its state cannot be read, which is not why it failed. */
+  async function whatIsLeft(): Promise<Pick<Outcome, 'interrupts' | 'output'>> {
+    try {
+      graph ??= await app.graphs.resolve(claim.graphId, runConfig(claim, saver));
+      const state = await readState(graph);
+      return { interrupts: pendingInterrupts(state), output: outputOf(claim, state) };
+    } catch {
+      return {};
+    }
+  }
+}
+
+/** Needed only where the thread goes with its run. */
+function outputOf({ onCompletion }: ClaimedRun, state: StateSnapshot | undefined): unknown {
+  return onCompletion === 'DELETE' && state ? toPlain(state.values ?? null) : undefined;
+}
+
+/** What is decided before the graph is asked: a run that was cancelled, tried or waited for long enough. */
+function refuseToBegin({ cancelAction, attempt, secondsLeft, timeoutSeconds }: ClaimedRun): void {
+  if (cancelAction) throw new CancelledError(cancelAction);
+  if (secondsLeft !== null && secondsLeft <= 0) throw new TimeoutError(timeoutSeconds);
+  if (attempt > MAX_ATTEMPTS) throw new AttemptsExhaustedError(attempt - 1);
+}
+
+function startTimer({ claim, fail }: Attempt): () => void {
+  if (claim.secondsLeft === null) return () => {};
+  const onTimeout = () => fail(new TimeoutError(claim.timeoutSeconds));
+  const timer = setTimeout(onTimeout, Math.max(claim.secondsLeft, 0) * 1000).unref();
+  return () => clearTimeout(timer);
+}
+
+function endingOf(reason: unknown): Pick<Outcome, 'status' | 'error' | 'rollback'> {
+  if (reason instanceof CancelledError) {
+    return { status: 'CANCELLED', rollback: reason.action === 'ROLLBACK' };
+  }
+  const status = reason instanceof TimeoutError ? 'TIMEOUT' : 'ERROR';
+  return { status, error: summarizeError(reason) };
+}
+
+/** Drives the graph from where the run stands, and appends what clients should see. */
+async function drive(
+  { sql, events }: Pick<App, 'sql' | 'events'>,
+  attempt: Attempt,
+  { graph, saver }: { graph: CompiledGraph; saver: RunSaver },
+) {
+  const { claim, signal, control } = attempt;
+  const ownCheckpointId = claim.retried ? await newestCheckpointOf(claim) : undefined;
+  await events.append(attempt, {
+    type: 'STARTED',
+    namespace: [],
+    data: { attempt: claim.attempt },
+    checkpointId: ownCheckpointId,
+  });
+  // Once the run has a checkpoint of its own, its input is in it.
+  const begins = ownCheckpointId === undefined;
+  const execution = executeRun(graph, claim, {
+    saver,
+    control,
+    signal,
+    input: begins ? await inputOf(claim) : null,
+    start: begins ? await startOf(claim) : undefined,
+    keepsCheckpoints: claim.durability !== 'EXIT' && claim.onCompletion !== 'DELETE',
+  });
+  let step = await execution.next();
+  while (!step.done) {
+    // Under ASYNC the graph is ahead of the database: whoever reads the event must find its checkpoint.
+    const { checkpointId } = step.value;
+    if (checkpointId) await saver.whenStored(checkpointId, signal);
+    await events.append(attempt, step.value);
+    step = await execution.next();
+  }
+  // A run of which an event could not be stored has not succeeded.
+  await events.flush(attempt);
+  return step.value;
+
+  async function newestCheckpointOf({ id }: ClaimedRun): Promise<string | undefined> {
+    const [row] = await sql.query<{ checkpointId: string }>(
+      `SELECT "checkpointId" FROM "Checkpoint" WHERE "runId" = $1 AND "namespace" = '' ORDER BY "seq" DESC LIMIT 1`,
+      [id],
+    );
+    return row?.checkpointId;
+  }
+
+  function inputOf(run: ClaimedRun): unknown {
+    return run.command === null ? run.input : commandOf(sql.query, run);
+  }
+
+  async function startOf(run: ClaimedRun): Promise<StartingPoint | undefined> {
+    const { threadId, checkpointId, checkpointNamespace: namespace } = run;
+    if (checkpointId === null) return undefined;
+    const row = await findCheckpoint(sql.query, threadId, { namespace, checkpointId });
+    if (!row) throw new CheckpointGoneError(checkpointId);
+    const start = { checkpoint_id: checkpointId, checkpoint_ns: namespace };
+    if (namespace === '') return start;
+    const parents = row.metadata['parents'] as Record<string, string> | undefined;
+    return { ...start, checkpoint_map: { ...parents, [namespace]: checkpointId } };
+  }
+}

@@ -1,0 +1,376 @@
+import type { App } from '../app.ts';
+import { checkConfig, mergeConfig } from '../assistants/config.ts';
+import { findAssistant } from '../assistants/search.ts';
+import { RUNS_CHANNEL, THREADS_CHANNEL } from '../channels.ts';
+import type { Query } from '../db/open.ts';
+import { readSize } from '../db/page.ts';
+import { BadInputError, ConflictError, NotFoundError } from '../errors.ts';
+import type { StreamMode } from '../events/event.ts';
+import type {
+  Assistant,
+  Durability,
+  MultitaskStrategy,
+  OnCompletion,
+  Run,
+} from '../generated/prisma/client.ts';
+import { inputRefusal } from '../graphs/input.ts';
+import type { CompiledGraph } from '../graphs/load.ts';
+import { isRecord } from '../json.ts';
+import { lockId } from '../node-id.ts';
+import { isBusy, lockThread } from '../threads/lock.ts';
+import { newId, parseUuid } from '../uuid.ts';
+import { acceptAnswers } from './answers.ts';
+import { announceStops, type Stops } from './cancel.ts';
+import { checkCommand, type Command, type StoredCommand } from './command.ts';
+import { findRepeated, lockKey, repeatable, type Repeatable } from './idempotency.ts';
+import { makeWay, refuseBusy } from './multitask.ts';
+
+export interface NewRun {
+  /** Undefined: a stateless run, on a thread of its own. */
+  threadId?: string | null | undefined;
+  /** An assistant's UUID, or a graph's name. */
+  assistantId: string;
+  input?: unknown;
+  /** Instead of input. */
+  command?: Command | null | undefined;
+  /** The checkpoint to start from: the thread forks. */
+  checkpointId?: string | null | undefined;
+  checkpointNamespace: string;
+  config?: Record<string, unknown> | null | undefined;
+  context?: Record<string, unknown> | null | undefined;
+  metadata?: Record<string, unknown> | null | undefined;
+  streamModes: readonly StreamMode[];
+  streamSubgraphs: boolean;
+  /** Node names, or "*" for every node. */
+  interruptBefore?: readonly string[] | null | undefined;
+  interruptAfter?: readonly string[] | null | undefined;
+  multitaskStrategy: MultitaskStrategy;
+  ifThreadMissing: 'REJECT' | 'CREATE';
+  onCompletion: OnCompletion;
+  durability: Durability;
+  /** Seconds from now before which it does not start. */
+  afterSeconds?: number | null | undefined;
+  /** Seconds after its start when it ends in TIMEOUT. */
+  timeoutSeconds?: number | null | undefined;
+  idempotencyKey?: string | null | undefined;
+}
+
+/** Ten years: later than anybody means. */
+const LONGEST_DELAY_SECONDS = 315_360_000;
+/** What a timer can wait for: 24 days. */
+const LONGEST_TIMEOUT_SECONDS = 2_000_000;
+
+/** Inserts a PENDING run. Inserting is enqueueing: a worker can claim it once this commits. */
+export async function createRun(app: Needs, request: NewRun): Promise<Run> {
+  const prepared = await prepareRun(app, 'input', request);
+  const [run] = await storeRuns(app, [prepared]);
+  return run as Run;
+}
+
+/** Inserts several PENDING runs in their order, all or none. */
+export async function createRuns(app: Needs, requests: readonly NewRun[]): Promise<Run[]> {
+  readSize('inputs', requests.length);
+  const prepared: PreparedRun[] = [];
+  for (const [i, request] of requests.entries()) {
+    prepared.push(await prepareRun(app, `inputs[${i}]`, request));
+  }
+  return storeRuns(app, prepared);
+}
+
+type Needs = Pick<App, 'db' | 'sql' | 'graphs' | 'tail'>;
+
+/** A request that has been checked as far as it can be without its thread, or the run that it made before. */
+type PreparedRun = Awaited<ReturnType<typeof prepareNewRun>> | { repeated: Run };
+type PreparedNewRun = Exclude<PreparedRun, { repeated: Run }>;
+
+/** `argument` is where the request stands in what the client sent. */
+async function prepareRun(app: Needs, argument: string, request: NewRun): Promise<PreparedRun> {
+  // Before anything else is checked: what was right once may be refused now.
+  const key = repeatable(`${argument}.idempotencyKey`, request);
+  const repeated = key && (await findRepeated(app.sql.query, key));
+  return repeated ? { repeated } : prepareNewRun(app, argument, request, key);
+}
+
+async function prepareNewRun(
+  app: Needs,
+  argument: string,
+  request: NewRun,
+  key: Repeatable | undefined,
+) {
+  const { threadId, checkpointId, onCompletion, ifThreadMissing } = request;
+  const place = {
+    argument,
+    threadId: threadId == null ? undefined : parseUuid(`${argument}.threadId`, threadId),
+    checkpointId: checkpointId == null ? null : parseUuid(`${argument}.checkpointId`, checkpointId),
+  };
+  checkTogether(argument, request);
+  checkConfig(`${argument}.config`, request.config);
+  const assistant = await findRunAssistant(app, `${argument}.assistantId`, request.assistantId);
+  const run = newRun(assistant, request);
+  await checkAgainstGraph(app, argument, run);
+  return { ...run, ...place, onCompletion, ifThreadMissing, repeatable: key };
+}
+
+/** What does not go together, and numbers that mean nothing. */
+function checkTogether(argument: string, request: NewRun): void {
+  const { threadId, input, command, checkpointId, checkpointNamespace } = request;
+  if (command && input != null) {
+    throw new BadInputError(`${argument}.command`, 'Give input or a command, not both.');
+  }
+  if (threadId == null && checkpointId != null) {
+    throw new BadInputError(`${argument}.checkpointId`, 'A checkpoint needs its threadId.');
+  }
+  if (checkpointId == null && checkpointNamespace !== '') {
+    throw new BadInputError(
+      `${argument}.checkpointNamespace`,
+      'checkpointNamespace goes with checkpointId.',
+    );
+  }
+  if (threadId == null && command?.resume) {
+    throw new BadInputError(
+      `${argument}.command.resume`,
+      'A stateless run has no question to answer: give the threadId.',
+    );
+  }
+  if (checkpointId != null && command?.resume) {
+    throw new BadInputError(
+      `${argument}.command.resume`,
+      'Questions are answered where the thread stands: leave out checkpointId, or the answers.',
+    );
+  }
+  checkSeconds(`${argument}.afterSeconds`, request.afterSeconds, {
+    min: 0,
+    max: LONGEST_DELAY_SECONDS,
+  });
+  checkSeconds(`${argument}.timeoutSeconds`, request.timeoutSeconds, {
+    min: 0.001,
+    max: LONGEST_TIMEOUT_SECONDS,
+  });
+}
+
+function checkSeconds(
+  argument: string,
+  seconds: number | null | undefined,
+  { min, max }: { min: number; max: number },
+): void {
+  if (seconds == null || (seconds >= min && seconds <= max)) return;
+  throw new BadInputError(argument, `${argument} is ${seconds}; it must be from ${min} to ${max}.`);
+}
+
+async function storeRuns({ sql, tail }: Needs, prepared: readonly PreparedRun[]): Promise<Run[]> {
+  const fresh = prepared.flatMap((run) => ('repeated' in run ? [] : run));
+  // Threads in one order: two requests that share several must not wait for each other in a circle.
+  const inLockOrder = fresh.toSorted((a, b) => (a.threadId ?? '').localeCompare(b.threadId ?? ''));
+  const runs = new Map<PreparedRun, Run>();
+  const stops: Stops[] = [];
+  try {
+    await sql.transaction(async (query) => {
+      stops.length = 0; // of an attempt of the transaction that was undone
+      for (const run of inLockOrder) runs.set(run, await storeRun(query, run, stops));
+    });
+  } finally {
+    // Also when it was refused: a worker that met the thread's lock has passed by the run that it was refused for.
+    for (const { id } of fresh) sql.notify(RUNS_CHANNEL, id);
+  }
+  for (const stop of stops) announceStops({ sql, tail }, stop);
+  for (const { threadId } of runs.values()) sql.notify(THREADS_CHANNEL, String(threadId));
+  return prepared.map((run) => ('repeated' in run ? run.repeated : (runs.get(run) as Run)));
+}
+
+async function findRunAssistant(
+  app: Pick<App, 'db' | 'graphs'>,
+  argument: string,
+  idOrGraphId: string,
+): Promise<Assistant> {
+  const assistant = await findAssistant(app, idOrGraphId, argument);
+  if (!assistant) throw new NotFoundError('Assistant', idOrGraphId);
+  if (!app.graphs.has(assistant.graphId)) {
+    throw new BadInputError(
+      argument,
+      `Assistant ${assistant.id} runs the graph "${assistant.graphId}", which is not served any more.`,
+    );
+  }
+  return assistant;
+}
+
+/** The assistant's configuration with the request's on top. Nothing comes from the thread or its earlier runs. */
+function newRun(assistant: Assistant, request: NewRun) {
+  return {
+    id: newId(),
+    assistantId: assistant.id,
+    graphId: assistant.graphId,
+    input: request.input ?? null,
+    command: request.command ?? null,
+    checkpointNamespace: request.checkpointNamespace,
+    config: mergeConfig(assistant.config, request.config ?? {}),
+    context: { ...asRecord(assistant.context), ...request.context },
+    metadata: { ...ownMetadata(assistant), ...request.metadata },
+    streamModes: [...new Set(request.streamModes)],
+    streamSubgraphs: request.streamSubgraphs,
+    interruptBefore: request.interruptBefore ?? [],
+    interruptAfter: request.interruptAfter ?? [],
+    multitaskStrategy: request.multitaskStrategy,
+    durability: request.durability,
+    afterSeconds: request.afterSeconds ?? 0,
+    timeoutSeconds: request.timeoutSeconds ?? null,
+  };
+}
+
+/** That the server made an assistant says nothing about its runs. */
+function ownMetadata({ metadata }: Assistant): Record<string, unknown> {
+  const { created_by: _, ...own } = asRecord(metadata);
+  return own;
+}
+
+function asRecord(value: unknown): Record<string, unknown> {
+  return isRecord(value) ? value : {};
+}
+
+/** Refuses what the run's graph cannot do with it, before anything is stored. */
+async function checkAgainstGraph(
+  { graphs }: Pick<App, 'graphs'>,
+  argument: string,
+  run: ReturnType<typeof newRun>,
+): Promise<void> {
+  const config = { configurable: asRecord(run.config['configurable']) };
+  // A function that makes no graph fails the run, which tells why.
+  const graph = await graphs.resolve(run.graphId, config).catch(() => undefined);
+  const nodes = nodeNames(graph);
+  if (run.command) checkCommand(`${argument}.command`, run.command, run.graphId, graph && nodes);
+  if (!graph) return;
+  for (const list of ['interruptBefore', 'interruptAfter'] as const) {
+    const unknown = run[list].find((name) => name !== '*' && !nodes.includes(name));
+    if (unknown !== undefined) {
+      throw new BadInputError(
+        `${argument}.${list}`,
+        `The graph "${run.graphId}" has no node "${unknown}"; it has ${nodes.join(', ')}.`,
+      );
+    }
+  }
+  const refusal = run.input === null ? undefined : await inputRefusal(graph, run.input);
+  if (refusal !== undefined) {
+    throw new BadInputError(
+      `${argument}.input`,
+      `The graph "${run.graphId}" refuses this input: ${refusal}`,
+    );
+  }
+}
+
+function nodeNames(graph: CompiledGraph | undefined): string[] {
+  return Object.keys(graph?.nodes ?? {}).filter((name) => !name.startsWith('__'));
+}
+
+async function storeRun(query: Query, run: PreparedNewRun, stops: Stops[]): Promise<Run> {
+  if (run.repeatable) {
+    await lockKey(query, run.repeatable);
+    const repeated = await findRepeated(query, run.repeatable);
+    if (repeated) return repeated;
+  }
+  if (run.threadId === undefined) {
+    const threadId = newId();
+    await insertThread(query, threadId);
+    return insertRun(query, { ...run, threadId, command: storable(run.command) });
+  }
+  const { threadId, id } = run;
+  if (run.ifThreadMissing === 'CREATE') {
+    const owner = await lockId(query, threadId);
+    if (owner === undefined) await insertThread(query, threadId);
+    else if (owner !== 'Thread') throw new ConflictError(`The id ${threadId} is taken.`);
+  }
+  await lockThread(query, threadId);
+  // An answer waits for nobody: what is asked may change with every run.
+  if (run.command?.resume) await refuseBusy(query, threadId);
+  else stops.push(...(await makeWay(query, threadId, run.multitaskStrategy)));
+  if (run.checkpointId !== null) await requireCheckpoint(query, { ...run, threadId });
+  const resume =
+    run.command?.resume &&
+    (await acceptAnswers(
+      query,
+      { threadId, runId: id, argument: `${run.argument}.command.resume` },
+      run.command.resume,
+    ));
+  const command = storable(run.command, resume);
+  return insertRun(query, { ...run, threadId, command, onCompletion: null });
+}
+
+function storable(command: Command | null, resume?: StoredCommand['resume']): StoredCommand | null {
+  return command && { update: command.update, goto: command.goto, resume };
+}
+
+async function requireCheckpoint(
+  query: Query,
+  {
+    argument,
+    threadId,
+    checkpointNamespace,
+    checkpointId,
+  }: Pick<PreparedNewRun, 'argument' | 'checkpointNamespace' | 'checkpointId'> & {
+    threadId: string;
+  },
+): Promise<void> {
+  const [checkpoint] = await query(
+    `SELECT 1 FROM "Checkpoint" WHERE "threadId" = $1 AND "namespace" = $2 AND "checkpointId" = $3`,
+    [threadId, checkpointNamespace, checkpointId],
+  );
+  if (checkpoint) return;
+  const where = checkpointNamespace === '' ? '' : ` in the namespace "${checkpointNamespace}"`;
+  throw new BadInputError(
+    `${argument}.checkpointId`,
+    `${checkpointId} is not a checkpoint of thread ${threadId}${where}.`,
+  );
+}
+
+async function insertThread(query: Query, id: string): Promise<void> {
+  await query(`INSERT INTO "Thread" ("id") VALUES ($1)`, [id]);
+}
+
+async function insertRun(
+  query: Query,
+  run: Omit<PreparedNewRun, 'command' | 'onCompletion'> & {
+    threadId: string;
+    command: StoredCommand | null;
+    onCompletion: OnCompletion | null;
+  },
+): Promise<Run> {
+  const [stored] = await query<Run>(
+    `WITH thread AS (
+       UPDATE "Thread" SET "graphId" = $4, "metadata" = "metadata" || jsonb_build_object('graph_id', $4::text),
+         "status" = CASE WHEN now() + make_interval(secs => $22) <= statement_timestamp() OR ${isBusy('$2')}
+           THEN 'BUSY' ELSE "status" END, "updatedAt" = now() WHERE "id" = $2
+     )
+     INSERT INTO "Run" ("id", "threadId", "assistantId", "graphId", "input", "config", "context", "metadata",
+       "streamModes", "streamSubgraphs", "interruptBefore", "interruptAfter", "multitaskStrategy", "onCompletion",
+       "durability", "command", "checkpointId", "checkpointNamespace", "timeoutSeconds", "idempotencyKey", "inputHash",
+       "dueAt")
+     VALUES ($1, $2, $3, $4, $5::json, $6::json, $7::json, $8::jsonb, $9::text[], $10, $11::text[], $12::text[],
+       $13::"MultitaskStrategy", $14::"OnCompletion", $15::"Durability", $16::json, $17, $18, $19, $20, $21,
+       -- The column rounds: a time that is rounded up would not be due yet.
+       date_trunc('milliseconds', now()) + make_interval(secs => $22)) RETURNING *`,
+    [
+      run.id,
+      run.threadId,
+      run.assistantId,
+      run.graphId,
+      run.input === null ? null : JSON.stringify(run.input),
+      JSON.stringify(run.config),
+      JSON.stringify(run.context),
+      JSON.stringify(run.metadata),
+      run.streamModes,
+      run.streamSubgraphs,
+      run.interruptBefore,
+      run.interruptAfter,
+      run.multitaskStrategy,
+      run.onCompletion,
+      run.durability,
+      run.command && JSON.stringify(run.command),
+      run.checkpointId,
+      run.checkpointNamespace,
+      run.timeoutSeconds,
+      run.repeatable?.key ?? null,
+      run.repeatable?.inputHash ?? null,
+      run.afterSeconds,
+    ],
+  );
+  if (!stored) throw new Error(`Run ${run.id} was not stored.`);
+  return stored;
+}

@@ -1,0 +1,116 @@
+import { RUNS_CHANNEL } from '../channels.ts';
+import type { Sql } from '../db/open.ts';
+import type { StoredEvent } from '../events/event.ts';
+import type { CancelAction, Run } from '../generated/prisma/client.ts';
+import { endRun, type Outcome } from './end.ts';
+
+/** A run that a worker holds: the row, and what its attempt writes with. */
+export interface ClaimedRun extends Run {
+  threadId: string;
+  claimToken: string;
+  /** The number of the thread's newest event. */
+  lastNumber: number;
+  /** Whether an earlier attempt may have left checkpoints. */
+  retried: boolean;
+  /** What is left of timeoutSeconds, which begin with the first attempt. */
+  secondsLeft: number | null;
+}
+
+/** What became of a claim that was to be renewed. */
+export interface Renewal {
+  /** The claim is gone: the attempt must stop. */
+  lost: boolean;
+  /** Somebody wants the run to stop. */
+  cancelAction: CancelAction | null;
+}
+
+/** The Run table seen as a queue: a PENDING row is a job, a lease is its lock. */
+export interface RunQueue {
+  /** Claims up to `limit` runs: due, the first of their thread, with nothing running there; or with an expired lease. */
+  claim(limit: number): Promise<ClaimedRun[]>;
+  /** Extends the lease. */
+  renew(claim: ClaimedRun): Promise<Renewal>;
+  /**
+   * Records the outcome, and all that follows from it, in one transaction; a run that was to be cancelled by then ends
+   * CANCELLED. Returns its last events; false, with nothing changed, when the claim is lost.
+   */
+  settle(claim: ClaimedRun, outcome: Outcome): Promise<StoredEvent[] | false>;
+  /** Ends every lease at once: nobody else can be at work on this database. */
+  expireAll(): Promise<void>;
+  /** Gives a claim back, as if the attempt had not been made. */
+  release(claim: ClaimedRun): Promise<void>;
+}
+
+export interface QueueOptions {
+  worker: string;
+  /** How long a claim holds without renewal; Infinity where one process owns the database. */
+  leaseSeconds: number;
+}
+
+// One statement. FOR UPDATE on the run waits for no fenced write: a run whose old attempt is just writing is skipped
+// until the next look. Two workers that see the same thread meet at its row; the unique index on RUNNING backs them.
+const CLAIM = `WITH next AS (
+  SELECT r."id", r."threadId", r."startedAt" IS NOT NULL AS "retried" FROM "Run" r JOIN "Thread" t ON t."id" = r."threadId"
+  WHERE (r."status" = 'PENDING' AND r."dueAt" <= now() OR r."status" = 'RUNNING' AND r."leaseExpiresAt" < now())
+    AND NOT EXISTS (SELECT 1 FROM "Run" o WHERE o."threadId" = r."threadId" AND o."id" <> r."id" AND (
+      o."status" = 'RUNNING' OR o."status" = 'PENDING' AND o."dueAt" <= now() AND o."seq" < r."seq"))
+  ORDER BY r."seq" LIMIT $1
+  FOR NO KEY UPDATE OF t SKIP LOCKED FOR UPDATE OF r SKIP LOCKED
+), busy AS (
+  UPDATE "Thread" t SET "status" = 'BUSY', "updatedAt" = now() FROM next WHERE t."id" = next."threadId" AND t."status" <> 'BUSY'
+)
+UPDATE "Run" r SET "status" = 'RUNNING', "attempt" = r."attempt" + 1, "claimToken" = gen_random_uuid(), "worker" = $2,
+  "leaseExpiresAt" = now() + $3::interval, "startedAt" = coalesce(r."startedAt", now())
+FROM next WHERE r."id" = next."id" AND r."status" IN ('PENDING', 'RUNNING')
+RETURNING r.*, next."retried", r."timeoutSeconds" - extract(epoch FROM now() - r."startedAt")::float8 AS "secondsLeft", greatest(
+  coalesce((SELECT max("number") FROM "RunEvent" e WHERE e."threadId" = r."threadId"), 0),
+  (SELECT "lastEvent" FROM "Thread" t WHERE t."id" = r."threadId")) AS "lastNumber"`;
+
+export function createRunQueue(sql: Sql, { worker, leaseSeconds }: QueueOptions): RunQueue {
+  const lease = Number.isFinite(leaseSeconds) ? `${leaseSeconds} seconds` : '1000 years';
+  return {
+    claim: (limit) => sql.query<ClaimedRun>(CLAIM, [limit, worker, lease]),
+
+    async renew({ id, claimToken }) {
+      const [held] = await sql.query<{ cancelAction: CancelAction | null }>(
+        `UPDATE "Run" SET "leaseExpiresAt" = now() + $3::interval
+         WHERE "id" = $1 AND "claimToken" = $2 AND "status" = 'RUNNING' RETURNING "cancelAction"`,
+        [id, claimToken, lease],
+      );
+      return { lost: !held, cancelAction: held?.cancelAction ?? null };
+    },
+
+    settle: ({ id, threadId, claimToken, onCompletion }, outcome) =>
+      sql.transaction(async (query) => {
+        // The thread before the run, as everywhere: the order of locks that keeps transactions from waiting in a circle.
+        const [held] = await query<{ cancelAction: CancelAction | null }>(
+          `SELECT r."cancelAction" FROM "Thread" t JOIN "Run" r ON r."threadId" = t."id"
+           WHERE t."id" = $1 AND r."id" = $2 AND r."claimToken" = $3 AND r."status" = 'RUNNING'
+           FOR NO KEY UPDATE OF t FOR UPDATE OF r`,
+          [threadId, id, claimToken],
+        );
+        if (!held) return false;
+        const ended = held.cancelAction ? cancelled(outcome, held.cancelAction) : outcome;
+        return endRun(query, { id, threadId, onCompletion }, ended);
+      }),
+
+    async expireAll() {
+      await sql.query(
+        `UPDATE "Run" SET "leaseExpiresAt" = now() - interval '1 second' WHERE "status" = 'RUNNING'`,
+      );
+    },
+
+    async release({ id, claimToken }) {
+      await sql.query(
+        `UPDATE "Run" SET "status" = 'PENDING', "attempt" = "attempt" - 1, "claimToken" = NULL, "leaseExpiresAt" = NULL
+         WHERE "id" = $1 AND "claimToken" = $2 AND "status" = 'RUNNING'`,
+        [id, claimToken],
+      );
+      sql.notify(RUNS_CHANNEL, id);
+    },
+  };
+}
+
+function cancelled(outcome: Outcome, action: CancelAction): Outcome {
+  return { ...outcome, status: 'CANCELLED', error: undefined, rollback: action === 'ROLLBACK' };
+}

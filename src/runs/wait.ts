@@ -1,0 +1,29 @@
+import type { App } from '../app.ts';
+import type { Run } from '../generated/prisma/client.ts';
+import { isFinal } from './status.ts';
+
+/** The run as it is when it has ended, after WAIT_SECONDS, or when whoever waits has left: whichever comes first. */
+export async function waitForRun(
+  { db, tail, config }: Pick<App, 'db' | 'tail' | 'config'>,
+  run: Run,
+  left?: AbortSignal,
+): Promise<Run> {
+  if (run.threadId !== null && !isFinal(run.status)) {
+    const end = tail.follow(
+      { runId: run.id, threadId: run.threadId },
+      { after: 0, types: ['FINISHED'] },
+    );
+    const stop = (): void => void end.return?.();
+    const timer = setTimeout(stop, config.waitSeconds * 1000);
+    left?.addEventListener('abort', stop);
+    try {
+      await end.next();
+    } finally {
+      clearTimeout(timer);
+      left?.removeEventListener('abort', stop);
+      await end.return?.();
+    }
+  }
+  // It may have been deleted as soon as it had ended.
+  return (await db.run.findUnique({ where: { id: run.id } })) ?? run;
+}

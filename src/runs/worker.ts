@@ -1,0 +1,171 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { App } from '../app.ts';
+import { RUNS_CHANNEL, STOPS_CHANNEL, THREADS_CHANNEL } from '../channels.ts';
+import { ClaimLostError } from '../errors.ts';
+import type { StoredEvent } from '../events/event.ts';
+import { CancelledError, createAttempt, execute, GivenBackError, type Attempt } from './attempt.ts';
+import type { Keeper, KeeperOptions } from './keeper.ts';
+import type { ClaimedRun, RunQueue } from './queue.ts';
+import { runAttributed } from '../stray.ts';
+
+const POLL_MS = 1000;
+
+/** The last wait before a run that has ended is left to the next claim; 100 ms the first, then twice as long each time. */
+const LONGEST_RETRY_MS = 12_800;
+
+/** Claims runs and executes them, several at a time. */
+export interface Worker {
+  /** Takes nothing new, lets every run reach the end of its step, and gives the claims back. */
+  stop(): Promise<void>;
+}
+
+export interface WorkerOptions {
+  queue: RunQueue;
+  /** Makes what keeps the claims. */
+  keep(handlers: Pick<KeeperOptions, 'onLost' | 'onCancel'>): Keeper;
+  /** Runs at a time. */
+  concurrency: number;
+  graceSeconds: number;
+}
+
+export function createWorker(
+  app: Pick<App, 'sql' | 'graphs' | 'events' | 'tail' | 'log'>,
+  { queue, keep, concurrency, graceSeconds }: WorkerOptions,
+): Worker {
+  const { sql, log } = app;
+  const attempts = new Map<Attempt, Promise<void>>();
+  const stopping = new AbortController();
+  let hint = createHint();
+  const wake = () => hint.give();
+  const unlisten = [sql.listen(RUNS_CHANNEL, wake), sql.listen(STOPS_CHANNEL, onStop)];
+
+  /** Claims what there is room for, and starts it. */
+  async function tick(): Promise<void> {
+    const room = concurrency - attempts.size;
+    if (room <= 0) return;
+    for (const claim of await queue.claim(room)) start(claim);
+  }
+
+  function start(claim: ClaimedRun): void {
+    const attempt = createAttempt(claim);
+    // Its thread was not busy before.
+    if (claim.dueAt > claim.createdAt) sql.notify(THREADS_CHANNEL, claim.threadId);
+    keeper?.hold(claim);
+    const done = runAttributed(attempt, () => runAttempt(attempt))
+      .catch((error: unknown) =>
+        log.error({ err: error, run: claim.id }, 'An attempt could not be settled.'),
+      )
+      .finally(() => {
+        attempts.delete(attempt);
+        keeper?.drop(claim.id);
+        wake();
+      });
+    attempts.set(attempt, done);
+  }
+
+  async function runAttempt(attempt: Attempt): Promise<void> {
+    const { claim } = attempt;
+    const names = { run: claim.id, thread: claim.threadId, attempt: claim.attempt };
+    const began = performance.now();
+    log.info(names, 'run started');
+    const outcome = await execute(app, attempt);
+    await app.events.flush(attempt);
+    const isLost = attempt.failure instanceof ClaimLostError;
+    if (!outcome && !isLost) {
+      await insist(() => queue.release(claim));
+      log.info(names, 'run given back');
+      return;
+    }
+    const events = outcome && !isLost && (await insist(() => queue.settle(claim, outcome)));
+    if (!events) {
+      log.warn(names, 'run lost: its claim is gone');
+      return;
+    }
+    app.tail.publish(events);
+    sql.notify(THREADS_CHANNEL, claim.threadId);
+    log.info(
+      { ...names, ...statusIn(events), ms: Math.round(performance.now() - began) },
+      'run ended',
+    );
+  }
+
+  /** Tries again while the database fails, unless the server stops: a run that has ended must not stay RUNNING. */
+  async function insist<T>(work: () => Promise<T>): Promise<T> {
+    for (let delayMs = 100; ; delayMs *= 2) {
+      try {
+        return await work();
+      } catch (error) {
+        if (delayMs > LONGEST_RETRY_MS || stopping.signal.aborted) throw error;
+        log.warn({ err: error, delayMs }, 'a run could not be settled yet');
+        await sleep(delayMs, undefined, { signal: stopping.signal }).catch(() => {});
+      }
+    }
+  }
+
+  async function claimUntilStopped(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      await tick().catch((error: unknown) =>
+        log.error({ err: error }, 'Runs could not be claimed.'),
+      );
+      await idle();
+    }
+  }
+
+  /** Waits for a hint, for a free place or for the next look; a hint that came meanwhile counts. */
+  async function idle(): Promise<void> {
+    const poll = setTimeout(wake, POLL_MS).unref();
+    await hint.promise;
+    clearTimeout(poll);
+    hint = createHint();
+  }
+
+  function onStop(runId: string): void {
+    for (const attempt of attempts.keys()) if (attempt.runId === runId) void look(attempt);
+  }
+
+  /** Looks after a claim, which also extends it; aborts the attempt when the claim is gone or somebody wants the run to stop. Never rejects. */
+  async function look(attempt: Attempt): Promise<void> {
+    try {
+      const { lost, cancelAction } = await queue.renew(attempt.claim);
+      if (lost) attempt.fail(new ClaimLostError());
+      else if (cancelAction) attempt.fail(new CancelledError(cancelAction));
+    } catch (error) {
+      log.warn({ err: error, run: attempt.runId }, 'a claim could not be renewed');
+    }
+  }
+
+  const keeper = concurrency > 0 ? keep({ onLost: onStop, onCancel: onStop }) : undefined;
+  const claiming = concurrency > 0 ? claimUntilStopped() : Promise.resolve();
+
+  return {
+    async stop() {
+      stopping.abort();
+      wake();
+      await claiming;
+      for (const { control } of attempts.keys()) control.requestDrain('The server stops.');
+      const grace = setTimeout(() => {
+        for (const attempt of attempts.keys())
+          attempt.fail(new GivenBackError('The server stops.'));
+      }, graceSeconds * 1000);
+      await Promise.all(attempts.values());
+      clearTimeout(grace);
+      await keeper?.stop();
+      for (const stop of unlisten) stop();
+    },
+  };
+}
+
+/** A cancellation may have come before the outcome that was to be settled. */
+function statusIn(events: readonly StoredEvent[]): { status?: unknown } {
+  const { status } = (events.at(-1)?.data ?? {}) as { status?: unknown };
+  return { status };
+}
+
+/** Something to wait for, given once. */
+function createHint(): { promise: Promise<void>; give: () => void } {
+  let give = () => {};
+  const promise = new Promise<void>((resolve) => {
+    give = resolve;
+  });
+  return { promise, give };
+}

@@ -1,0 +1,22 @@
+import type { Query } from '../db/open.ts';
+import { NotFoundError } from '../errors.ts';
+
+/**
+ * Keeps a thread as it is until the transaction ends: of those that decide by its state, or change it, one at a time. NO
+ * KEY: a checkpoint that is being stored holds its run's row, and looks up the thread's before it lets go. Throws
+ * NotFoundError.
+ */
+export async function lockThread(query: Query, id: string): Promise<void> {
+  const [thread] = await query(`SELECT 1 FROM "Thread" WHERE "id" = $1 FOR NO KEY UPDATE`, [id]);
+  if (!thread) throw new NotFoundError('Thread', id);
+}
+
+/**
+ * SQL: whether a run of the thread is running, or due; a delayed one is not. `threadId` is SQL too, such as `$1`. Under
+ * the thread's lock it stays true until the lock goes. Not now(), which is when the transaction began: it may have waited
+ * for the lock while another one stored a run.
+ */
+export function isBusy(threadId: string): string {
+  return `EXISTS (SELECT 1 FROM "Run" r WHERE r."threadId" = ${threadId}
+    AND (r."status" = 'RUNNING' OR r."status" = 'PENDING' AND r."dueAt" <= statement_timestamp()))`;
+}

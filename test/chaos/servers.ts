@@ -1,0 +1,124 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const ROOT = path.join(import.meta.dirname, '../..');
+const LOOK_MS = 50;
+/** What is kept of what a process writes. */
+const OUTPUT_CHARACTERS = 20_000;
+
+/** A server process that is ended on purpose, and started again. */
+export interface ChaosServer extends AsyncDisposable {
+  name: string;
+  url: string;
+  /** Whether it answers. */
+  isUp: boolean;
+  pid(): number | undefined;
+  /** Starts it, again where it does not get as far as answering. Resolves when it answers. */
+  start(): Promise<void>;
+  signal(signal: NodeJS.Signals): void;
+  /** Sends the signal, and gives its exit status, or the signal that it ended by. */
+  end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals>;
+  /** The end of what all its processes wrote. */
+  output(): string;
+}
+
+export interface ChaosServerOptions {
+  name: string;
+  env: Record<string, string>;
+  /** Told when a process ended that nobody had ended. */
+  onDeath(reason: string): void;
+}
+
+export async function createChaosServer({
+  name,
+  env,
+  onDeath,
+}: ChaosServerOptions): Promise<ChaosServer> {
+  // The same one for all its processes: clients come back to it.
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  let child: ChildProcess | undefined;
+  let output = '';
+  let ending = false;
+  const disposed = new AbortController();
+
+  function spawnOnce(): ChildProcess {
+    const spawned = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts'], {
+      cwd: ROOT,
+      env: { PATH: process.env['PATH'], PORT: String(port), ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    for (const stream of [spawned.stdout, spawned.stderr]) {
+      stream?.on('data', (text) => {
+        output = (output + text).slice(-OUTPUT_CHARACTERS);
+      });
+    }
+    return spawned;
+  }
+
+  async function answers(): Promise<boolean> {
+    const response = await fetch(`${url}/ready`).catch(() => undefined);
+    await response?.body?.cancel();
+    return response?.ok ?? false;
+  }
+
+  // Also where we fail.
+  const killOnExit = () => child?.kill('SIGKILL');
+  process.once('exit', killOnExit);
+
+  const server: ChaosServer = {
+    name,
+    url,
+    isUp: false,
+    pid: () => child?.pid,
+    output: () => output,
+    async start() {
+      while (!disposed.signal.aborted) {
+        ending = false;
+        const started = spawnOnce();
+        child = started;
+        started.once('exit', (status, signal) => {
+          if (server.isUp && !ending) onDeath(`${name} ended by itself with ${status ?? signal}`);
+          if (child === started) server.isUp = false;
+        });
+        while (started.exitCode === null && started.signalCode === null) {
+          if (await answers()) {
+            server.isUp = true;
+            return;
+          }
+          await sleep(LOOK_MS);
+        }
+      }
+    },
+    signal(signal) {
+      child?.kill(signal);
+    },
+    async end(signal) {
+      ending = true;
+      server.isUp = false;
+      if (!child || child.exitCode !== null || child.signalCode !== null) return 0;
+      const exited = once(child, 'exit');
+      child.kill(signal);
+      const [status, by] = await exited;
+      return status ?? by;
+    },
+    async [Symbol.asyncDispose]() {
+      disposed.abort();
+      await server.end('SIGKILL');
+      process.off('exit', killOnExit);
+    },
+  };
+  return server;
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}

@@ -1,0 +1,136 @@
+import type { RunnableConfig } from '@langchain/core/runnables';
+import type {
+  Checkpoint,
+  CheckpointListOptions,
+  CheckpointMetadata,
+  CheckpointTuple,
+  ChannelVersions,
+  PendingWrite,
+} from '@langchain/langgraph-checkpoint';
+import { BaseCheckpointSaver } from '@langchain/langgraph-checkpoint';
+import { deltaChannelHistoryTests, validate } from '@langchain/langgraph-checkpoint-validation';
+import { v5 as uuidv5, validate as isUuid } from 'uuid';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Database } from '../src/db/open.ts';
+import { startAttempt, type TestAttempt } from './support/attempts.ts';
+import { createTestDatabase, openTestDatabase, type TestDatabase } from './support/databases.ts';
+
+// LangGraph's suite takes them from the global scope.
+Object.assign(globalThis, { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it });
+
+/**
+ * Where the suite and this server differ, and what stands between them here:
+ * - threads have UUIDs and exist before their checkpoints do; the suite names some "thread-1" and creates none;
+ * - a run's saver never rejects, since LangGraph lets remaining nodes run, or the process die, when it does: what it
+ *   tells `onFailure` is thrown here.
+ */
+class ConformingSaver extends BaseCheckpointSaver {
+  readonly #attempt: TestAttempt;
+  readonly #database: Database;
+  readonly #names = new Map<string, string>();
+
+  constructor(database: Database, attempt: TestAttempt) {
+    super(attempt.saver.serde);
+    this.#database = database;
+    this.#attempt = attempt;
+  }
+
+  async getTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
+    const tuple = await this.#attempt.saver.getTuple(this.#toUuid(config));
+    return tuple && this.#toNames(tuple);
+  }
+
+  async *list(
+    config: RunnableConfig,
+    { before, ...options }: CheckpointListOptions = {},
+  ): AsyncGenerator<CheckpointTuple> {
+    const tuples = this.#attempt.saver.list(this.#toUuid(config), {
+      ...options,
+      ...(before && { before: this.#toUuid(before) }),
+    });
+    for await (const tuple of tuples) yield this.#toNames(tuple);
+  }
+
+  async put(
+    config: RunnableConfig,
+    checkpoint: Checkpoint,
+    metadata: CheckpointMetadata,
+    newVersions: ChannelVersions,
+  ): Promise<RunnableConfig> {
+    const place = this.#toUuid(config);
+    await this.#database.sql.query(
+      `INSERT INTO "Thread" ("id") SELECT $1::uuid WHERE $1 IS NOT NULL ON CONFLICT DO NOTHING`,
+      [place.configurable?.['thread_id'] ?? null],
+    );
+    const after = await this.#attempt.saver.put(place, checkpoint, metadata, newVersions);
+    this.#throwFailure();
+    return this.#withName(after);
+  }
+
+  async putWrites(config: RunnableConfig, writes: PendingWrite[], taskId: string): Promise<void> {
+    await this.#attempt.saver.putWrites(this.#toUuid(config), writes, taskId);
+    this.#throwFailure();
+  }
+
+  async deleteThread(threadId: string): Promise<void> {
+    await this.#attempt.saver.deleteThread(this.#uuidOf(threadId));
+  }
+
+  #throwFailure(): void {
+    if (this.#attempt.signal.aborted) throw this.#attempt.signal.reason;
+  }
+
+  #uuidOf(name: string): string {
+    const id = isUuid(name) ? name : uuidv5(name, uuidv5.URL);
+    this.#names.set(id, name);
+    return id;
+  }
+
+  #toUuid(config: RunnableConfig): RunnableConfig {
+    const name = config.configurable?.['thread_id'];
+    if (name === undefined) return config;
+    return { configurable: { ...config.configurable, thread_id: this.#uuidOf(name) } };
+  }
+
+  #withName({ configurable }: RunnableConfig): RunnableConfig {
+    const id = configurable?.['thread_id'];
+    return { configurable: { ...configurable, thread_id: this.#names.get(id) ?? id } };
+  }
+
+  #toNames({ config, parentConfig, ...tuple }: CheckpointTuple): CheckpointTuple {
+    return {
+      ...tuple,
+      config: this.#withName(config),
+      ...(parentConfig && { parentConfig: this.#withName(parentConfig) }),
+    };
+  }
+}
+
+let testDatabase: TestDatabase;
+let database: Database;
+
+const initializer = {
+  checkpointerName: 'RunSaver',
+  beforeAllTimeout: 60_000,
+  async createCheckpointer() {
+    return new ConformingSaver(database, await startAttempt(database.sql.query));
+  },
+  async destroyCheckpointer() {
+    await database.sql.query(`DELETE FROM "Thread"`);
+  },
+};
+
+describe("LangGraph's own suite for checkpointers", () => {
+  beforeAll(async () => {
+    testDatabase = await createTestDatabase();
+    database = await openTestDatabase(testDatabase);
+  });
+
+  afterAll(async () => {
+    await database.close();
+    await testDatabase.dispose();
+  });
+
+  validate(initializer);
+  deltaChannelHistoryTests(initializer);
+});

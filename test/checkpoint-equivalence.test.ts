@@ -1,0 +1,49 @@
+import process from 'node:process';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, it } from 'vitest';
+import type { Database } from '../src/db/open.ts';
+import { createTestDatabase, openTestDatabase, type TestDatabase } from './support/databases.ts';
+import { story } from './support/random-graph.ts';
+import {
+  comparable,
+  databaseStore,
+  firstDifference,
+  memoryStore,
+  tell,
+} from './support/told-story.ts';
+
+/** How many stories each database is tried with. */
+const CASES = Number(process.env['EQUIVALENCE_CASES'] || 200);
+/** The same one tells the same stories; another one, others. */
+const SEED = Number(process.env['EQUIVALENCE_SEED'] || 2026);
+
+describe(`A graph on this server's savers (EQUIVALENCE_SEED=${SEED} EQUIVALENCE_CASES=${CASES})`, () => {
+  let testDatabase: TestDatabase;
+  let database: Database;
+
+  beforeAll(async () => {
+    testDatabase = await createTestDatabase();
+    database = await openTestDatabase(testDatabase);
+  });
+
+  afterAll(async () => {
+    await database.close();
+    await testDatabase.dispose();
+  });
+
+  it(
+    'is in the same states as on MemorySaver, whatever is done',
+    { timeout: 3_600_000 },
+    async () => {
+      await fc.assert(
+        fc.asyncProperty(story, async ({ graph, deeds }) => {
+          const expected = comparable(await tell(memoryStore(), graph, deeds));
+          const actual = comparable(await tell(databaseStore(database), graph, deeds));
+          const difference = firstDifference(actual, expected);
+          if (difference) throw new Error(difference);
+        }),
+        { seed: SEED, numRuns: CASES, endOnFailure: Boolean(process.env['EQUIVALENCE_NO_SHRINK']) },
+      );
+    },
+  );
+});

@@ -1,0 +1,208 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AIMessage, HumanMessage } from '@langchain/core/messages';
+import { MessagesAnnotation, START, StateGraph } from '@langchain/langgraph';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { readHistory } from '../src/checkpoints/history.ts';
+import { lastMessages } from '../src/checkpoints/schema.ts';
+import { findState } from '../src/checkpoints/states.ts';
+import type { Database, Query } from '../src/db/open.ts';
+import { CREATE_THREAD, createTestApp, human } from './support/app.ts';
+import { startAttempt } from './support/attempts.ts';
+import { kilobyte } from './support/graphs.ts';
+import { createTestDatabase, openTestDatabase, type TestDatabase } from './support/databases.ts';
+import { threadRows, threadTables } from './support/thread-rows.ts';
+
+const MINUTES = 60_000;
+
+/** Statements and bytes are the same on both databases, and these turns take the embedded one minutes. */
+const onPostgres = inject('database') === 'postgres';
+
+/** What the statements that it ran were, and what they gave. */
+interface Counted {
+  query: Query;
+  statements: { text: string; rows: any[] }[];
+}
+
+function count(query: Query): Counted {
+  const statements: Counted['statements'] = [];
+  return {
+    statements,
+    query: async (text, params) => {
+      const statement: Counted['statements'][number] = { text, rows: [] };
+      statements.push(statement);
+      const rows = await query<any>(text, params);
+      statement.rows = rows;
+      return rows;
+    },
+  };
+}
+
+describe.runIf(onPostgres)('A thread of 400 turns', () => {
+  const TURNS = 400;
+  let testDatabase: TestDatabase;
+  let database: Database;
+  let threadId: string;
+  /** How many statements each turn took. */
+  const perTurn: number[] = [];
+  /** What a page of the history and the state of now cost, by the turn before which they were read. */
+  const reads = new Map<number, { history: Counted; values: Counted; messages: Counted }>();
+
+  beforeAll(async () => {
+    testDatabase = await createTestDatabase();
+    database = await openTestDatabase(testDatabase);
+    const graph = (new StateGraph(MessagesAnnotation) as any)
+      .addNode('think', (state: typeof MessagesAnnotation.State) => say(state, 'think'))
+      .addNode('answer', (state: typeof MessagesAnnotation.State) => say(state, 'answer'))
+      .addEdge(START, 'think')
+      .addEdge('think', 'answer')
+      .compile();
+    for (let turn = 0; turn < TURNS; turn++) {
+      if (turn === 10) reads.set(turn, await readAll());
+      const counted = count(database.sql.query);
+      const attempt = await startAttempt(counted.query, threadId);
+      threadId = attempt.threadId;
+      await graph.invoke(
+        { messages: [new HumanMessage({ content: kilobyte(`said ${turn}`), id: `said ${turn}` })] },
+        {
+          configurable: { thread_id: threadId, __pregel_checkpointer: attempt.saver },
+          durability: 'sync',
+        },
+      );
+      await attempt.end();
+      perTurn.push(counted.statements.length);
+    }
+    reads.set(TURNS, await readAll());
+  }, 20 * MINUTES);
+
+  afterAll(async () => {
+    await database.close();
+    await testDatabase.dispose();
+  });
+
+  function say({ messages }: typeof MessagesAnnotation.State, node: string) {
+    const name = `${node} ${messages.length}`;
+    return { messages: [new AIMessage({ content: kilobyte(name), id: name })] };
+  }
+
+  async function readAll() {
+    const graphs = { has: () => false } as any;
+    const [history, values, messages] = [0, 1, 2].map(() => count(database.sql.query)) as [
+      Counted,
+      Counted,
+      Counted,
+    ];
+    const page = { first: 10, filter: { namespace: '' } };
+    const appWith = ({ query }: Counted) => ({ sql: { ...database.sql, query }, graphs });
+    await readHistory(appWith(history), threadId, page);
+    const { edges } = await readHistory(appWith(values), threadId, page);
+    for (const { node } of edges) await node.snapshot();
+    const state = await findState(appWith(messages), threadId);
+    expect(await lastMessages(state, { argument: 'last', last: 20 })).toHaveLength(20);
+    return { history, values, messages };
+  }
+
+  it('takes as many statements for its last turn as for its third', () => {
+    expect(perTurn.at(-1)).toBe(perTurn[2]);
+    expect(Math.max(...perTurn)).toBe(perTurn[2]);
+    expect(perTurn[2]).toBeLessThanOrEqual(16);
+  });
+
+  it('lists a page of its history with as many statements as at turn 10, and reads no values', () => {
+    const [early, late] = [reads.get(10)?.history, reads.get(TURNS)?.history];
+    expect(late?.statements.length).toBe(early?.statements.length);
+    for (const { text } of late?.statements ?? [])
+      expect(text).not.toMatch(/ChannelValue|ChannelItem/);
+  });
+
+  it('reads the values of a page in one statement, each item once', () => {
+    const { history, values } = reads.get(TURNS) ?? {};
+    expect(values?.statements.length).toBe(Number(history?.statements.length) + 1);
+    const loaded = (values?.statements ?? []).filter(({ text }) => text.includes('ChannelItem'));
+    expect(loaded).toHaveLength(1);
+    const numbers = (loaded[0]?.rows ?? [])
+      .filter(({ kind }) => kind === 'item')
+      .map(({ number }) => number);
+    expect(new Set(numbers).size).toBe(numbers.length);
+    expect(numbers.length).toBeGreaterThanOrEqual(3 * TURNS);
+  });
+
+  it('shows its newest messages with as many statements as at turn 10', () => {
+    const [early, late] = [reads.get(10)?.messages, reads.get(TURNS)?.messages];
+    expect(late?.statements.length).toBe(early?.statements.length);
+  });
+});
+
+const CREATE_RUNS = `mutation ($input: [CreateRunInput!]!) { createRuns(inputs: $input) { id } }`;
+
+describe.runIf(onPostgres).each([
+  ['the default stream modes', undefined],
+  ['the stream mode VALUES', ['VALUES']],
+])('What a thread owns with %s', (_name, streamModes) => {
+  it(
+    'grows with what is said: 2 MB in 100 turns of 3 KB, and less than 4.5 times that in 400',
+    { timeout: 30 * MINUTES },
+    async () => {
+      await using server = await createTestApp();
+      const { query } = server.app.sql;
+      const { createThread } = await server.gql(CREATE_THREAD);
+      const threadId: string = createThread.id;
+      let turn = 0;
+
+      async function speak(turns: number): Promise<void> {
+        for (let left = turns; left > 0; left -= 50) {
+          const input = Array.from({ length: Math.min(left, 50) }, () => ({
+            threadId,
+            assistantId: 'talkative',
+            input: human(kilobyte(`said ${turn++}`)),
+            ...(streamModes && { streamModes }),
+          }));
+          await server.gql(CREATE_RUNS, { input });
+          while ((await unfinished()) > 0) await sleep(50);
+        }
+      }
+      async function unfinished(): Promise<number> {
+        const rows = await query(
+          `SELECT 1 FROM "Run" WHERE "threadId" = $1 AND "status" <> 'SUCCESS'`,
+          [threadId],
+        );
+        return rows.length;
+      }
+      async function owned(): Promise<number> {
+        let bytes = 0;
+        for (const table of await threadTables(query)) {
+          const [row] = await query<{ bytes: number }>(
+            `SELECT coalesce(sum(pg_column_size(r.*)), 0)::bigint AS "bytes" FROM "${table}" r WHERE "threadId" = $1`,
+            [threadId],
+          );
+          bytes += row?.bytes ?? 0;
+        }
+        return bytes;
+      }
+      const shown = async (): Promise<number> => {
+        const { thread } = await server.gql(
+          `query ($id: ID!) { thread(id: $id) { storageBytes } }`,
+          { id: threadId },
+        );
+        return thread.storageBytes;
+      };
+
+      await speak(100);
+      const after100 = await owned();
+      expect(after100).toBeLessThan(2 * 2 ** 20);
+      expect(after100).toBeGreaterThan(300_000);
+      expect(await shown()).toBeGreaterThan(300_000);
+      expect(await shown()).toBeLessThanOrEqual(after100);
+
+      await speak(300);
+      expect(await owned()).toBeLessThan(4.5 * after100);
+
+      await server.gql(`mutation ($id: ID!) { deleteThread(id: $id) }`, { id: threadId });
+      for (const { table, rows } of await threadRows(query, threadId)) {
+        const left = rows.filter(
+          (row) => !(table === 'RunEvent' && String(row).includes('"FINISHED"')),
+        );
+        expect({ table, left }).toEqual({ table, left: [] });
+      }
+    },
+  );
+});

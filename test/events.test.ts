@@ -1,0 +1,363 @@
+import { randomInt } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Sql } from '../src/db/open.ts';
+import { eventId, type StoredEvent } from '../src/events/event.ts';
+import { createEventTail, readEvents, type EventTail } from '../src/events/tail.ts';
+import { createLogger } from '../src/log.ts';
+import {
+  CREATE_RUN,
+  CREATE_THREAD,
+  createTestApp,
+  human,
+  until,
+  type TestApp,
+  type Transport,
+} from './support/app.ts';
+import { createTwoServers } from './support/servers.ts';
+
+const log = createLogger('silent');
+
+const FOLLOW_RUN = `subscription ($id: ID!, $after: ID) {
+  events: runEvents(runId: $id, after: $after) { __typename id ... on CustomEvent { data } }
+}`;
+const FOLLOW_THREAD = `subscription ($id: ID!, $after: ID) {
+  events: threadEvents(threadId: $id, after: $after) { __typename id ... on CustomEvent { data } }
+}`;
+
+/** The same numbers for the same seed (mulberry32): `random(n)` is from 0 to n - 1. */
+function createRandom(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
+  };
+}
+
+/** Something that many can wait for: how many events a run has told. */
+function createProgress() {
+  let count = 0;
+  const waiters: { from: number; resolve: () => void }[] = [];
+  return {
+    grow() {
+      count += 1;
+      for (const { from, resolve } of waiters) if (count >= from) resolve();
+    },
+    reached: (from: number) =>
+      new Promise<void>((resolve) => {
+        if (count >= from) resolve();
+        else waiters.push({ from, resolve });
+      }),
+  };
+}
+
+describe('200 subscribers over WebSocket and SSE, on two servers, cut off at random', () => {
+  const RUNS = 4;
+  const TICKS = 60;
+  const SUBSCRIBERS = 200;
+
+  it('each get every event once, in order', { timeout: 180_000 }, async () => {
+    const seed = Number(process.env['ORACLE_SEED'] ?? randomInt(1_000_000));
+    const random = createRandom(seed);
+    await using pair = await createTwoServers();
+    const { servers } = pair;
+    const [server] = servers;
+    const { createThread } = await server.gql(CREATE_THREAD);
+    const threadId: string = createThread.id;
+    const input = { assistantId: 'ticks', input: { count: TICKS }, streamModes: ['CUSTOM'] };
+    // Two of them on one thread, one after the other; as the first event of the first is known, all of it can be followed.
+    const runIds: string[] = [];
+    for (let n = 0; n < RUNS; n++) {
+      const on = n < 2 ? { threadId } : { onCompletion: 'KEEP' };
+      runIds.push((await server.gql(CREATE_RUN, { input: { ...input, ...on } })).createRun.id);
+    }
+
+    const progress = runIds.map(createProgress);
+    const watchers = runIds.map(async (id, n) => {
+      for await (const _event of server.subscribe(FOLLOW_RUN, { id })) progress[n]?.grow();
+    });
+
+    /** Follows in pieces of random length, each begun after the last event of the one before. */
+    async function followInPieces(n: number): Promise<{ source: string; events: any[] }> {
+      const app = servers[random(2)] ?? server;
+      const transport: Transport = random(2) === 0 ? 'websocket' : 'sse';
+      const ofThread = n % 10 === 0;
+      const run = ofThread ? 0 : random(RUNS);
+      const id = ofThread ? threadId : runIds[run];
+      await progress[run]?.reached(random(TICKS));
+      const events: any[] = [];
+      let after: string | undefined;
+      if (ofThread) after = eventId({ threadId, number: 0 });
+      let ends = ofThread ? 2 : 1;
+      while (ends > 0) {
+        let left = 1 + random(40);
+        const before = events.length;
+        const document = ofThread ? FOLLOW_THREAD : FOLLOW_RUN;
+        for await (const { events: event } of app.subscribe(document, { id, after }, transport)) {
+          events.push(event);
+          after = event.id;
+          if (event.__typename === 'RunFinishedEvent') ends -= 1;
+          left -= 1;
+          if (left === 0 || ends === 0) break;
+        }
+        if (events.length === before) throw new Error(`It ended at ${after}; seed ${seed}`);
+      }
+      return { source: String(id), events };
+    }
+    const followed = await Promise.all(
+      Array.from({ length: SUBSCRIBERS }, (_, n) => followInPieces(n)),
+    );
+    await Promise.all(watchers);
+
+    const truth = new Map<string, string[]>();
+    for (const [source, followed] of [
+      [threadId, { threadId }] as const,
+      ...(await Promise.all(
+        runIds.map(async (runId) => {
+          const { run } = await server.gql(`query ($id: ID!) { run(id: $id) { threadId } }`, {
+            id: runId,
+          });
+          return [runId, { runId, threadId: run.threadId as string }] as const;
+        }),
+      )),
+    ]) {
+      const rows = await readEvents(server.app.sql, followed, { after: 0, limit: 10_000 });
+      truth.set(source, rows.map(eventId));
+    }
+    expect(truth.get(runIds[0] ?? '')).toHaveLength(TICKS + 2);
+    expect(truth.get(threadId)).toHaveLength(2 * (TICKS + 2));
+    for (const { source, events } of followed) {
+      const ids = events.map(({ id }) => id);
+      expect(ids, `seed ${seed}`).toEqual(truth.get(source));
+      const ticks = events.flatMap(({ data }) => data?.n ?? []);
+      const once = Array.from({ length: TICKS }, (_, i) => i + 1);
+      expect(ticks, `seed ${seed}`).toEqual(source === threadId ? [...once, ...once] : once);
+    }
+    for (const { app } of servers) await until(() => app.tail.readers === 0);
+  });
+});
+
+describe('an event that cannot be stored', () => {
+  let server: TestApp;
+  beforeAll(async () => {
+    server = await createTestApp();
+    await server.app.sql.query(
+      `ALTER TABLE "RunEvent" ADD CONSTRAINT harmless CHECK ("data"::text NOT LIKE '%poison%')`,
+    );
+  });
+  afterAll(() => server.stop());
+
+  const says = (texts: unknown[]) => ({
+    assistantId: 'says',
+    input: { json: texts.map((text) => JSON.stringify(text)) },
+    streamModes: ['CUSTOM'],
+    onCompletion: 'KEEP',
+  });
+  const start = async (input: Record<string, unknown>): Promise<string> =>
+    (await server.gql(CREATE_RUN, { input })).createRun.id;
+
+  it('fails its own run, which says which it was, and none of those that were stored with it', async () => {
+    const texts = Array.from({ length: 30 }, (_, n) => `word ${n}`);
+    const harmless = await Promise.all(texts.slice(0, 8).map(() => start(says(texts))));
+    const guilty = await start(says([...texts.slice(0, 20), 'poison', ...texts.slice(20)]));
+
+    for (const id of harmless) {
+      const events = await server.follow(id);
+      expect(events.at(-1)).toMatchObject({ status: 'SUCCESS', error: null });
+      expect(events.flatMap(({ data }) => data ?? [])).toEqual(texts);
+    }
+    const events = await server.follow(guilty);
+    expect(events.at(-1)).toMatchObject({
+      status: 'ERROR',
+      error: {
+        name: 'EventRefusedError',
+        message: expect.stringMatching(/^A CUSTOM event .*harmless/),
+      },
+    });
+    // What came before it is told; nothing that came after.
+    expect(events.flatMap(({ data }) => data ?? [])).toEqual(texts.slice(0, 20));
+  });
+
+  it('leaves the thread usable', async () => {
+    const { createThread } = await server.gql(CREATE_THREAD);
+    const run = async (texts: string[]) => {
+      const { onCompletion: _, ...input } = says(texts);
+      const { createRun } = await server.gql(CREATE_RUN, {
+        input: { ...input, threadId: createThread.id },
+        wait: true,
+      });
+      return createRun.status;
+    };
+    expect(await run(['poison'])).toBe('ERROR');
+    expect(await run(['antidote'])).toBe('SUCCESS');
+  });
+
+  it('is none that holds null bytes, half a pair or any other text', async () => {
+    const texts = ['null\0byte', 'half \ud83d pair', '\udc00\ud800', '\u2028"\\\n', '🙂', '', null];
+    const events = await server.follow(await start(says(texts)));
+    expect(events.at(-1)).toMatchObject({ status: 'SUCCESS' });
+    expect(
+      events.filter(({ __typename }) => __typename === 'CustomEvent').map(({ data }) => data),
+    ).toEqual(texts);
+    const again = await server.follow(events[0].runId);
+    expect(again).toEqual(events);
+  });
+});
+
+describe('the readers of a process', () => {
+  let server: TestApp;
+  beforeAll(async () => {
+    server = await createTestApp({ workerConcurrency: 0 });
+  });
+  afterAll(() => server.stop());
+
+  /** A thread whose run is under way, and what its worker would do. */
+  async function createWriter() {
+    const { sql } = server.app;
+    const { createThread } = await server.gql(CREATE_THREAD);
+    const threadId: string = createThread.id;
+    const { createRun } = await server.gql(CREATE_RUN, {
+      input: { threadId, assistantId: 'echo', input: human('x') },
+    });
+    const runId: string = createRun.id;
+    let last = 0;
+    return {
+      threadId,
+      runId,
+      /** Stores events {n} as another process would, `size` bytes each, and gives what that one would hand over. */
+      async write(count: number, size: number): Promise<StoredEvent[]> {
+        const first = last + 1;
+        last += count;
+        return sql.query<StoredEvent>(
+          `INSERT INTO "RunEvent" ("threadId", "runId", "number", "type", "namespace", "data")
+           SELECT $1, $2, n, 'CUSTOM', '{}', json_build_object('data', json_build_object('n', n, 'text', repeat('x', $5)))
+           FROM generate_series($3::bigint, $4::bigint) AS n RETURNING *, ${size} AS "size"`,
+          [threadId, runId, first, last, size],
+        );
+      },
+    };
+  }
+
+  /** The same database, and how many statements were sent to it. */
+  function counted(sql: Sql): { sql: Sql; statements: () => number } {
+    let statements = 0;
+    const counting: Sql = {
+      ...sql,
+      query: (text, params) => {
+        statements += 1;
+        return sql.query(text, params);
+      },
+    };
+    return { sql: counting, statements: () => statements };
+  }
+
+  async function withTail<T>(sql: Sql, work: (tail: EventTail) => Promise<T>): Promise<T> {
+    const tail = createEventTail(sql, log);
+    try {
+      return await work(tail);
+    } finally {
+      tail.close();
+    }
+  }
+
+  it.each([
+    ['100,000 small events', 100_000, 10, 500],
+    ['300 large ones', 300, 100_000, 10],
+    ['one that is larger than the buffer', 1, 3_000_000, 1],
+  ])(
+    'that stopped reading while %s pass hold at most 1 MiB each, and get all of them',
+    { timeout: 180_000 },
+    async (_what, count, size, batch) => {
+      const writer = await createWriter();
+      await withTail(server.app.sql, async (tail) => {
+        const reader = tail.follow({ threadId: writer.threadId }, { after: 0 });
+        const [first] = await writer.write(1, 10);
+        expect((await reader.next()).value).toMatchObject({ number: first?.number });
+        let most = 0;
+        // Delivery begins once the reader is at the end of the table.
+        const second = reader.next();
+        await writer.write(1, 10).then((events) => tail.publish(events));
+        await second;
+        for (let written = 0; written < count; written += batch) {
+          tail.publish(await writer.write(batch, size));
+          most = Math.max(most, tail.bufferedBytes);
+        }
+        expect(most).toBeLessThanOrEqual(1_048_576);
+        for (let n = 3; n <= count + 2; n++) {
+          const { value } = await reader.next();
+          if (value?.number !== n) throw new Error(`${value?.number} came in place of ${n}`);
+        }
+        await reader.return?.();
+        expect(tail.bufferedBytes).toBe(0);
+      });
+    },
+  );
+
+  it('of the same thread share what another process has written: one statement, however many they are', async () => {
+    const writer = await createWriter();
+    const { sql, statements } = counted(server.app.sql);
+    await withTail(sql, async (tail) => {
+      const readers = Array.from({ length: 50 }, () =>
+        tail.follow({ threadId: writer.threadId }, { after: 0 }),
+      );
+      const firsts = readers.map((reader) => reader.next());
+      await writer.write(1, 10);
+      await Promise.all(firsts);
+      // All have read the table to its end when nobody asks any more.
+      const nexts = readers.map((reader) => reader.next());
+      let before = -1;
+      await until(async () => {
+        const quiet = before === statements();
+        before = statements();
+        await sleep(100);
+        return quiet;
+      });
+      const began = performance.now();
+      await writer.write(5, 10);
+      sql.notify('threadql_events', writer.threadId);
+      for (const { value } of await Promise.all(nexts)) expect(value).toMatchObject({ number: 2 });
+      for (let n = 3; n <= 6; n++) {
+        for (const reader of readers)
+          expect((await reader.next()).value).toMatchObject({ number: n });
+      }
+      const polls = (performance.now() - began) / 1000 + 1;
+      expect(statements() - before).toBeLessThanOrEqual(2 + 2 * polls);
+      for (const reader of readers) await reader.return?.();
+    });
+  });
+
+  it('cost at most one statement a second while nothing happens, a hundred of them together', async () => {
+    const writers = await Promise.all(Array.from({ length: 20 }, createWriter));
+    const { sql, statements } = counted(server.app.sql);
+    await withTail(sql, async (tail) => {
+      const readers = writers.flatMap(({ threadId, runId }) =>
+        [{ threadId }, { threadId, runId }, { threadId }, { threadId, runId }, { threadId }].map(
+          (followed) => tail.follow(followed, { after: 0 }),
+        ),
+      );
+      const waiting = readers.map((reader) => reader.next());
+      await until(() => statements() >= 200);
+      const [before, began] = [statements(), performance.now()];
+      await until(() => statements() > before + 2);
+      expect(statements() - before).toBeLessThanOrEqual((performance.now() - began) / 1000 + 1);
+      for (const reader of readers) await reader.return?.();
+      await Promise.all(waiting);
+      expect(tail.readers).toBe(0);
+    });
+  });
+
+  it('find what was written without a hint', async () => {
+    const writer = await createWriter();
+    await withTail({ ...server.app.sql, listen: () => () => {} }, async (tail) => {
+      const reader = tail.follow({ threadId: writer.threadId }, { after: 0 });
+      await writer.write(3, 10);
+      for (let n = 1; n <= 3; n++) expect((await reader.next()).value).toMatchObject({ number: n });
+      const next = reader.next();
+      await writer.write(2, 10);
+      expect((await next).value).toMatchObject({ number: 4 });
+      await reader.return?.();
+    });
+  });
+});

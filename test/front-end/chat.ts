@@ -1,0 +1,94 @@
+import { initGraphQLTada, type ResultOf, type TadaDocumentNode, type VariablesOf } from 'gql.tada';
+import { print } from 'graphql';
+import { createClient, type Client } from 'graphql-ws';
+import type { introspection } from './generated/schema.d.ts';
+
+const graphql = initGraphQLTada<{
+  introspection: introspection;
+  scalars: { DateTime: string; JSON: unknown; JSONObject: Record<string, unknown> };
+}>();
+
+const Ask = graphql(`
+  mutation Ask($threadId: ID!, $assistantId: ID!, $input: JSON!, $idempotencyKey: String!) {
+    createRun(
+      input: {
+        threadId: $threadId
+        ifThreadMissing: CREATE
+        assistantId: $assistantId
+        input: $input
+        idempotencyKey: $idempotencyKey
+      }
+    ) {
+      id
+    }
+  }
+`);
+
+const Follow = graphql(`
+  subscription Follow($runId: ID!, $after: ID) {
+    runEvents(runId: $runId, after: $after, modes: [MESSAGES]) {
+      __typename
+      id
+      ... on MessagesEvent {
+        isChunk
+        message {
+          messageId
+          type
+          text
+        }
+      }
+      ... on RunFinishedEvent {
+        status
+        error {
+          message
+        }
+      }
+    }
+  }
+`);
+
+export type Question = Omit<VariablesOf<typeof Ask>, 'idempotencyKey'>;
+export type RunEvent = ResultOf<typeof Follow>['runEvents'];
+
+/** What the server has against a request; anything else that `send` throws is the network's. */
+export class RefusedError extends Error {}
+
+/** Asks once, and gives each event of the answer once and in order, however often the connection breaks. */
+export async function* ask(url: string, question: Question): AsyncGenerator<RunEvent, void> {
+  // No retries of the client's own: they would begin with the first event again.
+  const client = createClient({ url, retryAttempts: 0 });
+  // Asked again with the same key, the server gives the run that it has.
+  const asked = { ...question, idempotencyKey: crypto.randomUUID() };
+  let runId = '';
+  let after: string | undefined;
+  for (;;) {
+    try {
+      if (!runId) for await (const { createRun } of send(client, Ask, asked)) runId = createRun.id;
+      for await (const { runEvents: event } of send(client, Follow, { runId, after })) {
+        after = event.id;
+        yield event;
+        if (event.__typename === 'RunFinishedEvent') return;
+      }
+    } catch (error) {
+      if (error instanceof RefusedError) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+}
+
+/** Sends a document, and gives what comes back. */
+async function* send<Result, Variables extends Record<string, unknown>>(
+  client: Client,
+  document: TadaDocumentNode<Result, Variables>,
+  variables: Variables,
+): AsyncGenerator<Result, void> {
+  try {
+    const answers = client.iterate<Result>({ query: print(document), variables });
+    for await (const { data, errors } of answers) {
+      if (errors) throw errors;
+      if (data) yield data;
+    }
+  } catch (error) {
+    throw Array.isArray(error) ? new RefusedError(error[0].message) : error;
+  }
+}

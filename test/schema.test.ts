@@ -1,0 +1,8 @@
+import { lexicographicSortSchema, printSchema } from 'graphql';
+import { expect, it } from 'vitest';
+import { schema } from '../src/schema/index.ts';
+
+it('is the schema committed in schema.graphql', async () => {
+  const sdl = printSchema(lexicographicSortSchema(schema));
+  await expect(`${sdl}\n`).toMatchFileSnapshot('../schema.graphql');
+});

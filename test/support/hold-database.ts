@@ -1,0 +1,9 @@
+// Opens the database that the environment names, says so, and holds it until it is killed.
+import process from 'node:process';
+import { readConfig } from '../../src/config.ts';
+import { openDatabase } from '../../src/db/open.ts';
+import { createLogger } from '../../src/log.ts';
+
+await openDatabase(readConfig(process.env), createLogger('silent'));
+process.stdout.write('open\n');
+process.stdin.resume();

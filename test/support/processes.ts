@@ -1,0 +1,72 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import type { Server } from '../../src/server.ts';
+import { createClients, type TestApp } from './app.ts';
+import type { TestDatabase } from './databases.ts';
+
+const ROOT = path.join(import.meta.dirname, '../..');
+const GRAPHS_FILE = path.join(import.meta.dirname, 'langgraph.json');
+
+/** A process of the test's own. */
+export interface TestProcess extends AsyncDisposable {
+  child: ChildProcess;
+  /** What it wrote. */
+  output(): string;
+  /** Its exit status, or the signal that ended it. */
+  ended: Promise<number | NodeJS.Signals>;
+}
+
+export interface ServerProcess extends TestProcess {
+  client: TestApp;
+}
+
+/** Starts Node, with TypeScript, where the server's sources are. It is killed when it is disposed. */
+export function startNode(args: string[], env: Record<string, string> = {}): TestProcess {
+  const child = spawn(process.execPath, ['--import', 'tsx', ...args], {
+    cwd: ROOT,
+    env: { PATH: process.env['PATH'], ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (text) => {
+      output += text;
+    });
+  }
+  const ended = once(child, 'close').then(([code, signal]) => code ?? signal);
+  return {
+    child,
+    output: () => output,
+    ended,
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGKILL');
+      await ended;
+    },
+  };
+}
+
+/** Starts a server on this database, with the tests' graphs. */
+export async function startServerProcess(
+  { databaseUrl, dataDir }: TestDatabase,
+  env: Record<string, string> = {},
+): Promise<ServerProcess> {
+  const process = startNode(['src/main.ts'], {
+    PORT: '0',
+    THREADQL_CONFIG: GRAPHS_FILE,
+    THREADQL_DATA_DIR: dataDir,
+    ...(databaseUrl && { DATABASE_URL: databaseUrl }),
+    ...env,
+  });
+  const url = await new Promise<string>((resolve, reject) => {
+    void process.ended.then(() => reject(new Error(`It did not start: ${process.output()}`)));
+    for (const stream of [process.child.stdout, process.child.stderr]) {
+      stream?.on('data', () => {
+        const [, address] = /(http:\/\/\S+)\/graphql/.exec(process.output()) ?? [];
+        if (address) resolve(address);
+      });
+    }
+  });
+  const stop = async () => {};
+  return { ...process, client: createClients({ url, stop } as Server) };
+}

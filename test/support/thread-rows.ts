@@ -1,0 +1,30 @@
+import type { Query } from '../../src/db/open.ts';
+
+/** Every table that names a thread, whatever the schema comes to hold. */
+export async function threadTables(query: Query): Promise<string[]> {
+  const rows = await query<{ table: string }>(
+    `SELECT c.table_name AS "table" FROM information_schema.columns c
+     JOIN information_schema.tables t USING (table_schema, table_name)
+     WHERE t.table_type = 'BASE TABLE' AND c.table_schema = current_schema() AND c.column_name = 'threadId'
+     ORDER BY c.table_name`,
+  );
+  return rows.map(({ table }) => table);
+}
+
+/** What belongs to a thread, table by table, without the columns that tell one row or thread from another. */
+export async function threadRows(
+  query: Query,
+  threadId: string,
+): Promise<{ table: string; rows: unknown[] }[]> {
+  const found: { table: string; rows: unknown[] }[] = [];
+  for (const table of await threadTables(query)) {
+    const rows = await query<{ row: object; text: string }>(
+      `SELECT row::text AS "text" FROM (
+         SELECT to_jsonb(r) - 'threadId' - 'seq' - 'id' AS row FROM "${table}" r WHERE r."threadId" = $1
+       ) rows ORDER BY 1`,
+      [threadId],
+    );
+    found.push({ table, rows: rows.map(({ text }) => text) });
+  }
+  return found;
+}

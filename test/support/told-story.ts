@@ -1,0 +1,347 @@
+import { randomUUID } from 'node:crypto';
+import { Command } from '@langchain/langgraph';
+import type {
+  BaseCheckpointSaver,
+  CheckpointPendingWrite,
+  CheckpointTuple,
+} from '@langchain/langgraph-checkpoint';
+import { MemorySaver } from '@langchain/langgraph-checkpoint';
+import { isMessage } from '../../src/checkpoints/plain.ts';
+import { CheckpointReader, EditSaver } from '../../src/checkpoints/saver.ts';
+import type { Database } from '../../src/db/open.ts';
+import { withCheckpointer } from '../../src/graphs/load.ts';
+import { copyThread } from '../../src/threads/copy.ts';
+import { startAttempt } from './attempts.ts';
+import { buildGraph, nameOf, toInput, type Deed, type GraphSpec } from './random-graph.ts';
+
+/** Where threads are kept. */
+interface Store {
+  /** Does something with a saver of the attempt's own, as a run does it. */
+  run<T>(threadId: string, work: (saver: BaseCheckpointSaver) => Promise<T>): Promise<T>;
+  /** The same for an edit by hand. */
+  edit<T>(threadId: string, work: (saver: BaseCheckpointSaver) => Promise<T>): Promise<T>;
+  copy(threadId: string): Promise<string>;
+  reader: BaseCheckpointSaver;
+  namespaces(threadId: string): Promise<string[]>;
+}
+
+/**
+ * LangGraph stores a checkpoint again where a run with durability "exit" ends before its first step, and MemorySaver then
+ * takes it for its own parent: what was before it would be lost.
+ */
+class KeepingParents extends MemorySaver {
+  override put(...[config, ...rest]: Parameters<MemorySaver['put']>) {
+    const { thread_id: thread, checkpoint_ns: namespace = '' } = config.configurable ?? {};
+    const stored = this.storage[thread]?.[namespace]?.[rest[0].id];
+    if (!stored) return super.put(config, ...rest);
+    return super.put(
+      { configurable: { ...config.configurable, checkpoint_id: stored[2] } },
+      ...rest,
+    );
+  }
+}
+
+export function memoryStore(): Store {
+  const saver = new KeepingParents();
+  return {
+    reader: saver,
+    run: (_threadId, work) => work(saver),
+    edit: (_threadId, work) => work(saver),
+    async copy(threadId) {
+      const id = randomUUID();
+      saver.storage[id] = structuredClone(saver.storage[threadId] ?? {});
+      for (const [key, writes] of Object.entries(saver.writes)) {
+        const [owner, ...place] = JSON.parse(key) as string[];
+        if (owner === threadId)
+          saver.writes[JSON.stringify([id, ...place])] = structuredClone(writes);
+      }
+      return id;
+    },
+    namespaces: async (threadId) => Object.keys(saver.storage[threadId] ?? {}),
+  };
+}
+
+export function databaseStore({ sql }: Database): Store {
+  return {
+    reader: new CheckpointReader(sql.query),
+    async run(threadId, work) {
+      const attempt = await startAttempt(sql.query, threadId);
+      const ended = await Promise.allSettled([work(attempt.saver)]);
+      if (attempt.signal.aborted) throw attempt.signal.reason;
+      await attempt.end();
+      const [outcome] = ended;
+      if (outcome.status === 'rejected') throw outcome.reason;
+      return outcome.value;
+    },
+    async edit(_threadId, work) {
+      const saver = new EditSaver(sql.query, {});
+      const result = await work(saver);
+      await sql.transaction((query) => saver.store(query));
+      return result;
+    },
+    copy: async (threadId) => (await copyThread({ sql }, threadId)).id,
+    async namespaces(threadId) {
+      const rows = await sql.query<{ namespace: string }>(
+        `SELECT DISTINCT "namespace" FROM "Checkpoint" WHERE "threadId" = $1`,
+        [threadId],
+      );
+      return rows.map(({ namespace }) => namespace);
+    },
+  };
+}
+
+interface Namespace {
+  namespace: string;
+  /** All of it without ids, by which the namespaces of tasks that ran side by side are told apart. */
+  content: string;
+  tuples: unknown[];
+}
+
+interface Told {
+  outcomes: unknown[];
+  found: { now: unknown; history: unknown[]; namespaces: Namespace[] }[];
+}
+
+/** Does all that a story tells; gives what each deed came to, and all that can be read afterwards. */
+export async function tell(store: Store, spec: GraphSpec, deeds: Deed[]): Promise<Told> {
+  const graph = buildGraph(spec);
+  let threadId: string = randomUUID();
+  const threads = [threadId];
+  const outcomes: unknown[] = [];
+  for (const deed of deeds) {
+    try {
+      outcomes.push(await perform(deed));
+    } catch (error) {
+      outcomes.push(error);
+    }
+  }
+  const found: Told['found'] = [];
+  for (const each of threads) found.push(await read(each));
+  return { outcomes, found };
+
+  async function perform(deed: Deed): Promise<unknown> {
+    switch (deed.do) {
+      case 'run': {
+        const stop = deed.stopBefore === null ? [] : [nameOf(spec, deed.stopBefore)];
+        return invoke(toInput(deed.input), { ...deed, interruptBefore: stop });
+      }
+      case 'go on':
+        return invoke(null, deed);
+      case 'answer': {
+        const { tasks } = await state();
+        const [id] = tasks.flatMap(({ interrupts }) => interrupts.map((each) => each.id));
+        if (id === undefined) return 'nothing is asked';
+        const resume = deed.byId ? { [id]: deed.answer } : deed.answer;
+        return invoke(new Command({ resume }), deed);
+      }
+      case 'update':
+        return update(toInput(deed.input), { asNode: deed.asNode });
+      case 'fork by run': {
+        const from = await checkpointAt(deed.from);
+        return invoke(deed.input && toInput(deed.input), { ...deed, from });
+      }
+      case 'fork by update': {
+        const from = await checkpointAt(deed.from);
+        return update(toInput(deed.input), { asNode: deed.asNode, from });
+      }
+      case 'copy': {
+        const copy = await store.copy(threadId);
+        threads.push(copy);
+        if (!deed.stay) threadId = copy;
+        return 'copied';
+      }
+      default:
+        return deed satisfies never;
+    }
+  }
+
+  function invoke(
+    input: unknown,
+    options: { durability: 'sync' | 'async' | 'exit'; interruptBefore?: string[]; from?: string },
+  ): Promise<unknown> {
+    const { durability, interruptBefore, from } = options;
+    return store.run(threadId, (saver) =>
+      graph.invoke(input as any, {
+        configurable: { ...place(from), __pregel_checkpointer: saver },
+        durability,
+        recursionLimit: 100,
+        ...(interruptBefore?.length && { interruptBefore }),
+      }),
+    );
+  }
+
+  function update(
+    values: Record<string, unknown>,
+    { asNode, from }: { asNode: number | null; from?: string },
+  ): Promise<unknown> {
+    const node = asNode === null ? undefined : nameOf(spec, asNode);
+    return store.edit(threadId, (saver) =>
+      withCheckpointer(graph, saver).updateState({ configurable: place(from) }, values, node),
+    );
+  }
+
+  function place(from?: string) {
+    return { thread_id: threadId, checkpoint_ns: '', ...(from && { checkpoint_id: from }) };
+  }
+
+  function state(from?: string) {
+    return withCheckpointer(graph, store.reader).getState({ configurable: place(from) });
+  }
+
+  async function checkpointAt(index: number): Promise<string | undefined> {
+    const ids: string[] = [];
+    for await (const { checkpoint } of store.reader.list({
+      configurable: place(),
+    })) {
+      ids.push(checkpoint.id);
+    }
+    return ids[index % Math.max(ids.length, 1)];
+  }
+
+  /** The state of now, with those of subgraphs; every state there was; and the checkpoints of every namespace as they are. */
+  async function read(thread: string): Promise<Told['found'][number]> {
+    const config = { configurable: { thread_id: thread } };
+    const reading = withCheckpointer(graph, store.reader);
+    // LangGraph cannot read a state on top of which two tasks wrote what may be written once.
+    const now: unknown = await reading
+      .getState(config, { subgraphs: true })
+      .catch((error) => error);
+    const history: unknown[] = [];
+    for await (const snapshot of reading.getStateHistory(config)) {
+      history.push(snapshot);
+      // A state of then is read as one of now is; some of them are enough.
+      if (history.length % 3 === 0) history.push(await reading.getState(snapshot.config));
+    }
+    const namespaces: Namespace[] = [];
+    for (const namespace of await store.namespaces(thread)) {
+      const tuples: CheckpointTuple[] = [];
+      const within = { configurable: { thread_id: thread, checkpoint_ns: namespace } };
+      for await (const tuple of store.reader.list(within)) tuples.push(tuple);
+      const shown = tuples.map(withoutVersions);
+      // The first checkpoint's id last: it tells the time.
+      const content = `${JSON.stringify(shown).replace(ID, '#')} ${tuples.at(-1)?.checkpoint.id}`;
+      namespaces.push({ namespace, content, tuples: shown });
+    }
+    return { now, history, namespaces };
+  }
+}
+
+/**
+ * Where the two savers differ: versions, which here are unique over branches; and that MemorySaver also keeps what no
+ * step has written, a channel's default, which every graph makes anew.
+ */
+function withoutVersions({ checkpoint, pendingWrites = [], ...tuple }: CheckpointTuple): unknown {
+  const { channel_values: values, v } = checkpoint;
+  const kept = Object.entries(values).filter(([, value]) => !isDefault(value));
+  return {
+    ...tuple,
+    checkpoint: { v, values: Object.fromEntries(kept) },
+    pendingWrites: byTask(pendingWrites),
+  };
+}
+
+/**
+ * What each task wrote. Of tasks that ran side by side it is a matter of time which one wrote first, and LangGraph does not
+ * look at it; which task wrote what is compared as the results of tasks.
+ */
+function byTask(writes: CheckpointPendingWrite[]): unknown {
+  const tasks = new Map<string, CheckpointPendingWrite[]>();
+  for (const write of writes) tasks.set(write[0], [...(tasks.get(write[0]) ?? []), write]);
+  const known = (group: CheckpointPendingWrite[]) => JSON.stringify(group).replace(ID, '#');
+  return Array.from(tasks.values())
+    .toSorted((a, b) => (known(a) < known(b) ? -1 : 1))
+    .map((group) =>
+      group.map(([, channel, value]) => [
+        channel,
+        channel === '__interrupt__' ? questions(value) : value,
+      ]),
+    );
+}
+
+function isDefault(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return !value;
+  return value instanceof Set ? value.size === 0 : Object.keys(value).length === 0;
+}
+
+const ID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\b[0-9a-f]{32}\b/g;
+
+/** Plain data with ids numbered as they appear, without times: what two stores must agree on. */
+export function comparable({ outcomes, found }: Told): unknown {
+  const ids = new Map<string, string>();
+  const name = (text: string) =>
+    text.replace(ID, (id) => {
+      if (!ids.has(id)) ids.set(id, `#${ids.size + 1}`);
+      return ids.get(id) as string;
+    });
+  /** Namespaces hold ids of tasks: they are put in an order that does not depend on those. */
+  const orderOf = ({ namespace, content }: Namespace) => {
+    const known = namespace.replace(ID, (id) => ids.get(id) ?? '#');
+    return `${namespace.split('|').length} ${known} ${content}`;
+  };
+  return walk([
+    outcomes,
+    found.map(({ now, history, namespaces }) => {
+      const shown = walk([now, history]);
+      const rest: unknown[] = [];
+      for (let left = namespaces; left.length > 0; left = left.slice(1)) {
+        left = left.toSorted((a, b) => (orderOf(a) < orderOf(b) ? -1 : 1));
+        const [next] = left;
+        if (next) rest.push(walk([next.namespace, next.tuples]));
+      }
+      return [shown, rest];
+    }),
+  ]);
+
+  function walk(value: unknown): unknown {
+    if (typeof value === 'string') return name(value);
+    if (typeof value !== 'object' || value === null) return value;
+    if (Array.isArray(value)) return value.map((each) => walk(each));
+    if (isMessage(value)) return walk({ message: value.getType(), data: value.toDict().data });
+    if (value instanceof Set) return { set: walk([...value]) };
+    if (value instanceof Map) return { map: walk([...value]) };
+    if (value instanceof Error) return { error: value.name, message: walk(firstLine(value)) };
+    const entries = Object.entries(value).filter(
+      ([key, each]) => key !== 'createdAt' && key !== '__pregel_checkpointer' && each !== undefined,
+    );
+    return Object.fromEntries(
+      entries
+        .toSorted(([a], [b]) => (a < b ? -1 : 1))
+        .map(([key, each]) => [name(key), key === '__interrupt__' ? questions(each) : walk(each)]),
+    );
+  }
+}
+
+/** What a run that waits was asked, in an order that does not depend on which task asked first. */
+function questions(interrupts: unknown): unknown {
+  if (!Array.isArray(interrupts)) return [];
+  return interrupts.map(({ value }) => JSON.stringify(value)).toSorted((a, b) => (a < b ? -1 : 1));
+}
+
+function firstLine({ message }: Error): string {
+  return message.split('\n')[0] ?? '';
+}
+
+/** Where two told stories differ first. */
+export function firstDifference(actual: unknown, expected: unknown, path = ''): string | undefined {
+  if (actual === expected) return undefined;
+  if (!isObject(actual) || !isObject(expected)) return both(path, actual, expected);
+  const keys = Object.keys(expected);
+  if (Object.keys(actual).length !== keys.length) return both(path, actual, expected);
+  for (const key of keys) {
+    const found = firstDifference(
+      Reflect.get(actual, key),
+      Reflect.get(expected, key),
+      `${path}.${key}`,
+    );
+    if (found) return found;
+  }
+  return undefined;
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}
+
+function both(path: string, actual: unknown, expected: unknown): string {
+  return `At ${path}\n${JSON.stringify(actual)}\ninstead of\n${JSON.stringify(expected)}`;
+}

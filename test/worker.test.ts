@@ -1,0 +1,348 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { readConfig } from '../src/config.ts';
+import type { Sql } from '../src/db/open.ts';
+import { createLogger } from '../src/log.ts';
+import { startServer, type Server } from '../src/server.ts';
+import {
+  CREATE_RUN,
+  CREATE_THREAD,
+  createClients,
+  human,
+  randomId,
+  until,
+  type TestApp,
+} from './support/app.ts';
+import { createTestDatabase, openTestDatabase, type TestDatabase } from './support/databases.ts';
+
+const ROOT = path.join(import.meta.dirname, '..');
+const GRAPHS_FILE = path.join(import.meta.dirname, 'support/langgraph.json');
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(os.tmpdir(), 'threadql-gate-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+let database: TestDatabase;
+beforeEach(async () => {
+  database = await createTestDatabase();
+});
+afterEach(async () => {
+  for (const child of children.splice(0)) await kill(child);
+  await database.dispose();
+});
+
+/** What the runs of graph `gate` wait for. */
+function closedGate() {
+  const file = path.join(folder, randomId());
+  return { file, open: () => writeFile(file, '') };
+}
+
+const RUN = `query ($id: ID!) { run(id: $id) { status attempt output error { name message } } }`;
+
+/** A run of graph `gate` that has stored what its first node did, and waits in its second. */
+async function runAtGate(client: TestApp, input: Record<string, unknown> = {}) {
+  const gate = closedGate();
+  const threadId: string = (await client.gql(CREATE_THREAD)).createThread.id;
+  const { createRun } = await client.gql(CREATE_RUN, {
+    input: { threadId, assistantId: 'gate', input: { file: gate.file, log: ['in'] }, ...input },
+  });
+  const state = await until(async () => {
+    const document = `query ($id: ID!) { thread(id: $id) { state { checkpointId next } } }`;
+    const { thread } = await client.gql(document, { id: threadId });
+    return thread.state?.next.includes('hold') && thread.state;
+  });
+  return {
+    gate,
+    threadId,
+    runId: createRun.id as string,
+    checkpointId: state.checkpointId as string,
+  };
+}
+
+const ALL_NODES = ['in', 'before', 'hold', 'after'];
+
+const told = (events: any[]) =>
+  events.map(
+    ({ __typename, attempt, node, status }) => `${__typename} ${attempt ?? node ?? status}`,
+  );
+
+// ── Servers in processes of their own ─────────────────────────────────────────────────────────
+
+interface ServerProcess {
+  client: TestApp;
+  child: ChildProcess;
+  /** What it wrote. */
+  output(): string;
+  /** Sends a signal; gives the exit code, or the signal that ended it. */
+  end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals>;
+}
+
+/** Starting takes seconds on a machine that is busy. */
+const SEVERAL_STARTS_MS = 120_000;
+
+const children: ChildProcess[] = [];
+
+async function kill(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.kill('SIGKILL');
+  await exited;
+}
+
+async function startProcess(env: Record<string, string> = {}): Promise<ServerProcess> {
+  const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts'], {
+    cwd: ROOT,
+    env: {
+      PATH: process.env['PATH'],
+      PORT: '0',
+      THREADQL_CONFIG: GRAPHS_FILE,
+      THREADQL_DATA_DIR: database.dataDir,
+      DATABASE_URL: database.databaseUrl,
+      ...env,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  children.push(child);
+  let output = '';
+  const url = await new Promise<string>((resolve, reject) => {
+    child.once('exit', () => reject(new Error(`It did not start: ${output}`)));
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (text) => {
+        output += text;
+        const [, address] = /(http:\/\/\S+)\/graphql/.exec(output) ?? [];
+        if (address) resolve(address);
+      });
+    }
+  });
+  return {
+    client: createClients({ url, stop: () => kill(child) } as Server),
+    child,
+    output: () => output,
+    async end(signal) {
+      const exited = once(child, 'exit');
+      child.kill(signal);
+      const [code, by] = await exited;
+      return code ?? by;
+    },
+  };
+}
+
+/** Asks the database itself. No server may be at work on an embedded one. */
+async function ask<Row extends object>(text: string, params: unknown[] = []): Promise<Row[]> {
+  const { sql, close } = await openTestDatabase(database);
+  try {
+    return await sql.query<Row>(text, params);
+  } finally {
+    await close();
+  }
+}
+
+describe('a run whose process was killed', { timeout: SEVERAL_STARTS_MS }, () => {
+  it('goes on from its own last checkpoint in the next one, under one continuous sequence of events', async () => {
+    const first = await startProcess();
+    const { gate, threadId, runId, checkpointId } = await runAtGate(first.client, {
+      durability: 'SYNC',
+    });
+    expect(await first.end('SIGKILL')).toBe('SIGKILL');
+    expect(await ask(`SELECT "status", "attempt" FROM "Run"`)).toEqual([
+      { status: 'RUNNING', attempt: 1 },
+    ]);
+
+    // The embedded database has one process; elsewhere the others wait for the lease.
+    await ask(`UPDATE "Run" SET "leaseExpiresAt" = now() WHERE "id" = $1`, [runId]);
+    const second = await startProcess();
+    await until(async () => (await second.client.gql(RUN, { id: runId })).run.attempt === 2);
+    await gate.open();
+    const events = await second.client.follow(runId);
+    expect(told(events)).toEqual([
+      'RunStartedEvent 1',
+      'UpdatesEvent before',
+      'RunStartedEvent 2',
+      'UpdatesEvent hold',
+      'UpdatesEvent after',
+      'RunFinishedEvent SUCCESS',
+    ]);
+    expect(events[2]).toMatchObject({ checkpointId });
+    expect((await second.client.gql(RUN, { id: runId })).run).toMatchObject({
+      status: 'SUCCESS',
+      attempt: 2,
+      output: { log: ALL_NODES },
+    });
+    const document = `query ($id: ID!) { thread(id: $id) { status history { nodes { source step } } } }`;
+    const { thread } = await second.client.gql(document, { id: threadId });
+    expect(thread.status).toBe('IDLE');
+    expect(thread.history.nodes.map(({ step }: any) => step)).toEqual([3, 2, 1, 0, -1]);
+  });
+
+  it('is followed by the runs that waited behind it', async () => {
+    const first = await startProcess();
+    const { gate, threadId, runId } = await runAtGate(first.client, { durability: 'SYNC' });
+    const { createRun } = await first.client.gql(CREATE_RUN, {
+      input: { threadId, assistantId: 'steps', input: {} },
+    });
+    await first.end('SIGKILL');
+    await ask(`UPDATE "Run" SET "leaseExpiresAt" = now() WHERE "id" = $1`, [runId]);
+    const second = await startProcess();
+    await gate.open();
+    expect((await second.client.follow(createRun.id)).at(-1)).toMatchObject({ status: 'SUCCESS' });
+    const { run } = await second.client.gql(RUN, { id: createRun.id });
+    expect(run.output.log.slice(0, 4)).toEqual(ALL_NODES);
+  });
+});
+
+describe('a server that is told to stop', { timeout: SEVERAL_STARTS_MS }, () => {
+  it.each(['SIGTERM', 'SIGINT'] as const)(
+    'ends cleanly on %s when nothing runs',
+    async (signal) => {
+      const server = await startProcess();
+      const { createRun } = await server.client.gql(CREATE_RUN, {
+        input: { assistantId: 'echo', input: human('x') },
+        wait: true,
+      });
+      expect(createRun.status).toBe('SUCCESS');
+      expect(await server.end(signal)).toBe(0);
+      expect(server.output()).not.toMatch(/error|warn/i);
+    },
+  );
+
+  it('gives back a run that does not reach the end of its step, and the next one finishes it', async () => {
+    const first = await startProcess({ SHUTDOWN_GRACE_SECONDS: '0' });
+    const { gate, runId, checkpointId } = await runAtGate(first.client);
+    expect(await first.end('SIGTERM')).toBe(0);
+    expect(await ask(`SELECT "status", "attempt", "claimToken" FROM "Run"`)).toEqual([
+      { status: 'PENDING', attempt: 0, claimToken: null },
+    ]);
+
+    const second = await startProcess();
+    await gate.open();
+    const events = await second.client.follow(runId);
+    expect(told(events)).toEqual([
+      'RunStartedEvent 1',
+      'UpdatesEvent before',
+      'RunStartedEvent 1',
+      'UpdatesEvent hold',
+      'UpdatesEvent after',
+      'RunFinishedEvent SUCCESS',
+    ]);
+    expect(events[2]).toMatchObject({ checkpointId });
+    const { run } = await second.client.gql(RUN, { id: runId });
+    expect(run).toMatchObject({ attempt: 1, output: { log: ALL_NODES } });
+  });
+
+  it('lets a run finish its step; no step is lost or repeated', async () => {
+    const first = await startProcess();
+    const { gate, runId } = await runAtGate(first.client);
+    const ended = first.end('SIGTERM');
+    await until(() => first.output().includes('SIGTERM'));
+    await gate.open();
+    expect(await ended).toBe(0);
+
+    const second = await startProcess();
+    const nodes = (await second.client.follow(runId)).flatMap(({ node }) => node ?? []);
+    expect(nodes).toEqual(ALL_NODES.slice(1));
+    expect((await second.client.gql(RUN, { id: runId })).run.output.log).toEqual(ALL_NODES);
+  });
+});
+
+// ── A server in this process, whose database can be changed under its hands ───────────────────
+
+describe('a worker', () => {
+  let server: Server;
+  let client: TestApp;
+  let sql: Sql;
+  beforeEach(async () => {
+    const { databaseUrl, dataDir } = database;
+    const config = { ...readConfig({}), port: 0, graphsFile: GRAPHS_FILE, databaseUrl, dataDir };
+    server = await startServer(
+      { ...config, shutdownGraceSeconds: 1 },
+      { log: createLogger('silent'), env: process.env },
+    );
+    client = createClients(server);
+    sql = server.app.sql;
+  });
+  afterEach(() => client.stop());
+
+  const STORED = `SELECT (SELECT count(*) FROM "RunEvent") AS "events", (SELECT count(*) FROM "Checkpoint") AS "checkpoints",
+    (SELECT count(*) FROM "CheckpointWrite") AS "writes", (SELECT count(*) FROM "ChannelValue") AS "values",
+    (SELECT "status" FROM "Run") AS "run", (SELECT "status" FROM "Thread") AS "thread"`;
+
+  /** To be done again and again: the worker may just have renewed it. */
+  const expireLease = (attempt: number) =>
+    sql.query(
+      `UPDATE "Run" SET "leaseExpiresAt" = now() - interval '1 second' WHERE "attempt" = $1`,
+      [attempt],
+    );
+
+  it('that has lost its claim stores nothing more, and leaves quietly', async () => {
+    const { gate } = await runAtGate(client);
+    await sql.query(`UPDATE "Run" SET "claimToken" = gen_random_uuid()`);
+    const [before] = await sql.query(STORED);
+    expect(before).toMatchObject({ run: 'RUNNING', thread: 'BUSY' });
+    await gate.open();
+    // Stopping waits for the attempt.
+    await client.stop();
+    expect(await ask(STORED)).toEqual([before]);
+  });
+
+  it('that has lost its claim leaves the run to the one that has it: nothing is doubled', async () => {
+    const { gate, runId } = await runAtGate(client, { durability: 'SYNC' });
+    await until(async () => {
+      await expireLease(1);
+      return (await client.gql(RUN, { id: runId })).run.attempt === 2;
+    });
+    await gate.open();
+    expect(told(await client.follow(runId))).toEqual([
+      'RunStartedEvent 1',
+      'UpdatesEvent before',
+      'RunStartedEvent 2',
+      'UpdatesEvent hold',
+      'UpdatesEvent after',
+      'RunFinishedEvent SUCCESS',
+    ]);
+    expect((await client.gql(RUN, { id: runId })).run.output.log).toEqual(ALL_NODES);
+  });
+
+  it('gives a run up that has lost three workers, and its thread goes on', async () => {
+    const { threadId, runId } = await runAtGate(client);
+    await sql.query(`UPDATE "Run" SET "attempt" = 3`);
+    await until(async () => {
+      await expireLease(3);
+      return (await client.gql(RUN, { id: runId })).run.attempt === 4;
+    });
+    expect((await client.follow(runId)).at(-1)).toMatchObject({
+      status: 'ERROR',
+      error: { name: 'AttemptsExhaustedError', message: expect.stringContaining('3 times') },
+    });
+    const { createRun } = await client.gql(CREATE_RUN, {
+      input: { threadId, assistantId: 'steps', input: {} },
+      wait: true,
+    });
+    expect(createRun).toMatchObject({ status: 'SUCCESS' });
+    expect(createRun.output.log.slice(0, 2)).toEqual(['in', 'before']);
+  });
+
+  it('ends a run that the database would not let it end at first', async () => {
+    await sql.query(`CREATE SEQUENCE refusals`);
+    await sql.query(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN PERFORM nextval('refusals'); RAISE EXCEPTION 'not now'; END $$`);
+    await sql.query(`CREATE TRIGGER refuse BEFORE INSERT ON "RunEvent" FOR EACH ROW
+      WHEN (NEW."type" = 'FINISHED') EXECUTE FUNCTION refuse()`);
+    const { createRun } = await client.gql(CREATE_RUN, {
+      input: { assistantId: 'echo', input: human('x') },
+    });
+    const followed = client.follow(createRun.id);
+    await until(async () => {
+      const [refusals] = await sql.query<{ last_value: number }>(`SELECT last_value FROM refusals`);
+      return Number(refusals?.last_value) >= 2;
+    });
+    expect((await client.gql(RUN, { id: createRun.id })).run.status).toBe('RUNNING');
+    await sql.query(`DROP TRIGGER refuse ON "RunEvent"`);
+    expect((await followed).at(-1)).toMatchObject({ status: 'SUCCESS' });
+  });
+});
