@@ -306,6 +306,17 @@ describe('updateAssistant', () => {
     });
   });
 
+  it('leaves the default assistant of a graph with its graph', async () => {
+    const before = await get(AGENT_ID);
+    const [error] = await server.errors(UPDATE, { id: 'agent', input: { graphId: 'steps' } });
+    expect(error).toMatchObject({
+      message: expect.stringContaining('default assistant') as string,
+      extensions: { code: 'CONFLICT' },
+    });
+    expect(await get(AGENT_ID)).toEqual(before);
+    expect(await update('agent', { graphId: 'agent' })).toMatchObject({ graphId: 'agent' });
+  });
+
   it('makes no version where it is refused', async () => {
     const created = await create(before);
     const refused = { graphId: 'nope', metadata: { a: 1 } };

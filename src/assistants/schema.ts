@@ -148,7 +148,8 @@ builder.mutationFields((t) => ({
   }),
   updateAssistant: t.field({
     type: AssistantRef,
-    description: 'Makes a new version, numbered after the newest, and the active one.',
+    description:
+      'Makes a new version, numbered after the newest, and the active one. The default assistant of a graph keeps its graph.',
     args: {
       id: t.arg.id({ required: true, description: ASSISTANT_ID }),
       input: t.arg({ type: UpdateAssistantInput, required: true }),

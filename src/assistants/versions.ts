@@ -1,11 +1,12 @@
 import type { App } from '../app.ts';
 import type { Query } from '../db/open.ts';
 import { readPage, type Page, type PageRequest } from '../db/page.ts';
-import { NotFoundError } from '../errors.ts';
+import { ConflictError, NotFoundError } from '../errors.ts';
 import type { Assistant, AssistantVersion } from '../generated/prisma/client.ts';
+import { assistantIdOf } from '../graphs/load.ts';
 import { isRecord } from '../json.ts';
 import { checkConfig } from './config.ts';
-import { checkGraphId, checkName, readAssistantId } from './input.ts';
+import { checkGraphId, checkName, isDefaultAssistant, readAssistantId } from './input.ts';
 
 /** What is not given stays. Null clears the description, and is as good as not given elsewhere. */
 export interface AssistantChange {
@@ -25,7 +26,10 @@ export async function updateAssistant(
   change: AssistantChange,
 ): Promise<Assistant> {
   const id = readAssistantId(app, 'id', idOrGraphId);
-  if (change.graphId != null) checkGraphId(app, 'input.graphId', change.graphId);
+  if (change.graphId != null) {
+    checkGraphId(app, 'input.graphId', change.graphId);
+    checkKeepsGraph(app, id, change.graphId);
+  }
   checkName('input.name', change.name);
   checkConfig('input.config', change.config);
 
@@ -47,6 +51,14 @@ export async function updateAssistant(
     await recordVersion(query, assistant);
     return assistant;
   });
+}
+
+/** A graph's name stands for its default assistant, and must go on meaning that graph. */
+function checkKeepsGraph(app: Pick<App, 'graphs'>, id: string, graphId: string): void {
+  if (!isDefaultAssistant(app, id) || id === assistantIdOf(graphId)) return;
+  throw new ConflictError(
+    `Assistant ${id} is the default assistant of its graph; it cannot change to graph "${graphId}".`,
+  );
 }
 
 /** Makes a version the active one again, all of it. The next update still gets a number of its own. */
