@@ -1,5 +1,5 @@
 import type { App } from '../app.ts';
-import { readPage, readSize, type Listing, type Page, type PageRequest } from '../db/page.ts';
+import { conditions, readPage, readSize, type Page, type PageRequest } from '../db/page.ts';
 import type { Assistant } from '../generated/prisma/client.ts';
 import { parseUuid } from '../uuid.ts';
 import { readAssistantId } from './input.ts';
@@ -31,12 +31,16 @@ export interface AssistantOrder {
  * `argument` where it can be neither.
  */
 export async function findAssistant(
-  app: Pick<App, 'db' | 'graphs'>,
+  app: Pick<App, 'sql' | 'graphs'>,
   idOrGraphId: string,
   argument = 'id',
 ): Promise<Assistant | null> {
   const id = readAssistantId(app, argument, idOrGraphId);
-  return app.db.assistant.findUnique({ where: { id, deletedAt: null } });
+  const [assistant] = await app.sql.query<Assistant>(
+    `SELECT * FROM "Assistant" WHERE "id" = $1 AND "deletedAt" IS NULL`,
+    [id],
+  );
+  return assistant ?? null;
 }
 
 /** The newest first, unless another order is given. */
@@ -49,42 +53,36 @@ export function searchAssistants(
   }: PageRequest & { filter?: AssistantFilter | null; orderBy?: AssistantOrder | null },
 ): Promise<Page<Assistant>> {
   const { field, direction } = orderBy ?? { field: 'CREATED_AT', direction: 'DESC' };
+  const { ids, graphId, name, metadata } = filter ?? {};
+  const { where, filters, params, add, addFilter } = conditions();
+  where.push('"deletedAt" IS NULL');
+  if (ids != null) {
+    readSize('filter.ids', ids.length);
+    const uuids = ids.map((id, index) => parseUuid(`filter.ids[${index}]`, id));
+    addFilter((list) => `"id" = ANY(${list}::uuid[])`, uuids);
+  }
+  if (graphId != null) {
+    addFilter((graph) => `"graphId" = ${graph}`, graphId);
+    if (field === 'GRAPH_ID') {
+      // Where the list begins and ends.
+      add((first) => `"graphId" >= ${first}`, graphId);
+      add((last) => `"graphId" <= ${last}`, graphId);
+    }
+  }
+  if (name != null)
+    addFilter((part) => `"name" ILIKE ${part}`, `%${name.replace(/[\\%_]/g, '\\$&')}%`);
+  if (metadata != null)
+    addFilter((object) => `"metadata" @> ${object}::jsonb`, JSON.stringify(metadata));
   return readPage(
     sql.query,
     {
       from: '"Assistant"',
       columns: '*',
-      ...conditions(filter ?? {}),
+      where,
+      filters,
+      params,
       order: { ...ORDERS[field], unique: '"id"', uniqueType: 'uuid', direction },
     },
     request,
   );
-}
-
-function conditions({
-  ids,
-  graphId,
-  name,
-  metadata,
-}: AssistantFilter): Pick<Listing, 'where' | 'params'> {
-  const where = ['"deletedAt" IS NULL'];
-  const params: unknown[] = [];
-  if (ids != null) {
-    readSize('filter.ids', ids.length);
-    params.push(ids.map((id, index) => parseUuid(`filter.ids[${index}]`, id)));
-    where.push(`"id" = ANY($${params.length}::uuid[])`);
-  }
-  if (graphId != null) {
-    params.push(graphId);
-    where.push(`"graphId" = $${params.length}`);
-  }
-  if (name != null) {
-    params.push(`%${name.replace(/[\\%_]/g, '\\$&')}%`);
-    where.push(`"name" ILIKE $${params.length}`);
-  }
-  if (metadata != null) {
-    params.push(JSON.stringify(metadata));
-    where.push(`"metadata" @> $${params.length}::jsonb`);
-  }
-  return { where, params };
 }

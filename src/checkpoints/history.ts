@@ -5,23 +5,34 @@ import { bySeq, conditions, readPage } from '../db/page.ts';
 import { BadInputError } from '../errors.ts';
 import type { CheckpointSource, Interrupt } from '../generated/prisma/client.ts';
 import { parseUuid } from '../uuid.ts';
+import { namesIn } from './interrupts.ts';
 import { statesOf, type State } from './states.ts';
 import { findCheckpoint, type CheckpointRow } from './store.ts';
 
-/** The questions that these tasks asked, oldest first: each task's latest, where it asked several times. */
+/**
+ * The questions that these tasks of a namespace asked, oldest first: each task's latest, where it asked several times. Of
+ * what a graph within a task asks at once LangGraph lists one: the others are found by what is open below it.
+ */
 export async function interruptsOf(
   { sql }: Pick<App, 'sql'>,
-  threadId: string,
-  tasks: readonly Pick<StateSnapshot['tasks'][number], 'interrupts'>[],
+  { threadId, namespace }: { threadId: string; namespace: string },
+  tasks: readonly Pick<StateSnapshot['tasks'][number], 'id' | 'name' | 'interrupts'>[],
 ): Promise<Interrupt[]> {
-  const ids = tasks.flatMap(({ interrupts }) => interrupts.map(({ id }) => id ?? ''));
-  if (ids.length === 0) return [];
+  const asking = tasks.filter(({ interrupts }) => interrupts.length > 0);
+  if (asking.length === 0) return [];
+  const ids = asking.flatMap(({ interrupts }) => interrupts.map(({ id: each }) => each ?? ''));
+  const below = asking.flatMap(({ id, name }) => {
+    const own = [namespace, `${name}:${id}`].filter(Boolean).join('|');
+    return [own, namesIn(own)];
+  });
   return sql.query<Interrupt>(
     `SELECT * FROM (
        SELECT DISTINCT ON ("langgraphId") * FROM "Interrupt"
-       WHERE "threadId" = $1 AND "langgraphId" = ANY($2) ORDER BY "langgraphId", "ordinal" DESC
+       WHERE "threadId" = $1 AND ("langgraphId" = ANY($2) OR "pending" AND EXISTS (
+         SELECT 1 FROM unnest($3::text[]) AS place WHERE "namespace" = place OR starts_with("namespace", place || '|')))
+       ORDER BY "langgraphId", "ordinal" DESC
      ) latest ORDER BY "seq"`,
-    [threadId, ids],
+    [threadId, ids, below],
   );
 }
 
@@ -43,15 +54,16 @@ export async function readHistory(
     ...page
   }: PageRequest & { filter: CheckpointFilter; olderThan?: string | null | undefined },
 ): Promise<Page<State>> {
-  const { where, params, add } = conditions();
+  const { where, filters, params, add, addFilter } = conditions();
   add((id) => `"threadId" = ${id}`, threadId);
   add((namespace) => `"namespace" = ${namespace}`, filter.namespace);
   if (filter.source)
-    add((list) => `"source" = ANY(${list}::text[]::"CheckpointSource"[])`, filter.source);
-  if (filter.step != null) add((step) => `"step" = ${step}`, filter.step);
-  if (filter.runId != null) add((id) => `"runId" = ${id}`, parseUuid('filter.runId', filter.runId));
+    addFilter((list) => `"source" = ANY(${list}::"CheckpointSource"[])`, filter.source);
+  if (filter.step != null) addFilter((step) => `"step" = ${step}`, filter.step);
+  if (filter.runId != null)
+    addFilter((id) => `"runId" = ${id}`, parseUuid('filter.runId', filter.runId));
   if (filter.metadata)
-    add((object) => `"metadata" @> ${object}::jsonb`, JSON.stringify(filter.metadata));
+    addFilter((object) => `"metadata" @> ${object}::jsonb`, JSON.stringify(filter.metadata));
   if (olderThan != null) {
     const id = parseUuid('olderThan', olderThan);
     const older = await findCheckpoint(app.sql.query, threadId, {
@@ -64,7 +76,7 @@ export async function readHistory(
   const order = bySeq('DESC');
   const rows = await readPage<CheckpointRow>(
     app.sql.query,
-    { from: '"Checkpoint"', columns: '*', where, params, order },
+    { from: '"Checkpoint"', columns: '*', where, filters, params, order },
     page,
   );
   const states = statesOf(

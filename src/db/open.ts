@@ -12,12 +12,18 @@ import { migrate, MIGRATIONS } from './migrate.ts';
 export type Query = <Row extends object = Record<string, unknown>>(
   text: string,
   params?: readonly unknown[],
+  options?: QueryOptions,
 ) => Promise<Row[]>;
+
+export interface QueryOptions {
+  /** Plan the statement anew, for these values: where the best plan depends on them. Default: it is prepared. */
+  planAnew?: boolean;
+}
 
 /** The database as the hot path sees it. */
 export interface Sql {
   /**
-   * Runs one statement. Every text is prepared once per connection, so texts must not hold values. int8 comes as number.
+   * Runs one statement. Its text is prepared once per connection, so texts must not hold values. int8 comes as number.
    * Throws DatabaseAwayError where there is no database to ask.
    */
   query: Query;
@@ -155,9 +161,13 @@ function createStatements(pool: pg.Pool): Pick<Sql, 'query' | 'transaction'> {
   }
 
   function queryOn(client: pg.ClientBase): Query {
-    return async <Row extends object>(text: string, params: readonly unknown[] = []) => {
+    return async <Row extends object>(
+      text: string,
+      params: readonly unknown[] = [],
+      { planAnew = false }: QueryOptions = {},
+    ) => {
       const { rows } = await client.query<Row>({
-        name: nameOf(text),
+        ...(!planAnew && { name: nameOf(text) }),
         text,
         values: [...params],
         types: TYPES,
@@ -200,7 +210,7 @@ function createStatements(pool: pg.Pool): Pick<Sql, 'query' | 'transaction'> {
   }
 
   return {
-    query: (text, params) => withClient((client) => queryOn(client)(text, params)),
+    query: (...statement) => withClient((client) => queryOn(client)(...statement)),
     async transaction(work) {
       for (let attempt = 1; ; attempt++) {
         try {
@@ -222,9 +232,15 @@ const TYPES: pg.CustomTypesConfig = {
 /** The statement that waits gets the error of a broken connection; the event repeats it. */
 function ignoreBroken(): void {}
 
-/** A serialization failure or a deadlock: the same transaction may succeed at once. */
+const SERIALIZATION_FAILURE = '40001';
+const DEADLOCK = '40P01';
+const UNIQUE_VIOLATION = '23505';
+
+/** The same transaction may succeed at once. */
 function isTransient(error: unknown): boolean {
-  return (
-    error instanceof Error && 'code' in error && (error.code === '40001' || error.code === '40P01')
-  );
+  if (!(error instanceof Error && 'code' in error)) return false;
+  if (error.code === SERIALIZATION_FAILURE || error.code === DEADLOCK) return true;
+  // A run that is going on numbers its events without the thread's lock: it was first.
+  const { constraint } = error as { constraint?: unknown };
+  return error.code === UNIQUE_VIOLATION && constraint === 'RunEvent_pkey';
 }

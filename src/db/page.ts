@@ -29,6 +29,8 @@ export interface Listing {
   columns: string;
   /** Conditions, all of which must hold, with $1, $2 … for `params`. */
   where: string[];
+  /** More of them, for which no index has the list's order: few rows may meet them or many, anywhere in the list. */
+  filters?: string[];
   params: unknown[];
   /** What the list is sorted by, and the unique column that decides between equals. */
   order: {
@@ -45,22 +47,23 @@ export function bySeq(direction: 'ASC' | 'DESC'): Listing['order'] {
   return { by: '"seq"', type: 'bigint', unique: '"seq"', uniqueType: 'bigint', direction };
 }
 
-/** Conditions of a search, each with its value: `add((name) => `"name" = ${name}`, 'x')`. */
-export function conditions(): {
-  where: string[];
-  params: unknown[];
-  add(condition: (placeholder: string) => string, value: unknown): void;
+type Add = (condition: (placeholder: string) => string, value: unknown) => void;
+
+/** Conditions of a search, each with its value: `add((name) => `"name" = ${name}`, 'x')`; `addFilter` adds to `filters`. */
+export function conditions(): Required<Pick<Listing, 'where' | 'filters' | 'params'>> & {
+  add: Add;
+  addFilter: Add;
 } {
   const where: string[] = [];
+  const filters: string[] = [];
   const params: unknown[] = [];
-  return {
-    where,
-    params,
-    add(condition, value) {
+  const addTo =
+    (list: string[]): Add =>
+    (condition, value) => {
       params.push(value);
-      where.push(condition(`$${params.length}`));
-    },
-  };
+      list.push(condition(`$${params.length}`));
+    };
+  return { where, filters, params, add: addTo(where), addFilter: addTo(filters) };
 }
 
 /** A row's place: the list and its order, and the row's values of `order.by` and `order.unique`. */
@@ -69,6 +72,7 @@ type Place = readonly [list: string, value: unknown, unique: unknown];
 const DEFAULT_PAGE = 20;
 const LARGEST_PAGE = 100;
 const LARGEST_COUNT = 10_000;
+const NEAR_ROWS = 5000;
 
 /** Reads one page by keyset: it neither repeats nor skips rows while others are inserted and deleted. */
 export async function readPage<Row extends object>(
@@ -80,20 +84,22 @@ export async function readPage<Row extends object>(
   const list = `${from} ${order.by}`;
   const { size, backwards, cursor } = readRequest(list, request);
   const params = [...listing.params];
-  const where = [...listing.where];
   const ascending = (order.direction === 'ASC') !== backwards;
+  let place: string | undefined;
   if (cursor) {
     params.push(cursor[1], cursor[2]);
-    const place = `($${params.length - 1}::${order.type}, $${params.length}::${order.uniqueType})`;
-    where.push(`(${order.by}, ${order.unique}) ${ascending ? '>' : '<'} ${place}`);
+    const values = `($${params.length - 1}::${order.type}, $${params.length}::${order.uniqueType})`;
+    place = `(${order.by}, ${order.unique}) ${ascending ? '>' : '<'} ${values}`;
   }
   params.push(size + 1);
   const way = ascending ? 'ASC' : 'DESC';
+  const sorted = `ORDER BY ${order.by} ${way}, ${order.unique} ${way}`;
+  const limit = `$${params.length}`;
   const rows = await query<Row & { placeValue: unknown; placeUnique: unknown }>(
     `SELECT ${columns}, (${order.by})::text AS "placeValue", (${order.unique})::text AS "placeUnique"
-     FROM ${from} ${whereClause(where)}
-     ORDER BY ${order.by} ${way}, ${order.unique} ${way} LIMIT $${params.length}`,
+     FROM ${selectRows(listing, { place, sorted, limit })} ${sorted} LIMIT ${limit}`,
     params,
+    { planAnew: (listing.filters ?? []).length > 0 },
   ).catch((error: unknown) => {
     if (cursor && isDataError(error)) throw foreignCursor(backwards ? 'before' : 'after');
     throw error;
@@ -118,10 +124,42 @@ export async function readPage<Row extends object>(
   };
 }
 
-async function countRows(query: Query, { from, where, params }: Listing): Promise<number> {
+/**
+ * Where a page's rows are read from. PostgreSQL cannot know how many rows meet a filter and where in the list they are;
+ * where it guesses wrong, it walks through the whole table for a few of them, or sorts most of it for a page. So a page
+ * is looked for among the next 5,000 rows; where they do not fill it, all rows that meet the filters are gathered.
+ */
+function selectRows(
+  { from, where, filters = [] }: Listing,
+  { place, sorted, limit }: { place: string | undefined; sorted: string; limit: string },
+): string {
+  const there = place === undefined ? [] : [place];
+  const next = `${from} ${whereClause([...where, ...there])}`;
+  if (filters.length === 0) return next;
+  return `(
+    WITH near AS MATERIALIZED (
+      SELECT * FROM (SELECT * FROM ${next} ${sorted} LIMIT ${NEAR_ROWS}) next
+      ${whereClause(filters)} ${sorted} LIMIT ${limit}
+    ), missing AS MATERIALIZED (
+      SELECT (SELECT count(*) FROM near) < ${limit}
+        AND EXISTS (SELECT 1 FROM ${next} ${sorted} OFFSET ${NEAR_ROWS}) AS "some"
+    ), matching AS MATERIALIZED (
+      SELECT * FROM ${from} ${whereClause([...where, ...filters, '(SELECT "some" FROM missing)'])}
+    )
+    SELECT * FROM matching ${whereClause(there)}
+    UNION ALL SELECT * FROM near WHERE NOT (SELECT "some" FROM missing)
+  ) page`;
+}
+
+async function countRows(
+  query: Query,
+  { from, where, filters = [], params }: Listing,
+): Promise<number> {
+  const conditions = whereClause([...where, ...filters]);
   const [row] = await query<{ count: number }>(
-    `SELECT count(*) AS count FROM (SELECT 1 FROM ${from} ${whereClause(where)} LIMIT ${LARGEST_COUNT + 1}) AS "found"`,
+    `SELECT count(*) AS count FROM (SELECT 1 FROM ${from} ${conditions} LIMIT ${LARGEST_COUNT + 1}) AS "found"`,
     params,
+    { planAnew: true },
   );
   return row?.count ?? 0;
 }

@@ -1,6 +1,6 @@
 import type { App } from '../app.ts';
 import { readAssistantId } from '../assistants/input.ts';
-import type { Page, PageRequest } from '../db/page.ts';
+import type { Listing, Page, PageRequest } from '../db/page.ts';
 import { bySeq, conditions, readPage, readSize } from '../db/page.ts';
 import type { Run, RunStatus } from '../generated/prisma/client.ts';
 import { parseUuid } from '../uuid.ts';
@@ -21,31 +21,45 @@ export function searchRuns(
   page: PageRequest,
 ): Promise<Page<Run>> {
   const order = bySeq('DESC');
-  const { where, params } = runConditions(app, filter);
-  return readPage<Run>(app.sql.query, { from: '"Run"', columns: '*', where, params, order }, page);
+  const found = readFilter(app, filter);
+  return readPage<Run>(app.sql.query, { from: '"Run"', columns: '*', ...found, order }, page);
 }
 
 /** What the filter asks of a row of "Run", tombstones left out. Throws BadInputError for what no run can be. */
 export function runConditions(
+  app: Pick<App, 'graphs'>,
+  filter: RunFilter,
+): Pick<Listing, 'where' | 'params'> {
+  const { where, filters, params } = readFilter(app, filter);
+  return { where: [...where, ...filters], params };
+}
+
+function readFilter(
   { graphs }: Pick<App, 'graphs'>,
   filter: RunFilter,
-): { where: string[]; params: unknown[] } {
-  const { where, params, add } = conditions();
+): Required<Pick<Listing, 'where' | 'filters' | 'params'>> {
+  const { where, filters, params, add, addFilter } = conditions();
   where.push('NOT "tombstone"');
   if (filter.ids) {
     readSize('filter.ids', filter.ids.length);
     const ids = filter.ids.map((id, i) => parseUuid(`filter.ids[${i}]`, id));
-    add((list) => `"id" = ANY(${list}::uuid[])`, ids);
+    addFilter((list) => `"id" = ANY(${list}::uuid[])`, ids);
   }
+  // Each of these has an index in the order of the list. The first that is asked for leaves the fewest runs, as a rule.
+  const addNext: typeof add = (...condition) =>
+    (where.length === 1 ? add : addFilter)(...condition);
   if (filter.threadId != null) {
-    add((id) => `"threadId" = ${id}`, parseUuid('filter.threadId', filter.threadId));
+    addNext((id) => `"threadId" = ${id}`, parseUuid('filter.threadId', filter.threadId));
   }
   if (filter.assistantId != null) {
     const id = readAssistantId({ graphs }, 'filter.assistantId', filter.assistantId);
-    add((uuid) => `"assistantId" = ${uuid}`, id);
+    addNext((uuid) => `"assistantId" = ${uuid}`, id);
   }
-  if (filter.status) add((list) => `"status" = ANY(${list}::text[]::"RunStatus"[])`, filter.status);
+  if (filter.status?.length === 1)
+    addNext((status) => `"status" = ${status}::"RunStatus"`, filter.status[0]);
+  else if (filter.status)
+    addFilter((list) => `"status" = ANY(${list}::"RunStatus"[])`, filter.status);
   if (filter.metadata)
-    add((object) => `"metadata" @> ${object}::jsonb`, JSON.stringify(filter.metadata));
-  return { where, params };
+    addFilter((object) => `"metadata" @> ${object}::jsonb`, JSON.stringify(filter.metadata));
+  return { where, filters, params };
 }

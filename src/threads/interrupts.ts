@@ -15,13 +15,20 @@ export function listPendingInterrupts(
   { graphId, metadata }: PendingFilter,
   page: PageRequest,
 ): Promise<Page<Interrupt>> {
-  const { where, params, add } = conditions();
+  const { where, filters, params, addFilter } = conditions();
   where.push('"pending"');
   const ofThread = (condition: string) =>
     `EXISTS (SELECT 1 FROM "Thread" t WHERE t."id" = "threadId" AND ${condition})`;
-  if (graphId != null) add((id) => ofThread(`t."graphId" = ${id}`), graphId);
+  if (graphId != null) addFilter((id) => ofThread(`t."graphId" = ${id}`), graphId);
   if (metadata)
-    add((object) => ofThread(`t."metadata" @> ${object}::jsonb`), JSON.stringify(metadata));
-  const listing = { from: '"Interrupt"', columns: '*', where, params, order: bySeq('ASC') };
+    addFilter((object) => ofThread(`t."metadata" @> ${object}::jsonb`), JSON.stringify(metadata));
+  const listing = {
+    from: '"Interrupt"',
+    columns: '*',
+    where,
+    filters,
+    params,
+    order: bySeq('ASC'),
+  };
   return readPage<Interrupt>(sql.query, listing, page);
 }

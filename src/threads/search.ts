@@ -1,7 +1,8 @@
 import type { App } from '../app.ts';
 import type { Listing, Page, PageRequest } from '../db/page.ts';
 import { conditions, readPage, readSize } from '../db/page.ts';
-import type { Thread, ThreadStatus } from '../generated/prisma/client.ts';
+import type { Thread } from '../generated/prisma/client.ts';
+import { ThreadStatus } from '../generated/prisma/enums.ts';
 import { parseUuid } from '../uuid.ts';
 
 export interface ThreadFilter {
@@ -25,29 +26,40 @@ const ORDERED_BY: Record<ThreadOrderField, Pick<Listing['order'], 'by' | 'type'>
   UPDATED_AT: { by: '"updatedAt"', type: 'timestamptz' },
 };
 
+const STATUSES = Object.values(ThreadStatus);
+
 export function searchThreads(
   { sql }: Pick<App, 'sql'>,
   filter: ThreadFilter,
   { orderBy, ...page }: PageRequest & { orderBy?: ThreadOrder | null | undefined },
 ): Promise<Page<Thread>> {
-  const { where, params, add } = conditions();
+  const { field, direction } = orderBy ?? { field: 'CREATED_AT', direction: 'DESC' };
+  const { where, filters, params, add, addFilter } = conditions();
   if (filter.ids) {
     readSize('filter.ids', filter.ids.length);
     const ids = filter.ids.map((id, i) => parseUuid(`filter.ids[${i}]`, id));
-    add((list) => `"id" = ANY(${list}::uuid[])`, ids);
+    addFilter((list) => `"id" = ANY(${list}::uuid[])`, ids);
   }
-  if (filter.status)
-    add((list) => `"status" = ANY(${list}::text[]::"ThreadStatus"[])`, filter.status);
+  if (filter.status) {
+    addFilter((list) => `"status" = ANY(${list}::"ThreadStatus"[])`, filter.status);
+    if (field === 'STATUS') {
+      // Where the list begins and ends.
+      const inOrder = STATUSES.filter((status) => filter.status?.includes(status));
+      add((first) => `"status" >= ${first}::"ThreadStatus"`, inOrder.at(0));
+      add((last) => `"status" <= ${last}::"ThreadStatus"`, inOrder.at(-1));
+    }
+  }
   if (filter.metadata)
-    add((object) => `"metadata" @> ${object}::jsonb`, JSON.stringify(filter.metadata));
-  if (filter.graphId != null) add((id) => `"graphId" = ${id}`, filter.graphId);
-  const { field, direction } = orderBy ?? { field: 'CREATED_AT', direction: 'DESC' };
+    addFilter((object) => `"metadata" @> ${object}::jsonb`, JSON.stringify(filter.metadata));
+  if (filter.graphId != null)
+    (field === 'CREATED_AT' ? add : addFilter)((id) => `"graphId" = ${id}`, filter.graphId);
   return readPage<Thread>(
     sql.query,
     {
       from: '"Thread"',
       columns: '*',
       where,
+      filters,
       params,
       order: { ...ORDERED_BY[field], unique: '"id"', uniqueType: 'uuid', direction },
     },

@@ -1,0 +1,206 @@
+import { Kind, parse, visit } from 'graphql';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { schema } from '../src/schema/index.ts';
+import type { TestApp } from './support/app.ts';
+import { createTestDatabase, type TestDatabase } from './support/databases.ts';
+import { searchEverything, useEverything } from './support/every-operation.ts';
+import { generateRows } from './support/many-rows.ts';
+import {
+  nodesOf,
+  pagesRead,
+  printPlan,
+  recordPlans,
+  rowsGiven,
+  rowsRead,
+  type ExecutedPlan,
+  type PlanCacheMode,
+  type PlanNode,
+} from './support/plans.ts';
+import { startTestServer } from './support/servers.ts';
+
+const MINUTES = 60_000;
+
+const PAGE = `query ($filter: ThreadFilter, $orderBy: ThreadOrder, $first: Int, $after: String, $last: Int, $before: String) {
+  threads(filter: $filter, orderBy: $orderBy, first: $first, after: $after, last: $last, before: $before) {
+    nodes { id } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+  }
+}`;
+
+/** What a statement may read for each row that it gives, and for itself: a search looks through so many rows first. */
+const ROWS_PER_ROW = 20;
+const ROWS = 5000;
+/** A row may be read from a page of its own, and so may the index's entry. */
+const PAGES_PER_ROW = 5;
+const PAGES = 500;
+
+/** Statements that read more, and why. */
+const READ_MORE: { statement: RegExp; because: string }[] = [
+  {
+    statement: /FROM "Assistant".*"name" ILIKE/s,
+    because: 'No index knows the parts of a name. Assistants are few.',
+  },
+  {
+    statement: /^SELECT count\(\*\).*FROM "Interrupt" WHERE \("pending"\) AND \(EXISTS/s,
+    because: 'Counts among the questions that wait, which are fewer than threads.',
+  },
+];
+
+/** Rows that a statement gives, or counts up to a limit. */
+function worthOf(plan: PlanNode): number {
+  const limits = nodesOf(plan).filter((node) => node['Node Type'] === 'Limit');
+  return Math.max(...[plan, ...limits].map(rowsGiven));
+}
+
+function isWasteful({ text, plan }: ExecutedPlan): boolean {
+  if (READ_MORE.some(({ statement }) => statement.test(text))) return false;
+  const rows = ROWS_PER_ROW * worthOf(plan) + ROWS;
+  return (
+    nodesOf(plan).some((node) => rowsRead(node) > rows) ||
+    pagesRead(plan) > PAGES_PER_ROW * rows + PAGES
+  );
+}
+
+/** Of each statement that read too much, the execution that read most. */
+function findWaste(executed: readonly ExecutedPlan[]): string[] {
+  const worst = new Map<string, ExecutedPlan>();
+  for (const one of executed.filter(isWasteful)) {
+    const known = worst.get(one.text);
+    if (!known || pagesRead(known.plan) < pagesRead(one.plan)) worst.set(one.text, one);
+  }
+  return Array.from(worst.values(), ({ text, plan }) => `${text}\n\n${printPlan(plan)}\n`);
+}
+
+// What the embedded database would read is the same; it cannot tell.
+describe.runIf(inject('database') === 'postgres')('Among 200,000 threads', () => {
+  let database: TestDatabase;
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    await generateRows(database.databaseUrl ?? '');
+  }, 5 * MINUTES);
+  afterAll(() => database.dispose());
+
+  /** The plans of all statements while a server is used, and the documents that were sent to it. */
+  async function record(
+    planCacheMode: PlanCacheMode,
+    use: (server: TestApp) => Promise<void>,
+  ): Promise<{ executed: ExecutedPlan[]; documents: Set<string> }> {
+    await using recorder = await recordPlans(database.databaseUrl ?? '', planCacheMode);
+    const server = await startTestServer(
+      { ...database, databaseUrl: recorder.databaseUrl },
+      // So that a lease is renewed while a run waits.
+      { leaseSeconds: 3 },
+    );
+    const documents = new Set<string>();
+    try {
+      await use({
+        ...server,
+        gql(document, variables) {
+          documents.add(document);
+          return server.gql(document, variables);
+        },
+        subscribe(document, variables, transport) {
+          documents.add(document);
+          return server.subscribe(document, variables, transport);
+        },
+      });
+    } finally {
+      await server.stop();
+    }
+    return { executed: recorder.executed, documents };
+  }
+
+  it(
+    'no search reads what it need not: any filter and order, either way, from the ends and the middle',
+    { timeout: 5 * MINUTES },
+    async () => {
+      const { executed } = await record('force_custom_plan', searchEverything);
+      expect(executed.length).toBeGreaterThan(1000);
+      expect(findWaste(executed).join('\n')).toBe('');
+    },
+  );
+
+  it.each([
+    { field: 'CREATED_AT', direction: 'DESC', column: '"createdAt"' },
+    { field: 'UPDATED_AT', direction: 'ASC', column: '"updatedAt"' },
+    { field: 'STATUS', direction: 'DESC', column: '"status"' },
+  ])(
+    'a search finds all that fits, in order, though it is not among the next rows: by $field $direction',
+    { timeout: 5 * MINUTES },
+    async ({ field, direction, column }) => {
+      const server = await startTestServer(database, { workerConcurrency: 0 });
+      try {
+        for (const metadata of [{ percent: true }, { oldest: true }, { five: true }]) {
+          const expected = await server.app.sql.query<{ id: string }>(
+            `SELECT "id" FROM "Thread" WHERE "metadata" @> $1::jsonb ORDER BY ${column} ${direction}, "id" ${direction}`,
+            [JSON.stringify(metadata)],
+          );
+          const forwards: string[] = [];
+          const backwards: string[] = [];
+          const variables = { filter: { metadata }, orderBy: { field, direction } };
+          for (let after: string | null = null; ;) {
+            const { threads } = await server.gql(PAGE, { ...variables, first: 100, after });
+            forwards.push(...threads.nodes.map(({ id }: { id: string }) => id));
+            after = threads.pageInfo.endCursor;
+            if (!threads.pageInfo.hasNextPage) break;
+          }
+          for (let before: string | null = null; ;) {
+            const { threads } = await server.gql(PAGE, { ...variables, last: 100, before });
+            backwards.unshift(...threads.nodes.map(({ id }: { id: string }) => id));
+            before = threads.pageInfo.startCursor;
+            if (!threads.pageInfo.hasPreviousPage) break;
+          }
+          const ids = expected.map(({ id }) => id);
+          expect(ids.length).toBeGreaterThan(0);
+          expect(forwards).toEqual(ids);
+          expect(backwards).toEqual(ids);
+        }
+      } finally {
+        await server.stop();
+      }
+    },
+  );
+
+  it.each<PlanCacheMode>(['force_custom_plan', 'force_generic_plan'])(
+    'nothing else reads what it need not, neither for a client nor for the server itself: %s',
+    { timeout: 5 * MINUTES },
+    async (planCacheMode) => {
+      const { executed, documents } = await record(planCacheMode, useEverything);
+      const statements = executed.map(({ text }) => text).join('\n');
+      for (const own of [
+        /WITH next AS .* SKIP LOCKED/s, // claims
+        /renewed AS \(\s*UPDATE "Run" r SET "leaseExpiresAt"/, // renews the leases
+        /pg_try_advisory_xact_lock/, // removes old events
+        /FROM unnest\(\$1::uuid\[\]\) AS f\(id\)/, // looks for missed events
+        /UNION SELECT t\."id"/, // and for missed threads
+      ]) {
+        expect(statements).toMatch(own);
+      }
+      const asked = fieldsOf(documents);
+      expect(ROOT_FIELDS.filter((field) => !asked.has(field))).toEqual(SEARCHES);
+      expect(findWaste(executed).join('\n')).toBe('');
+    },
+  );
+});
+
+/** What has a test of its own. */
+const SEARCHES = ['assistants', 'pendingInterrupts', 'runs', 'threads'];
+
+/** All that a client can ask for. */
+const ROOT_FIELDS = [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()]
+  .flatMap((type) => Object.keys(type?.getFields() ?? {}))
+  .toSorted();
+
+/** The fields at the root of the documents. */
+function fieldsOf(documents: Iterable<string>): Set<string> {
+  const fields = new Set<string>();
+  for (const document of documents) {
+    visit(parse(document), {
+      OperationDefinition({ selectionSet }) {
+        for (const selection of selectionSet.selections)
+          if (selection.kind === Kind.FIELD) fields.add(selection.name.value);
+        return false;
+      },
+    });
+  }
+  return fields;
+}
