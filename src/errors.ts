@@ -45,6 +45,13 @@ export class ConflictError extends AppError {
   }
 }
 
+/** An id that a client chose belongs to something else. */
+export class IdTakenError extends ConflictError {
+  constructor(id: string) {
+    super(`The id ${id} is taken.`);
+  }
+}
+
 export class ThreadBusyError extends AppError {
   constructor(threadId: string) {
     super('THREAD_BUSY', `Thread ${threadId} has a run that has not ended.`);

@@ -8,8 +8,7 @@ export type NodeType = 'Assistant' | 'Thread' | 'Run';
  * asks from taking it until the transaction ends. Hidden rows count: a deleted assistant, a run's tombstone.
  */
 export async function lockId(query: Query, id: string): Promise<NodeType | undefined> {
-  // One advisory lock per id: the tables' primary keys know nothing of each other.
-  await query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [id]);
+  await holdId(query, id);
   const [owner] = await query<{ type: NodeType }>(
     `SELECT 'Assistant' AS "type" FROM "Assistant" WHERE "id" = $1
      UNION ALL SELECT 'Thread' FROM "Thread" WHERE "id" = $1
@@ -17,4 +16,9 @@ export async function lockId(query: Query, id: string): Promise<NodeType | undef
     [id],
   );
   return owner?.type;
+}
+
+/** One advisory lock per id, until the transaction ends: the tables' primary keys know nothing of each other. */
+export async function holdId(query: Query, id: string): Promise<void> {
+  await query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [id]);
 }

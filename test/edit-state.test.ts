@@ -456,6 +456,28 @@ describe('updateThreadState of a subgraph', () => {
     });
   });
 
+  it.each(['pair', 'rememberingPair'])(
+    'closes what its nodes asked side by side, and a run goes on without them: %s',
+    async (assistantId) => {
+      const id = await threadAfter(assistantId, {});
+      const { interrupts } = await getThread(id, 'interrupts { id value checkpointNamespace }');
+      expect(interrupts).toMatchObject([{ value: 'left 1' }, { value: 'right 1' }]);
+      const namespace = interrupts[0].checkpointNamespace;
+      expect(interrupts[1].checkpointNamespace).toBe(namespace);
+      for (const asNode of ['left', 'right']) {
+        const values = { log: [`${asNode} by hand`] };
+        await update(id, { checkpointNamespace: namespace, values, asNode });
+        const now = await getThread(id, 'status interrupts { id }');
+        expect(now).toEqual({ status: 'IDLE', interrupts: [] });
+      }
+      const run = await createRun({ threadId: id, assistantId });
+      expect(run).toMatchObject({
+        status: 'SUCCESS',
+        output: { log: ['left by hand', 'right by hand', 'after'] },
+      });
+    },
+  );
+
   it('reaches a subgraph of a subgraph', async () => {
     const id = await threadAfter('deepAsk', {});
     const { tasks } = await stateOf(

@@ -139,6 +139,48 @@ describe('200 subscribers over WebSocket and SSE, on two servers, cut off at ran
   });
 });
 
+describe('equal subscriptions', () => {
+  it('are executed once for each event, and each get it', async () => {
+    await using server = await createTestApp({ workerConcurrency: 0 });
+    const { sql, tail } = server.app;
+    const statements: string[] = [];
+    const { query } = sql;
+    sql.query = (text, params) => {
+      statements.push(text);
+      return query(text, params);
+    };
+    const { createRun } = await server.gql(CREATE_RUN, {
+      input: { assistantId: 'echo', input: human('x') },
+    });
+    const { id } = createRun;
+    const document = `subscription ($id: ID!) {
+      runEvents(runId: $id) { __typename ... on RunFinishedEvent { status run { id attempt } } }
+    }`;
+    const told = Array.from({ length: 20 }, async (_, i) => {
+      const events: any[] = [];
+      const transport = i % 2 ? 'sse' : 'websocket';
+      for await (const { runEvents } of server.subscribe(document, { id }, transport)) {
+        events.push(runEvents);
+      }
+      return events;
+    });
+    await until(() => tail.readers === told.length);
+    // Each has read the table to its end, and waits, when nobody asks any more but once a second.
+    await until(async () => {
+      const before = statements.length;
+      await sleep(100);
+      return statements.length === before;
+    });
+    statements.length = 0;
+    await server.gql(`mutation ($id: ID!) { cancelRun(id: $id) { id } }`, { id });
+    const end = { __typename: 'RunFinishedEvent', status: 'CANCELLED', run: { id, attempt: 0 } };
+    for (const events of await Promise.all(told)) expect(events).toEqual([end]);
+    expect(
+      statements.filter((text) => text === 'SELECT * FROM "Run" WHERE "id" = $1'),
+    ).toHaveLength(1);
+  });
+});
+
 describe('an event that cannot be stored', () => {
   let server: TestApp;
   beforeAll(async () => {

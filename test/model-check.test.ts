@@ -9,7 +9,7 @@ import { openRunDoor, type RunDoor } from './support/run-door.ts';
 /** Sequences to try. */
 const RUNS = Number(process.env['MODEL_RUNS'] || 15);
 /** What a run of this file began with, so that it can be had again. */
-const SEED = Number(process.env['MODEL_SEED'] || Date.now() % 2 ** 31);
+const SEED = Number(process.env['MODEL_SEED'] || 2026);
 const MOST_COMMANDS = 12;
 const THREADS = 2;
 const A_YEAR_SECONDS = 31_536_000;
@@ -506,6 +506,8 @@ async function compare({ id, runs }: ModelThread, held: ModelRun | undefined): P
   const deleted = runs.filter((run) => run.deleted).map((run) => run.id);
   const expected = rests.map((each) => ({
     ...each,
+    // A thread shows what the graph of its last run knows.
+    answer: shown.metadata.graph_id === 'ask' ? each.answer : null,
     askedBy: deleted.includes(each.askedBy ?? '') ? 'deleted' : each.askedBy,
   }));
   expect(expected).toContainEqual(rest);

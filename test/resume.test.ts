@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CREATE_RUN, createTestApp, randomId, until, type TestApp } from './support/app.ts';
+import { CREATE_RUN, createTestApp, human, randomId, until, type TestApp } from './support/app.ts';
+import { createTestDatabase } from './support/databases.ts';
 import { openRunDoor, type RunDoor } from './support/run-door.ts';
+import { createTwoServers, startTestServer } from './support/servers.ts';
 
 let server: TestApp;
 let door: RunDoor;
@@ -34,8 +36,21 @@ const resume = (threadId: string, assistantId: string, answers: unknown[], more 
   ...more,
 });
 
+/** Lets another attempt have the run, as after a crash. */
+async function lose(runId: string): Promise<void> {
+  const { attempt } = await door.run(runId);
+  await until(async () => {
+    // Each time: its worker may just have renewed it.
+    await server.app.sql.query(
+      `UPDATE "Run" SET "leaseExpiresAt" = now() - interval '1 second' WHERE "id" = $1 AND "attempt" = $2`,
+      [runId, attempt],
+    );
+    return (await door.run(runId)).attempt > attempt;
+  });
+}
+
 describe('an answer', () => {
-  it.each([false, 0, '', null, [], {}, [1, [2]], { a: null }, 'yes', 1.5])(
+  it.each([[false], [0], [''], [null], [[]], [{}], [[1, [2]]], [{ a: null }], ['yes'], [1.5]])(
     'may be %j',
     async (value) => {
       const threadId = await waitingThread('ask');
@@ -192,6 +207,472 @@ describe('an answer', () => {
   });
 });
 
+/** The questions that are open, as text, and as they were asked. */
+const asked = async (threadId: string) =>
+  (await open(threadId)).map(({ value }: any) => value) as string[];
+
+describe('what several Sends ask at once', () => {
+  const JOBS = ['a', 'b', 'c', 'd'];
+  const ofJob = (questions: any[], job: string) =>
+    questions.find(({ value }) => value.job === job).id as string;
+
+  it.each([
+    ['one by one, in their order', [['a'], ['b'], ['c'], ['d']]],
+    ['one by one, in another order', [['c'], ['a'], ['d'], ['b']]],
+    [
+      'two by two',
+      [
+        ['d', 'a'],
+        ['b', 'c'],
+      ],
+    ],
+    ['all at once', [['b', 'd', 'c', 'a']]],
+  ])('is answered by id: %s', async (_how, rounds) => {
+    const threadId = await waitingThread('sendAsk', { jobs: JOBS });
+    const questions = await open(threadId);
+    expect(new Set(questions.map(({ id }: any) => id)).size).toBe(4);
+    expect(questions.map(({ value, node }: any) => [value.job, node])).toEqual(
+      JOBS.map((job) => [job, 'ask']),
+    );
+    const left = new Set(JOBS);
+    for (const jobs of rounds) {
+      const answers = jobs.map((job) => ({
+        interruptId: ofJob(questions, job),
+        value: `for ${job}`,
+      }));
+      const run = await door.runToEnd(resume(threadId, 'sendAsk', answers));
+      for (const job of jobs) left.delete(job);
+      expect(run).toMatchObject({ status: left.size > 0 ? 'INTERRUPTED' : 'SUCCESS', error: null });
+      expect(await open(threadId)).toEqual(
+        questions.filter(({ value }: any) => left.has(value.job)),
+      );
+    }
+    expect((await door.thread(threadId)).values.log).toEqual([
+      'plan',
+      ...JOBS.map((job) => `${job}: "for ${job}"`),
+      'done',
+    ]);
+  });
+
+  it('needs an id each, and none where one is left', async () => {
+    const threadId = await waitingThread('sendAsk', { jobs: ['a', 'b'] });
+    expect(await door.refusal(resume(threadId, 'sendAsk', [{ value: 1 }]))).toMatchObject({
+      code: 'BAD_USER_INPUT',
+    });
+    const interruptId = ofJob(await open(threadId), 'b');
+    await door.runToEnd(resume(threadId, 'sendAsk', [{ interruptId, value: 2 }]));
+    const last = await door.runToEnd(resume(threadId, 'sendAsk', [{ value: 1 }]));
+    expect(last.output.log).toEqual(['plan', 'a: 1', 'b: 2', 'done']);
+  });
+});
+
+describe('what a tool asks', () => {
+  const contents = (values: any) =>
+    values.messages.filter(({ type }: any) => type === 'tool').map(({ content }: any) => content);
+
+  it.each([false, null, { approved: [] }, 'yes'])(
+    'goes on with the answer %j, as what the tool says',
+    async (value) => {
+      const threadId = await waitingThread('toolAsk', human('ada'));
+      const [question, ...others] = await open(threadId);
+      expect(others).toEqual([]);
+      expect(question).toMatchObject({ value: { question: 'Send?', to: 'ada' }, node: 'tools' });
+      const run = await door.runToEnd(
+        resume(threadId, 'toolAsk', [{ interruptId: question.id, value }]),
+      );
+      expect(run.status).toBe('SUCCESS');
+      expect(contents(run.output)).toEqual([`Mail to ada: ${JSON.stringify(value)}`]);
+    },
+  );
+
+  it('comes one call after the other, each with an id of its own', async () => {
+    const threadId = await waitingThread('toolAsk', human('ada bob eve'));
+    const ids = new Set<string>();
+    for (const to of ['ada', 'bob', 'eve']) {
+      const [question, ...others] = await open(threadId);
+      expect([question.value.to, others]).toEqual([to, []]);
+      ids.add(question.id);
+      await door.runToEnd(
+        resume(threadId, 'toolAsk', [{ interruptId: question.id, value: `yes, ${to}` }]),
+      );
+    }
+    expect(ids.size).toBe(3);
+    const thread = await door.thread(threadId);
+    expect(thread).toMatchObject({ status: 'IDLE', interrupts: [] });
+    expect(contents(thread.values)).toEqual(
+      ['ada', 'bob', 'eve'].map((to) => `Mail to ${to}: "yes, ${to}"`),
+    );
+  });
+});
+
+describe('what a task of the functional API asks', () => {
+  it('has an id for each question, and an answer goes to one of them', async () => {
+    const threadId = await waitingThread('taskAsk');
+    const ids = new Set<string>();
+    for (const question of ['a 1', 'a 2', 'b 1', 'b 2']) {
+      const [{ id, value }, ...others] = await open(threadId);
+      expect([value, others]).toEqual([question, []]);
+      ids.add(id);
+      const input = resume(threadId, 'taskAsk', [{ interruptId: id, value: question }]);
+      expect(await door.runToEnd(input)).toMatchObject({ error: null });
+      expect(await door.refusal(input)).toEqual({ code: 'CONFLICT' });
+    }
+    expect(ids.size).toBe(4);
+    expect(await door.thread(threadId)).toMatchObject({
+      status: 'IDLE',
+      interrupts: [],
+      values: ['a 1: "a 1"', 'a 2: "a 2"', 'b 1: "b 1"', 'b 2: "b 2"'],
+    });
+  });
+});
+
+describe('interrupt(null)', () => {
+  it.each(['by its id', 'as the only one'])(
+    'is a question like any other, whose value is null: answered %s',
+    async (how) => {
+      const threadId = await waitingThread('askNull');
+      const [question, ...others] = await open(threadId);
+      expect([question.value, question.node, others]).toEqual([null, 'ask', []]);
+      const { thread, pendingInterrupts } = await server.gql(
+        `query ($id: ID!) {
+          thread(id: $id) { status state { interrupts { id value } tasks { interrupts { id value } } } }
+          pendingInterrupts(graphId: "askNull", first: 100) { nodes { id value } }
+        }`,
+        { id: threadId },
+      );
+      const shown = { id: question.id, value: null };
+      expect(thread).toEqual({
+        status: 'INTERRUPTED',
+        state: { interrupts: [shown], tasks: [{ interrupts: [shown] }] },
+      });
+      expect(pendingInterrupts.nodes).toContainEqual(shown);
+      const answer = { value: null, ...(how === 'by its id' && { interruptId: question.id }) };
+      const run = await door.runToEnd(resume(threadId, 'askNull', [answer]));
+      expect(run).toMatchObject({ status: 'SUCCESS', output: { log: ['ask'], answer: null } });
+    },
+  );
+});
+
+describe('what two nodes of one graph within another ask', () => {
+  /** A subgraph; one that keeps its own state; and the same, called by a node's code, where LangGraph's state shows neither. */
+  const WITHIN = ['pair', 'rememberingPair', 'callerPair', 'rememberingCallerPair'];
+  const ROUND = ['left 1: "A"', 'left 2: "B"', 'right 1: "C"', 'right 2: "D"'];
+  const logged = (log: string[]) => log.filter((entry) => entry.includes(':'));
+
+  const answer = async (threadId: string, graph: string, answers: Record<string, string>) =>
+    door.runToEnd(
+      resume(
+        threadId,
+        graph,
+        await Promise.all(
+          Object.entries(answers).map(async ([question, value]) => ({
+            interruptId: await idOf(threadId, question),
+            value,
+          })),
+        ),
+      ),
+    );
+
+  describe.each(WITHIN)('in %s', (graph) => {
+    const rounds = graph.toLowerCase().includes('caller') ? 2 : 1;
+
+    it.each(['ASYNC', 'SYNC', 'EXIT'])(
+      'is open side by side, and each answer goes to its own question alone, under %s',
+      async (durability) => {
+        const threadId = await door.createThread();
+        await door.runToEnd({ threadId, assistantId: graph, input: {}, durability });
+        const ids = new Set<string>();
+        // Under EXIT, LangGraph keeps nothing of what a graph did that has ended within a node that has not.
+        const last = durability === 'EXIT' ? 1 : rounds;
+        for (let round = 1; round <= last; round++) {
+          for (const [question, value, others] of [
+            ['left 1', 'A', ['right 1']],
+            ['right 1', 'C', ['left 2']],
+            ['right 2', 'D', ['left 2']],
+            ['left 2', 'B', []],
+          ] as const) {
+            expect((await asked(threadId)).toSorted()).toEqual([...others, question].toSorted());
+            for (const { id } of await open(threadId)) ids.add(id);
+            const interruptId = await idOf(threadId, question);
+            const input = resume(threadId, graph, [{ interruptId, value }], { durability });
+            const run = await door.runToEnd(input);
+            expect(run.error).toBeNull();
+            const late = await door.refusal(resume(threadId, graph, [{ interruptId, value: '!' }]));
+            expect(late).toEqual({ code: 'CONFLICT' });
+          }
+        }
+        expect(ids.size).toBe(4 * last);
+        if (last < rounds) return;
+        const thread = await door.thread(threadId);
+        expect(thread).toMatchObject({ status: 'IDLE', interrupts: [] });
+        const log = logged(thread.values.log);
+        expect(log.slice(0, 4)).toEqual(ROUND);
+        expect(log.slice(-4)).toEqual(ROUND);
+      },
+    );
+
+    it('is shown on the task and on the checkpoint, and on those of the graph within', async () => {
+      const threadId = await waitingThread(graph);
+      const shown = (await open(threadId)).map(({ id, value }: any) => ({ id, value }));
+      const { thread } = await server.gql(
+        `query ($id: ID!) { thread(id: $id) { state {
+          interrupts { id value }
+          tasks { interrupts { id value } state { next interrupts { id value } tasks { name interrupts { value } } } }
+        } } }`,
+        { id: threadId },
+      );
+      const [task, ...others] = thread.state.tasks;
+      expect([thread.state.interrupts, task.interrupts, others]).toEqual([shown, shown, []]);
+      if (rounds === 2) return; // no node is the graph
+      expect(task.state).toEqual({
+        next: ['left', 'right'],
+        interrupts: shown,
+        tasks: [
+          { name: 'left', interrupts: [{ value: 'left 1' }] },
+          { name: 'right', interrupts: [{ value: 'right 1' }] },
+        ],
+      });
+    });
+
+    it('is answered at once', async () => {
+      const threadId = await waitingThread(graph);
+      for (let round = 1; round <= rounds; round++) {
+        await answer(threadId, graph, { 'left 1': 'A', 'right 1': 'C' });
+        expect((await asked(threadId)).toSorted()).toEqual(['left 2', 'right 2']);
+        await answer(threadId, graph, { 'right 2': 'D', 'left 2': 'B' });
+      }
+      const thread = await door.thread(threadId);
+      expect(thread.status).toBe('IDLE');
+      expect(logged(thread.values.log).slice(-4)).toEqual(ROUND);
+    });
+
+    it('is refused an answer without an id', async () => {
+      const threadId = await waitingThread(graph);
+      const refused = await door.refusal(resume(threadId, graph, [{ value: 1 }]));
+      expect(refused).toMatchObject({ code: 'BAD_USER_INPUT' });
+    });
+
+    it('is asked with the same ids at every look, and on a copy with its own', async () => {
+      const threadId = await waitingThread(graph);
+      const [first, second] = [await open(threadId), await open(threadId)];
+      expect(second).toEqual(first);
+      const COPY = `mutation ($id: ID!) { copyThread(id: $id) { id interrupts { id value } } }`;
+      const { copyThread: copy } = await server.gql(COPY, { id: threadId });
+      const values = first.map(({ value }: any) => value);
+      expect(copy.interrupts.map(({ value }: any) => value)).toEqual(values);
+      const own = copy.interrupts.map(({ id }: any) => id);
+      expect(new Set([...own, ...first.map(({ id }: any) => id)]).size).toBe(4);
+      for (const interruptId of own) {
+        const foreign = resume(threadId, graph, [{ interruptId, value: 1 }]);
+        expect(await door.refusal(foreign)).toEqual({ code: 'CONFLICT' });
+      }
+      // A run that goes on without an answer asks the same, and not anew.
+      await door.runToEnd({ threadId, assistantId: graph });
+      expect(sorted(await open(threadId))).toEqual(sorted(first));
+
+      await answer(copy.id, graph, { 'left 1': 'copy' });
+      expect((await asked(copy.id)).toSorted()).toEqual(['left 2', 'right 1']);
+      expect(sorted(await open(threadId))).toEqual(sorted(first));
+    });
+
+    const sorted = (questions: any[]) =>
+      questions.toSorted((a, b) => a.value.localeCompare(b.value));
+
+    it('gets no answer that was for the question before, after a lost worker', async () => {
+      const gate = door.closedGate();
+      const threadId = await waitingThread(graph, { hold: 'left 1', file: gate.file });
+      const interruptId = await idOf(threadId, 'left 1');
+      const { id } = await door.start(resume(threadId, graph, [{ interruptId, value: 'A' }]));
+      await door.running(id);
+      await lose(id);
+      await gate.open();
+      expect(await door.ended(id)).toMatchObject({ status: 'INTERRUPTED', attempt: 2 });
+      expect((await asked(threadId)).toSorted()).toEqual(['left 2', 'right 1']);
+      await answer(threadId, graph, { 'left 2': 'B', 'right 1': 'C' });
+      expect(await asked(threadId)).toEqual(['right 2']);
+      await answer(threadId, graph, { 'right 2': 'D' });
+      expect(logged((await door.thread(threadId)).values.log).slice(0, 4)).toEqual(
+        rounds === 1 ? ROUND : [],
+      );
+    });
+
+    it('is open again where the run of an answer was cancelled', async () => {
+      const gate = door.closedGate();
+      const threadId = await waitingThread(graph, { hold: 'left 1', file: gate.file });
+      const before = await open(threadId);
+      const interruptId = await idOf(threadId, 'left 1');
+      const { id } = await door.start(resume(threadId, graph, [{ interruptId, value: 'A' }]));
+      await door.running(id);
+      await server.gql(`mutation ($id: ID!) { cancelRun(id: $id, wait: true) { status } }`, { id });
+      expect(sorted(await open(threadId))).toEqual(sorted(before));
+      await gate.open();
+      await answer(threadId, graph, { 'left 1': 'again' });
+      expect((await asked(threadId)).toSorted()).toEqual(['left 2', 'right 1']);
+    });
+
+    it('is not open where it was answered and its node ended, and the run was then cancelled', async () => {
+      const gate = door.closedGate();
+      const threadId = await waitingThread(graph, { hold: 'left 2', file: gate.file });
+      await answer(threadId, graph, { 'left 1': 'A' });
+      await answer(threadId, graph, { 'right 1': 'C' });
+      const answers = [
+        { interruptId: await idOf(threadId, 'left 2'), value: 'B' },
+        { interruptId: await idOf(threadId, 'right 2'), value: 'D' },
+      ];
+      const { id } = await door.start(resume(threadId, graph, answers, { durability: 'SYNC' }));
+      // The node `right` has ended.
+      await until(async () => {
+        const [{ n }] = await server.app.sql.query<any>(
+          `SELECT count(*)::int AS n FROM "CheckpointWrite" WHERE "runId" = $1 AND "channel" = 'log'`,
+          [id],
+        );
+        return n > 0;
+      });
+      await server.gql(`mutation ($id: ID!) { cancelRun(id: $id, wait: true) { status } }`, { id });
+      expect(await asked(threadId)).toEqual(['left 2']);
+      await gate.open();
+      await answer(threadId, graph, { 'left 2': 'B' });
+      const thread = await door.thread(threadId);
+      expect(logged(thread.values.log)).toEqual(rounds === 1 ? ROUND : []);
+      const next = rounds === 1 ? [] : ['left 1', 'right 1'];
+      expect((await asked(threadId)).toSorted()).toEqual(next);
+    });
+
+    it('goes with plain input, and is asked anew', async () => {
+      const threadId = await waitingThread(graph);
+      const before = await open(threadId);
+      await door.runToEnd({ threadId, assistantId: graph, input: { log: ['again'] } });
+      const after = await open(threadId);
+      expect(after.map(({ value }: any) => value).toSorted()).toEqual(['left 1', 'right 1']);
+      for (const { id } of before) expect(after.map((each: any) => each.id)).not.toContain(id);
+      await answer(threadId, graph, { 'left 1': 'A', 'right 1': 'C' });
+      expect((await asked(threadId)).toSorted()).toEqual(['left 2', 'right 2']);
+    });
+  });
+
+  it('is open again under EXIT where LangGraph asks it again, having kept nothing of what the answer did', async () => {
+    const threadId = await door.createThread();
+    const more = { assistantId: 'callerPair', durability: 'EXIT' };
+    await door.runToEnd({ threadId, ...more, input: {} });
+    for (const question of ['left 1', 'right 1', 'right 2', 'left 2', 'left 1']) {
+      const interruptId = await idOf(threadId, question);
+      await door.runToEnd(resume(threadId, 'callerPair', [{ interruptId, value: 'A' }], more));
+    }
+    expect(await door.thread(threadId)).toMatchObject({
+      status: 'INTERRUPTED',
+      interrupts: [{ value: 'left 2' }],
+    });
+  });
+
+  it.each(['rememberingPair', 'rememberingCallerPair'])(
+    'in %s is not what it asked in an earlier turn, and nobody answered',
+    async (graph) => {
+      const threadId = await waitingThread(graph);
+      const node = graph === 'rememberingPair' ? 'inner' : 'call';
+      const stopped = await door.runToEnd({
+        threadId,
+        assistantId: graph,
+        input: {},
+        interruptBefore: [node],
+      });
+      expect(stopped.status).toBe('INTERRUPTED');
+      expect(await door.thread(threadId)).toMatchObject({
+        interrupts: [],
+        state: { next: [node] },
+      });
+    },
+  );
+});
+
+describe('an answer that comes after the server was restarted', () => {
+  const QUESTIONS = `query ($id: ID!) { thread(id: $id) { status values interrupts { id value } } }`;
+
+  it('may be any of the falsy ones, and goes to the question with the id from before', async () => {
+    const database = await createTestDatabase();
+    const input = { jobs: ['false', '0', '""', 'null', '[]', '{}'] };
+    const first = await startTestServer(database);
+    const CREATE = `mutation { createThread { id } }`;
+    const threadId = (await first.gql(CREATE)).createThread.id;
+    await first.gql(CREATE_RUN, { input: { threadId, assistantId: 'sendAsk', input }, wait: true });
+    const { interrupts } = (await first.gql(QUESTIONS, { id: threadId })).thread;
+    await first.stop();
+
+    for (const { id: interruptId, value } of interrupts.toReversed()) {
+      const server = await startTestServer(database);
+      const left = (await server.gql(QUESTIONS, { id: threadId })).thread.interrupts;
+      expect(left).toEqual(interrupts.slice(0, left.length));
+      const answers = [{ interruptId, value: JSON.parse(value.job) }];
+      const { createRun } = await server.gql(CREATE_RUN, {
+        input: resume(threadId, 'sendAsk', answers),
+        wait: true,
+      });
+      expect(createRun.error).toBeNull();
+      await server.stop();
+    }
+    const last = await startTestServer(database);
+    expect((await last.gql(QUESTIONS, { id: threadId })).thread).toMatchObject({
+      status: 'IDLE',
+      values: { log: ['plan', ...input.jobs.map((job) => `${job}: ${job}`), 'done'] },
+      interrupts: [],
+    });
+    await last.stop();
+    await database.dispose();
+  });
+
+  it('reaches a graph within another', async () => {
+    const database = await createTestDatabase();
+    let current = await startTestServer(database);
+    const threadId = (await current.gql(`mutation { createThread { id } }`)).createThread.id;
+    let input: Record<string, unknown> = { threadId, assistantId: 'rememberingPair', input: {} };
+    for (const question of ['right 1', 'left 1', 'left 2', 'right 2', undefined]) {
+      await current.gql(CREATE_RUN, { input, wait: true });
+      await current.stop();
+      current = await startTestServer(database);
+      const { interrupts } = (await current.gql(QUESTIONS, { id: threadId })).thread;
+      const found = interrupts.find(({ value }: any) => value === question);
+      expect(found?.value).toBe(question);
+      input = resume(threadId, 'rememberingPair', [{ interruptId: found?.id, value: question }]);
+    }
+    expect((await current.gql(QUESTIONS, { id: threadId })).thread).toMatchObject({
+      status: 'IDLE',
+      values: {
+        log: ['left 1', 'left 2', 'right 1', 'right 2']
+          .map((question) => `${question}: "${question}"`)
+          .concat('after'),
+      },
+    });
+    await current.stop();
+    await database.dispose();
+  });
+
+  it('may be given to another server than the one that was asked', async () => {
+    await using two = await createTwoServers();
+    const [asking, answering] = two.servers;
+    const threadId = (await asking.gql(`mutation { createThread { id } }`)).createThread.id;
+    const input = { threadId, assistantId: 'panel', input: {} };
+    await asking.gql(CREATE_RUN, { input, wait: true });
+    const { interrupts } = (await answering.gql(QUESTIONS, { id: threadId })).thread;
+    const answers = interrupts.map(({ id, value }: any) => ({ interruptId: id, value }));
+    // Both are told the same: one of them answers.
+    const results = await Promise.all(
+      two.servers.map((server) =>
+        server.request(CREATE_RUN, { input: resume(threadId, 'panel', answers), wait: true }),
+      ),
+    );
+    const won = results.flatMap(({ data }) => data?.createRun ?? []);
+    expect(won).toMatchObject([{ status: 'SUCCESS' }]);
+    const [error] = results.flatMap(({ errors }) => errors ?? []);
+    expect(['CONFLICT', 'THREAD_BUSY']).toContain(error?.extensions['code']);
+    for (const server of two.servers) {
+      expect((await server.gql(QUESTIONS, { id: threadId })).thread).toMatchObject({
+        status: 'IDLE',
+        values: { log: ['one: "one"', 'three: "three"', 'two: "two"', 'done'] },
+        interrupts: [],
+      });
+    }
+  });
+});
+
 describe('an answer that no node has consumed', () => {
   it.each([
     ['whose node failed', 'bad', 'ERROR', {}],
@@ -256,6 +737,43 @@ describe('a command', () => {
       status: 'SUCCESS',
       output: { answer: 'yes', log: ['before', 'noted', 'ask'] },
     });
+  });
+
+  it.each([['VALUES'], ['VALUES', 'UPDATES', 'CHECKPOINTS']])(
+    'shows what it updates in the values that its run tells, in %s %s %s',
+    async (...modes) => {
+      const streamModes = modes.filter((mode) => mode !== undefined);
+      const threadId = await waitingThread('ask');
+      const run = await door.runToEnd({
+        threadId,
+        assistantId: 'ask',
+        command: { resume: [{ value: 'yes' }], update: { log: ['noted'] } },
+        streamModes,
+      });
+      const told = (await server.follow(run.id, { modes: ['VALUES'] })).flatMap(
+        ({ values }) => values ?? [],
+      );
+      expect(told).toEqual([
+        { log: ['before', 'noted'] },
+        { log: ['before', 'noted', 'ask'], answer: 'yes' },
+      ]);
+    },
+  );
+
+  it('shows what it updates where it answers one of several questions', async () => {
+    const threadId = await waitingThread('panel');
+    const run = await door.runToEnd({
+      threadId,
+      assistantId: 'panel',
+      command: {
+        resume: [{ interruptId: await idOf(threadId, 'two'), value: 2 }],
+        update: { log: ['noted'] },
+      },
+      streamModes: ['VALUES'],
+    });
+    const told = (await server.follow(run.id)).flatMap(({ values }) => values ?? []);
+    expect(told).toEqual([{ log: ['noted'] }, { log: ['noted', 'two: 2'] }]);
+    expect((await door.thread(threadId)).values).toEqual(told[1]);
   });
 
   it('updates alone: the thread goes on from the new state', async () => {
@@ -350,6 +868,21 @@ describe('a question', () => {
     });
   });
 
+  it('goes with the input of a run that fails since what its nodes wrote does not fit together', async () => {
+    const threadId = await waitingThread('ask');
+    const [{ id }] = await open(threadId);
+    const run = await door.runToEnd({ threadId, assistantId: 'clash', input: {} });
+    expect(run).toMatchObject({ status: 'ERROR', error: { name: 'InvalidUpdateError' } });
+    const { thread } = await server.gql(
+      `query ($id: ID!) { thread(id: $id) { status interrupts { id } } }`,
+      { id: threadId },
+    );
+    expect(thread).toEqual({ status: 'ERROR', interrupts: [] });
+    expect(await door.refusal(resume(threadId, 'ask', [{ interruptId: id, value: 1 }]))).toEqual({
+      code: 'CONFLICT',
+    });
+  });
+
   it('stays open, as the same, when a run goes on without an answer', async () => {
     const threadId = await waitingThread('ask');
     const before = await open(threadId);
@@ -403,19 +936,6 @@ describe('a question', () => {
 });
 
 describe('a run that lost its worker after an answer', () => {
-  /** Lets another attempt have the run, as after a crash. */
-  async function lose(runId: string): Promise<void> {
-    const { attempt } = await door.run(runId);
-    await until(async () => {
-      // Each time: its worker may just have renewed it.
-      await server.app.sql.query(
-        `UPDATE "Run" SET "leaseExpiresAt" = now() - interval '1 second' WHERE "id" = $1 AND "attempt" = $2`,
-        [runId, attempt],
-      );
-      return (await door.run(runId)).attempt > attempt;
-    });
-  }
-
   it('gives the same answer to the same question, and none to the next of the node', async () => {
     const gate = door.closedGate();
     const threadId = await waitingThread('questions', { hold: 'first', file: gate.file });

@@ -522,6 +522,45 @@ describe('The catalogue of the existing servers', () => {
     expect(await door.thread(threadId)).toMatchObject({ status: 'IDLE', interrupts: [] });
   });
 
+  it('two nodes write what takes one value a step: the run fails, and the thread shows the state before them', async () => {
+    const threadId = await door.createThread();
+    const failed = await door.runToEnd({ threadId, assistantId: 'clash', input: {} });
+    expect(failed).toMatchObject({ status: 'ERROR', error: { name: 'InvalidUpdateError' } });
+    const shown = await thread(
+      threadId,
+      `status values messages { text } error { name }
+       state { checkpointId values next writes interrupts { id } tasks { name result error } }`,
+    );
+    const before = { log: ['before'], one: 'before' };
+    expect(shown).toMatchObject({
+      status: 'ERROR',
+      values: before,
+      messages: [],
+      error: { name: 'InvalidUpdateError' },
+      state: { values: before, next: ['left', 'right'], interrupts: [], writes: { before } },
+    });
+    expect(shown.state.tasks).toMatchObject([
+      { name: 'left', result: { log: ['left'], one: 'left' } },
+      { name: 'right', result: { log: ['right'], one: 'right' } },
+    ]);
+
+    // It can be gone on from there, and copied.
+    const { copyThread } = await server.gql(
+      `mutation ($id: ID!) { copyThread(id: $id) { values state { next } } }`,
+      { id: threadId },
+    );
+    expect(copyThread).toEqual({ values: before, state: { next: ['left', 'right'] } });
+    const { checkpointId } = shown.state;
+    await update(threadId, { checkpointId, asNode: 'left', values: { one: 'by hand' } });
+    expect(await door.thread(threadId)).toMatchObject({
+      status: 'IDLE',
+      values: { log: ['before'], one: 'by hand' },
+    });
+    expect(
+      await door.runToEnd({ threadId, assistantId: 'echo', input: human('on') }),
+    ).toMatchObject({ status: 'SUCCESS' });
+  });
+
   it('a thread that was forked goes on from its newest state, not from the fork for ever', async () => {
     const threadId = await door.createThread();
     const say = (text: string, more = {}) =>

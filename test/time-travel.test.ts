@@ -15,6 +15,10 @@ afterAll(async () => {
 
 const contents = (values: any) => values.messages.map((message: any) => message.content);
 
+/** Messages that are made anew have new ids. */
+const withoutIds = (values: unknown) =>
+  JSON.parse(JSON.stringify(values, (key, value) => (key === 'id' ? undefined : value)));
+
 /** A thread with these exchanges; the checkpoint that each of them ended with. */
 async function conversation(...texts: string[]) {
   const threadId = await door.createThread();
@@ -124,6 +128,84 @@ describe('a run from a checkpoint', () => {
     const [question] = (await door.thread(threadId)).interrupts;
     expect(question.id).not.toBe(interrupts[0].id);
     expect((await door.runToEnd(answer('no'))).output.answer).toBe('no');
+  });
+
+  it.each(['pair', 'rememberingPair', 'callerPair', 'sendAsk', 'toolAsk'])(
+    'asks again what %s asked and was answered, as questions of their own',
+    async (assistantId) => {
+      const threadId = await door.createThread();
+      const input = { ...human('ada'), jobs: ['a', 'b'] };
+      await door.runToEnd({ threadId, assistantId, input });
+      const { state, interrupts } = await door.thread(threadId);
+      const values = (questions: any[]) => questions.map(({ value }) => value);
+
+      /** Answers what is open until nothing is; the ids of all that was asked. */
+      const answerAll = async () => {
+        const ids: string[] = [];
+        for (;;) {
+          const open = (await door.thread(threadId)).interrupts;
+          if (open.length === 0) return ids;
+          const resume = open.map(({ id }: any) => ({ interruptId: id, value: 'yes' }));
+          await door.runToEnd({ threadId, assistantId, command: { resume } });
+          ids.push(...open.map(({ id }: any) => id));
+        }
+      };
+      const first = await answerAll();
+      const before = (await door.thread(threadId)).values;
+
+      await door.runToEnd({ threadId, assistantId, checkpointId: state.checkpointId });
+      const again = (await door.thread(threadId)).interrupts;
+      expect(values(again)).toEqual(values(interrupts));
+      for (const interruptId of first) {
+        const late = { threadId, assistantId, command: { resume: [{ interruptId, value: 1 }] } };
+        expect(await door.refusal(late)).toEqual({ code: 'CONFLICT' });
+      }
+      const second = await answerAll();
+      expect(new Set([...first, ...second]).size).toBe(first.length * 2);
+      const after = await door.thread(threadId);
+      expect(after.status).toBe('IDLE');
+      expect(withoutIds(after.values)).toEqual(withoutIds(before));
+    },
+  );
+
+  it('that was written by hand, or forked, asks again what was answered after it', async () => {
+    const threadId = await door.createThread();
+    const run = (more = {}) => door.runToEnd({ threadId, assistantId: 'ask', ...more });
+    await run({ input: {} });
+    const { updateThreadState: edited } = await server.gql(
+      `mutation ($id: ID!) {
+        updateThreadState(id: $id, input: { values: { log: ["edit"] }, asNode: "before" }) { checkpointId }
+      }`,
+      { id: threadId },
+    );
+    await run();
+    await run({ command: { resume: [{ value: 'first' }] } });
+
+    const asked = new Set<string>();
+    let from: string = edited.checkpointId;
+    for (const value of ['from the edit', 'from the fork']) {
+      expect(await run({ checkpointId: from })).toMatchObject({ status: 'INTERRUPTED' });
+      const stopped = await door.thread(threadId);
+      expect(stopped).toMatchObject({
+        status: 'INTERRUPTED',
+        values: { log: ['before', 'edit'] },
+        state: { next: ['ask'] },
+      });
+      expect(stopped.history.nodes[0]).toMatchObject({
+        source: 'FORK',
+        parentCheckpointId: from,
+        checkpointId: stopped.state.checkpointId,
+      });
+      asked.add(stopped.interrupts[0].id);
+      expect(await run({ command: { resume: [{ value }] } })).toMatchObject({
+        status: 'SUCCESS',
+        output: { log: ['before', 'edit', 'ask'], answer: value },
+      });
+      from = stopped.state.checkpointId;
+    }
+    expect(asked.size).toBe(2);
+    const { values } = await stateAt(threadId, edited.checkpointId);
+    expect(values).toEqual({ log: ['before', 'edit'] });
   });
 
   it('of a subgraph goes on from there', async () => {

@@ -1,6 +1,6 @@
 import type { App } from '../app.ts';
 import type { Query } from '../db/open.ts';
-import { ConflictError } from '../errors.ts';
+import { IdTakenError } from '../errors.ts';
 import type { Assistant } from '../generated/prisma/client.ts';
 import { assistantIdOf } from '../graphs/load.ts';
 import { lockId } from '../node-id.ts';
@@ -37,7 +37,7 @@ export async function createAssistant(
       const [existing] = await query<Assistant>('SELECT * FROM "Assistant" WHERE "id" = $1', [id]);
       if (existing && ifExists === 'DO_NOTHING') return existing;
     }
-    throw new ConflictError(`The id ${id} is taken.`);
+    throw new IdTakenError(id);
   });
 }
 

@@ -1,7 +1,11 @@
-import type { StateSnapshot } from '@langchain/langgraph';
+import type { RunnableConfig } from '@langchain/core/runnables';
+import type { Interrupt, StateSnapshot } from '@langchain/langgraph';
+import type { CheckpointTuple } from '@langchain/langgraph-checkpoint';
 import type { Query } from '../db/open.ts';
-import { toPlain } from './plain.ts';
 import { newId } from '../uuid.ts';
+import { toPlain } from './plain.ts';
+import { StateReader } from './saver.ts';
+import { serde } from './serde.ts';
 
 /** A question of a graph, as LangGraph's state shows it. */
 export interface PendingInterrupt {
@@ -14,33 +18,136 @@ export interface PendingInterrupt {
   responseSchema: unknown;
 }
 
-/** The questions that a state waits with: those of its leaf tasks that have no result, each once. */
-export function pendingInterrupts(state: StateSnapshot): PendingInterrupt[] {
-  const { checkpoint_id: checkpointId, checkpoint_ns: namespace = '' } =
-    state.config.configurable ?? {};
-  const found = state.tasks.flatMap((task) => {
-    if ('result' in task && task.result !== undefined) return [];
-    if (task.state && 'tasks' in task.state && hasCheckpoint(task.state)) {
-      return pendingInterrupts(task.state);
-    }
-    return task.interrupts.map((interrupt) => ({
-      checkpointId,
-      namespace,
-      taskId: task.id,
-      node: task.name,
-      langgraphId: interrupt.id ?? '',
-      value: toPlain(interrupt.value),
-      responseSchema: toPlain(interrupt.response_schema),
-    }));
-  });
+/**
+ * Reads the state of a subgraph that keeps it from run to run where that is: in a namespace without tasks. LangGraph's
+ * getState looks for it in the namespace of the task that runs it.
+ */
+export class QuestionReader extends StateReader {
+  protected override async readTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
+    const found = await super.readTuple(config);
+    const namespace = String(config.configurable?.['checkpoint_ns'] ?? '');
+    const kept = namesIn(namespace);
+    if (found || kept === namespace) return found;
+    return super.readTuple({ configurable: { ...config.configurable, checkpoint_ns: kept } });
+  }
+}
+
+/** A namespace without its tasks, as a subgraph has it that keeps its state. */
+export function namesIn(namespace: string): string {
+  return namespace.replaceAll(/:[^|]*/g, '');
+}
+
+/** The questions that a state waits with, as QuestionReader shows it: those of its leaf tasks that have no result, each once. */
+export async function pendingInterrupts(
+  query: Query,
+  state: StateSnapshot,
+): Promise<PendingInterrupt[]> {
+  const listed = listedInterrupts(state);
+  if (listed.length === 0) return [];
+  const ids = listed.map(({ langgraphId }) => langgraphId);
+  const asked = await readAsked(query, state.config.configurable?.['thread_id'], ids);
+  const found = listed.flatMap((question) => questionsWithin(question, asked));
   return [
     ...new Map(found.map((each) => [`${each.checkpointId} ${each.langgraphId}`, each])).values(),
   ];
 }
 
-/** A subgraph that keeps its state under a name of its own, or keeps none, is one task to LangGraph. */
-function hasCheckpoint({ config }: StateSnapshot): boolean {
-  return config.configurable?.['checkpoint_id'] !== undefined;
+function listedInterrupts(state: StateSnapshot): PendingInterrupt[] {
+  const { checkpoint_id: checkpointId, checkpoint_ns: namespace = '' } =
+    state.config.configurable ?? {};
+  return state.tasks.flatMap((task) => {
+    if ('result' in task && task.result !== undefined) return [];
+    const below = task.state && 'tasks' in task.state ? task.state : undefined;
+    if (below && isOfTask(below, task)) return listedInterrupts(below);
+    return task.interrupts.map((interrupt) => ({
+      checkpointId,
+      namespace,
+      taskId: task.id,
+      node: task.name,
+      ...questionOf(interrupt),
+    }));
+  });
+}
+
+/** Whether the task has got as far as this state: one that is kept is an earlier run's until the task asks. */
+function isOfTask({ config }: StateSnapshot, task: StateSnapshot['tasks'][number]): boolean {
+  const { checkpoint_id: checkpointId, checkpoint_ns: namespace } = config.configurable ?? {};
+  if (checkpointId === undefined) return false;
+  return String(namespace).endsWith(`:${task.id}`) || task.interrupts.length > 0;
+}
+
+function questionOf({ id, value, response_schema: schema }: Interrupt) {
+  return {
+    langgraphId: id ?? '',
+    value: toPlain(value),
+    responseSchema: toPlain(schema),
+  };
+}
+
+/** What a task asked, in whatever graph; `open` while the task has not ended. */
+interface Asked extends Omit<PendingInterrupt, 'node'> {
+  open: boolean;
+}
+
+/**
+ * What the tasks at the head of every namespace asked, and where these questions were asked before: callers before callees,
+ * and as it was asked.
+ */
+async function readAsked(query: Query, threadId: string, ids: readonly string[]): Promise<Asked[]> {
+  const rows = await query<Asked & { type: string | null; stored: Uint8Array }>(
+    `WITH asked AS (
+       SELECT DISTINCT ON (w."namespace", w."taskId") w.*
+       FROM "CheckpointHead" h JOIN "CheckpointWrite" w USING ("threadId", "namespace", "checkpointId")
+       WHERE w."threadId" = $1 AND w."channel" = '__interrupt__'
+       ORDER BY w."namespace", w."taskId", w."seq" DESC
+     ), both_kinds AS (
+       SELECT "checkpointId", "namespace", "taskId", "seq", NULL AS "langgraphId", "type", "value" AS "stored", NOT EXISTS (
+         SELECT 1 FROM "CheckpointWrite" r WHERE r."threadId" = a."threadId" AND r."namespace" = a."namespace"
+           AND r."checkpointId" = a."checkpointId" AND r."taskId" = a."taskId" AND r."index" >= 0) AS "open"
+       FROM asked a
+       UNION ALL
+       SELECT "checkpointId", "namespace", "taskId", "seq", "langgraphId", NULL, NULL, false FROM "Interrupt"
+       WHERE "threadId" = $1 AND "langgraphId" = ANY($2)
+     ) SELECT * FROM both_kinds ORDER BY cardinality(string_to_array("namespace", '|')), "seq"`,
+    [threadId, ids],
+  );
+  return Promise.all(
+    rows.map(async ({ type, stored, ...place }) => ({
+      ...place,
+      ...(type && questionOf((await serde.loadsTyped(type, stored)) as Interrupt)),
+    })),
+  );
+}
+
+/**
+ * What a task asks, where it was really asked: a graph that a node's code calls, or a task of the functional API, keeps the
+ * answers itself. Of what it asks at once, LangGraph lists one question as the caller's, also when it was answered since.
+ */
+function questionsWithin(listed: PendingInterrupt, asked: readonly Asked[]): PendingInterrupt[] {
+  const { namespace, taskId, langgraphId, node } = listed;
+  const found = new Map([[langgraphId, listed]]);
+  const ids = new Set([langgraphId]);
+  const isCallee = (each: Asked) =>
+    each.namespace === namespace && each.langgraphId === langgraphId && each.taskId !== taskId;
+  const within = asked.filter((each) => isBelow(each.namespace, namespace) || isCallee(each));
+  for (const place of new Set(within.map((each) => each.namespace))) {
+    const there = within.filter((each) => each.namespace === place);
+    // Otherwise it is another task's, or what an earlier run left in a graph that keeps its state.
+    if (!there.some((each) => ids.has(each.langgraphId))) continue;
+    for (const each of there) {
+      ids.add(each.langgraphId);
+      found.delete(each.langgraphId);
+    }
+    for (const { open, ...each } of there) {
+      if (open) found.set(each.langgraphId, { ...each, node });
+    }
+  }
+  return [...found.values()];
+}
+
+function isBelow(namespace: string, above: string): boolean {
+  if (namespace === above) return false;
+  return above === '' || namesIn(namespace).startsWith(`${namesIn(above)}|`);
 }
 
 /**
@@ -57,23 +164,23 @@ export const ANSWERS_HELD = `coalesce((
 /** What is closed is not opened again: also by no delayed run that was to answer it, should that be cancelled. */
 const UNANSWERED = `("pending" OR "answeredById" IN (SELECT "id" FROM "Run" WHERE "threadId" = $1 AND "status" = 'PENDING'))`;
 
-const CLOSE = `UPDATE "Interrupt" SET "pending" = false, "answeredById" = NULL
-WHERE "threadId" = $1 AND "id" <> ALL($2::uuid[]) AND ${UNANSWERED}`;
+/** SQL: closes the thread's questions, $1, that are not among those in `open`, a parameter; none where that is null. */
+export function closeOthers(open: string): string {
+  return `UPDATE "Interrupt" SET "pending" = false, "answeredById" = NULL
+    WHERE "threadId" = $1 AND "id" <> ALL(${open}::uuid[]) AND ${UNANSWERED}`;
+}
 
 /**
- * Makes these the thread's open questions: a question that is new gets an id, one that is no longer asked is closed.
- * Returns the ids of the new ones. A question's ordinal is the number of answers that its task already holds.
+ * Opens these questions of a thread: one that is new gets an id. Returns all ids, and which are new. A question's ordinal
+ * is the number of answers that its task already holds.
  */
 export async function storeInterrupts(
   query: Query,
   { threadId, runId }: { threadId: string; runId: string },
   interrupts: readonly PendingInterrupt[],
-): Promise<string[]> {
-  if (interrupts.length === 0) {
-    await query(CLOSE, [threadId, []]);
-    return [];
-  }
-  const asked = await query<{ id: string; isNew: boolean }>(
+): Promise<{ id: string; isNew: boolean }[]> {
+  if (interrupts.length === 0) return [];
+  return query(
     `INSERT INTO "Interrupt" ("id", "threadId", "checkpointId", "namespace", "taskId", "node", "langgraphId", "ordinal",
        "value", "responseSchema", "runId")
      SELECT i."id", i."threadId", i."checkpointId", i."namespace", i."taskId", i."node", i."langgraphId", ${ANSWERS_HELD},
@@ -82,9 +189,10 @@ export async function storeInterrupts(
        FROM unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[])
          AS u("id", "checkpointId", "namespace", "taskId", "node", "langgraphId", "value", "schema")) i
      ON CONFLICT ("threadId", "checkpointId", "langgraphId", "ordinal")
-       DO UPDATE SET "value" = EXCLUDED."value", "answeredById" = NULLIF("Interrupt"."answeredById", $2),
-         -- A question that a delayed run is to answer is that run's.
-         "pending" = coalesce("Interrupt"."answeredById" = $2, true)
+       DO UPDATE SET "value" = EXCLUDED."value",
+         -- A question that a delayed run is to answer is that run's. One that is asked again is open again.
+         ("pending", "answeredById") = (SELECT count(*) = 0, max(r."id"::text)::uuid FROM "Run" r
+           WHERE r."id" = "Interrupt"."answeredById" AND r."status" = 'PENDING')
      RETURNING "id", xmax = 0 AS "isNew"`,
     [
       threadId,
@@ -101,8 +209,6 @@ export async function storeInterrupts(
       ),
     ],
   );
-  await query(CLOSE, [threadId, asked.map(({ id }) => id)]);
-  return asked.filter(({ isNew }) => isNew).map(({ id }) => id);
 }
 
 /** Closes the questions that were asked in a namespace and below it: its state has been replaced. No run of the thread is due. */

@@ -16,11 +16,12 @@ import {
 } from '@langchain/langgraph-checkpoint';
 import { randomInt } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Query } from '../db/open.ts';
 import { ClaimLostError, isUniqueViolation, summarizeError } from '../errors.ts';
 import { jsonSerde, serde } from './serde.ts';
 import type { CheckpointRow, Fence, NewCheckpoint, NewWrites } from './store.ts';
-import { findCheckpoint, listCheckpoints, loadTuples, putCheckpoint, putWrites } from './store.ts';
+import { findCheckpoint, listCheckpoints, loadTuples, storeRecords } from './store.ts';
 import type { ItemNumbers } from './values.ts';
 import { createItemNumbers, serializeValue } from './values.ts';
 
@@ -134,8 +135,11 @@ export interface SaverOptions {
   onFailure: (error: unknown) => void;
 }
 
+type Serialized = { record: NewCheckpoint | NewWrites } | { error: unknown };
+
 /**
- * Stores the checkpoints of one attempt, fenced by its claim, in the order in which the graph made them.
+ * Stores the checkpoints of one attempt, fenced by its claim, in the order in which the graph made them. What comes while
+ * a statement is under way gathers for the next one.
  *
  * Its writes never reject: under ASYNC a rejection would kill the process or let every remaining node run. A failure
  * goes to `onFailure`, which aborts the attempt, and the write resolves.
@@ -144,6 +148,8 @@ export class RunSaver extends CheckpointReader {
   readonly #options: SaverOptions;
   readonly #checkpoints = new Set<string>();
   readonly #puts = new EventEmitter();
+  #waiting: Promise<Serialized>[] = [];
+  /** Resolves when all that was put before is stored, or never will be. */
   #stored: Promise<void> = Promise.resolve();
   #failed = false;
 
@@ -158,11 +164,8 @@ export class RunSaver extends CheckpointReader {
     metadata: CheckpointMetadata,
     newVersions: ChannelVersions,
   ): Promise<RunnableConfig> {
-    const record = newCheckpoint(config, checkpoint, {
-      metadata: { ...this.#options.metadata, ...metadata },
-      newVersions,
-    });
-    await this.#store(record, (ready) => putCheckpoint(this.query, this.#by(ready), ready));
+    const added = { ...this.#options.metadata, ...metadata };
+    await this.#store(newCheckpoint(config, checkpoint, { metadata: added, newVersions }));
     this.#checkpoints.add(checkpoint.id);
     this.#puts.emit('put');
     return after(config, checkpoint.id);
@@ -201,43 +204,69 @@ export class RunSaver extends CheckpointReader {
     }
   }
 
-  override async putWrites(
+  override putWrites(
     config: RunnableConfig,
     writes: PendingWrite[],
     taskId: string,
   ): Promise<void> {
-    const record = newWrites(config, writes, taskId);
-    await this.#store(record, (ready) => putWrites(this.query, this.#by(ready), ready));
+    return this.#store(newWrites(config, writes, taskId));
   }
 
-  #by({ threadId }: { threadId: string }) {
-    return { fence: this.#options.fence, items: this.itemsOf(threadId) };
-  }
-
-  /** Stores one record after those before it; once more where somebody else stored the same item at the same time. */
-  #store<Ready>(record: Promise<Ready>, write: (ready: Ready) => Promise<boolean>): Promise<void> {
-    const settled = record.then(
-      (ready) => ({ ready }),
-      (error: unknown) => ({ error }),
+  #store(serializing: Promise<NewCheckpoint | NewWrites>): Promise<void> {
+    this.#waiting.push(
+      serializing.then(
+        (record) => ({ record }),
+        (error: unknown) => ({ error }),
+      ),
     );
-    this.#stored = this.#stored.then(async () => {
-      if (this.#failed) return;
-      try {
-        const outcome = await settled;
-        if ('error' in outcome) throw outcome.error;
-        await this.#options.beforeStoring?.();
-        const kept = await write(outcome.ready).catch((error: unknown) => {
-          if (!isUniqueViolation(error)) throw error;
-          return write(outcome.ready);
-        });
-        if (!kept) throw new ClaimLostError();
-      } catch (error) {
-        this.#failed = true;
-        this.#options.onFailure(error);
-      }
-    });
+    // After a statement that takes it along, nothing is left to do.
+    this.#stored = this.#stored.then(() => this.#storeWaiting());
     return this.#stored;
   }
+
+  async #storeWaiting(): Promise<void> {
+    if (this.#waiting.length === 0 || this.#failed) return;
+    // LangGraph has a task's writes stored first, and shows them, and what follows from them, in the same turn.
+    await nextTurn();
+    const batch = this.#waiting;
+    this.#waiting = [];
+    try {
+      const serialized = await Promise.all(batch);
+      await this.#options.beforeStoring?.();
+      const bad = serialized.findIndex((each) => 'error' in each);
+      const good = bad < 0 ? serialized : serialized.slice(0, bad);
+      await this.#write(good.flatMap((each) => ('record' in each ? each.record : [])));
+      const failure = serialized[bad];
+      if (failure && 'error' in failure) throw failure.error;
+    } catch (error) {
+      this.#failed = true;
+      this.#options.onFailure(error);
+    }
+  }
+
+  async #write(records: readonly (NewCheckpoint | NewWrites)[]): Promise<void> {
+    const { fence } = this.#options;
+    for (const [threadId, own] of byThread(records)) {
+      if (this.#failed) return;
+      const by = { threadId, fence, items: this.itemsOf(threadId) };
+      // Once more where somebody else stored the same item at the same time.
+      const kept = await storeRecords(this.query, by, own).catch((error: unknown) => {
+        if (!isUniqueViolation(error)) throw error;
+        return storeRecords(this.query, by, own);
+      });
+      if (!kept) throw new ClaimLostError();
+    }
+  }
+}
+
+function byThread<Placed extends { threadId: string }>(
+  records: readonly Placed[],
+): Map<string, Placed[]> {
+  const threads = new Map<string, Placed[]>();
+  for (const record of records) {
+    threads.set(record.threadId, [...(threads.get(record.threadId) ?? []), record]);
+  }
+  return threads;
 }
 
 /** Keeps the checkpoints of an edit by hand until `store` writes them all, in the caller's transaction. */
@@ -322,11 +351,9 @@ export class EditSaver extends CheckpointReader {
 
   /** Stores what was kept, in order. */
   async store(query: Query): Promise<void> {
-    // Numbers of this transaction alone: one that is tried again begins anew.
-    const by = { fence: null, items: createItemNumbers() };
-    for (const record of this.#records) {
-      if ('checkpoint' in record) await putCheckpoint(query, by, record);
-      else await putWrites(query, by, record);
+    for (const [threadId, records] of byThread(this.#records)) {
+      // Numbers of this transaction alone: one that is tried again begins anew.
+      await storeRecords(query, { threadId, fence: null, items: createItemNumbers() }, records);
     }
   }
 }

@@ -5,6 +5,7 @@ import { isRecord } from '../json.ts';
 import { builder } from '../schema/builder.ts';
 import { connectionOf } from '../schema/connection.ts';
 import { interruptsOf } from './history.ts';
+import { namesIn } from './interrupts.ts';
 import { messageText, messageType, messagesIn } from './message.ts';
 import { toPlain, type PlainMessage } from './plain.ts';
 import { findState, valuesOf, writesOf, type State } from './states.ts';
@@ -222,7 +223,7 @@ const TaskRef = builder.objectRef<TaskOf>('Task').implement({
     interrupts: t.field({
       type: [InterruptRef],
       description: 'What the task asked.',
-      resolve: ({ task, state }, _args, app) => interruptsOf(app, state.row.threadId, [task]),
+      resolve: ({ task, state }, _args, app) => interruptsOf(app, state.row, [task]),
     }),
     result: t.field({
       type: 'JSON',
@@ -308,7 +309,7 @@ CheckpointRef.implement({
       type: [InterruptRef],
       description: 'What the tasks asked, those of subgraphs included.',
       resolve: async (state, _args, app) =>
-        interruptsOf(app, state.row.threadId, (await state.snapshot()).tasks),
+        interruptsOf(app, state.row, (await state.snapshot()).tasks),
     }),
     metadata: t.field({
       type: 'JSONObject',
@@ -330,12 +331,15 @@ function errorText(error: unknown): string | null {
 
 async function subgraphState(
   app: App,
-  { state: found }: GraphTask,
+  { state: found, interrupts }: GraphTask,
   { row }: State,
 ): Promise<State | undefined> {
   const config =
     found && ('configurable' in found ? found : 'config' in found ? found.config : undefined);
   const namespace = config?.configurable?.['checkpoint_ns'];
   if (typeof namespace !== 'string') return undefined;
-  return findState(app, row.threadId, { namespace });
+  const own = await findState(app, row.threadId, { namespace });
+  if (own || interrupts.length === 0) return own;
+  // A subgraph that keeps its state from run to run has it in a namespace without tasks.
+  return findState(app, row.threadId, { namespace: namesIn(namespace) });
 }

@@ -76,12 +76,17 @@ async function takeSnapshot(
 ): Promise<Snapshot> {
   const graphId = String((tuple.metadata as Record<string, unknown> | undefined)?.['graph_id']);
   if (!graphs.has(graphId)) return bareSnapshot(tuple);
-  const graph = withCheckpointer(await graphs.resolve(graphId), new LoadedReader(sql.query, tuple));
+  const served = await graphs.resolve(graphId);
+  const graph = withCheckpointer(served, new LoadedReader(sql.query, tuple));
   const { checkpoint_id: checkpointId, ...place } = tuple.config.configurable ?? {};
   // LangGraph would read it as a state of the graph itself.
   if (!knowsSubgraph(graph, place['checkpoint_ns'])) return bareSnapshot(tuple);
-  return graph.getState({
-    configurable: current ? place : { ...place, checkpoint_id: checkpointId },
+  const asItWas = { configurable: { ...place, checkpoint_id: checkpointId } };
+  if (!current) return graph.getState(asItWas);
+  return graph.getState({ configurable: place }).catch(() => {
+    // What the tasks of a step wrote may not fit together, which is what their run failed with: then the step has not been.
+    // Read anew: LangGraph has begun to put it into what was loaded.
+    return withCheckpointer(served, new StateReader(sql.query)).getState(asItWas);
   });
 }
 
@@ -114,7 +119,8 @@ class LoadedReader extends StateReader {
 
 /** The state's values as clients see them. */
 export async function valuesOf(state: State | undefined): Promise<unknown> {
-  return state ? toPlain((await state.snapshot()).values) : {};
+  // A graph of the functional API has none before it has ended.
+  return (state && toPlain((await state.snapshot()).values)) ?? {};
 }
 
 /**

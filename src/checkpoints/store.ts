@@ -9,14 +9,7 @@ import { TASKS, maxChannelVersion } from '@langchain/langgraph-checkpoint';
 import type { Query } from '../db/open.ts';
 import type { CheckpointSource } from '../generated/prisma/enums.ts';
 import { serde } from './serde.ts';
-import type {
-  Item,
-  ItemBounds,
-  ItemNumbers,
-  ItemUse,
-  SerializedValue,
-  StoredValue,
-} from './values.ts';
+import type { Item, ItemBounds, ItemNumbers, SerializedValue, StoredValue } from './values.ts';
 import { loadValue, storedValue } from './values.ts';
 
 /** A row of "Checkpoint": a state without its values. */
@@ -49,6 +42,7 @@ export interface NewCheckpoint {
   values: { channel: string; version: number; value: SerializedValue }[];
 }
 
+/** What a task wrote on top of a checkpoint. */
 export interface NewWrites {
   threadId: string;
   namespace: string;
@@ -86,6 +80,47 @@ const INSERT_ITEMS = `fresh AS (
 ), items AS (
   INSERT INTO "ChannelItem" ("threadId", "number", "hash", "type", "value") SELECT $3::uuid, fresh.* FROM ready, fresh)`;
 
+const INSERT_VALUES = `"values" AS (
+  INSERT INTO "ChannelValue" ("threadId", "namespace", "channel", "version", "type", "value", "ranges")
+  SELECT $3::uuid, v.namespace, v.channel, v.version, v.type, v.value, v.ranges::int[] FROM ready,
+    unnest($8::text[], $9::text[], $10::bigint[], $11::text[], $12::bytea[], $13::text[])
+      AS v(namespace, channel, version, type, value, ranges)
+  ON CONFLICT DO NOTHING)`;
+
+// LangGraph's indexes: a channel write counts once; an error, an interrupt and an answer replace the one before.
+const INSERT_WRITES = `writes AS (
+  INSERT INTO "CheckpointWrite" ("threadId", "namespace", "checkpointId", "taskId", "index", "runId", "channel", "type", "value", "ranges")
+  SELECT $3::uuid, w.namespace, w.checkpoint, w.task, w.index, ready."id", w.channel, w.type, w.value, w.ranges::int[] FROM ready,
+    unnest($14::text[], $15::uuid[], $16::text[], $17::int[], $18::text[], $19::text[], $20::bytea[], $21::text[])
+      WITH ORDINALITY AS w(namespace, checkpoint, task, index, channel, type, value, ranges, place)
+  ORDER BY w.place
+  ON CONFLICT ("threadId", "namespace", "checkpointId", "taskId", "index", "runId") DO UPDATE SET
+    "channel" = CASE WHEN EXCLUDED."index" < 0 THEN EXCLUDED."channel" ELSE "CheckpointWrite"."channel" END,
+    "type" = CASE WHEN EXCLUDED."index" < 0 THEN EXCLUDED."type" ELSE "CheckpointWrite"."type" END,
+    "value" = CASE WHEN EXCLUDED."index" < 0 THEN EXCLUDED."value" ELSE "CheckpointWrite"."value" END,
+    "ranges" = CASE WHEN EXCLUDED."index" < 0 THEN EXCLUDED."ranges" ELSE "CheckpointWrite"."ranges" END)`;
+
+// LangGraph stores a checkpoint again where a run with durability "exit" ends before its first step: it stays where it is.
+const INSERT_CHECKPOINTS = `new AS (
+  SELECT n.* FROM ready, unnest($22::text[], $23::uuid[], $24::uuid[], $25::text[], $26::int[], $27::text[], $28::int[],
+      $29::text[], $30::text[], $31::timestamptz[])
+    WITH ORDINALITY AS n(namespace, id, parent, source, step, metadata, format, versions, seen, at, place)
+), head AS (
+  INSERT INTO "CheckpointHead" ("threadId", "namespace", "checkpointId")
+  SELECT DISTINCT ON (new.namespace) $3::uuid, new.namespace, new.id FROM new
+  WHERE NOT EXISTS (SELECT 1 FROM "Checkpoint" c
+    WHERE c."threadId" = $3::uuid AND c."namespace" = new.namespace AND c."checkpointId" = new.id)
+  ORDER BY new.namespace, new.place DESC
+  ON CONFLICT ("threadId", "namespace") DO UPDATE SET "checkpointId" = EXCLUDED."checkpointId"
+), checkpoints AS (
+  INSERT INTO "Checkpoint" ("threadId", "namespace", "checkpointId", "parentId", "runId", "source", "step", "metadata",
+    "format", "versions", "versionsSeen", "createdAt")
+  SELECT $3::uuid, new.namespace, new.id, new.parent, NULLIF($1::uuid, '${NO_RUN}'), new.source::"CheckpointSource", new.step,
+    new.metadata::jsonb, new.format, new.versions::json, new.seen::json, new.at FROM new
+  ORDER BY new.place
+  ON CONFLICT ("threadId", "namespace", "checkpointId") DO UPDATE SET
+    "metadata" = EXCLUDED."metadata", "versions" = EXCLUDED."versions", "versionsSeen" = EXCLUDED."versionsSeen")`;
+
 const RESULT = `SELECT EXISTS (SELECT 1 FROM claim) AS "claimed", EXISTS (SELECT 1 FROM ready) AS "stored",
   bounds.*, known."number", known."hash" FROM bounds LEFT JOIN known ON true`;
 
@@ -94,124 +129,46 @@ interface WriteResult extends Pick<Item, 'hash' | 'number'>, ItemBounds {
   stored: boolean;
 }
 
-// LangGraph stores a checkpoint again where a run with durability "exit" ends before its first step: it stays where it is.
-function checkpointStatement(claim: string): string {
-  return `WITH ${claim}, ${INSERT_ITEMS}, "values" AS (
-  INSERT INTO "ChannelValue" ("threadId", "namespace", "channel", "version", "type", "value", "ranges")
-  SELECT $3::uuid, $8, v.channel, v.version, v.type, v.value, v.ranges::int[]
-  FROM ready, unnest($9::text[], $10::bigint[], $11::text[], $12::bytea[], $13::text[]) AS v(channel, version, type, value, ranges)
-  ON CONFLICT DO NOTHING
-), head AS (
-  INSERT INTO "CheckpointHead" ("threadId", "namespace", "checkpointId") SELECT $3::uuid, $8, $14::uuid FROM ready
-  WHERE NOT EXISTS (SELECT 1 FROM "Checkpoint" WHERE "threadId" = $3::uuid AND "namespace" = $8 AND "checkpointId" = $14::uuid)
-  ON CONFLICT ("threadId", "namespace") DO UPDATE SET "checkpointId" = EXCLUDED."checkpointId"
-), checkpoint AS (
-  INSERT INTO "Checkpoint" ("threadId", "namespace", "checkpointId", "parentId", "runId", "source", "step", "metadata",
-    "format", "versions", "versionsSeen", "createdAt")
-  SELECT $3::uuid, $8, $14::uuid, $15::uuid, NULLIF($1::uuid, '${NO_RUN}'), $16::"CheckpointSource", $17::int, $18::jsonb,
-    $19::int, $20::json, $21::json, $22::timestamptz FROM ready
-  ON CONFLICT ("threadId", "namespace", "checkpointId") DO UPDATE SET
-    "metadata" = EXCLUDED."metadata", "versions" = EXCLUDED."versions", "versionsSeen" = EXCLUDED."versionsSeen"
-) ${RESULT}`;
-}
+const [STORE_FENCED, STORE_BY_HAND] = [CLAIM, NO_CLAIM].map(
+  (claim) =>
+    `WITH ${claim}, ${INSERT_ITEMS}, ${INSERT_VALUES}, ${INSERT_WRITES}, ${INSERT_CHECKPOINTS} ${RESULT}`,
+) as [string, string];
 
-// LangGraph's indexes: a channel write counts once; an error, an interrupt and an answer replace the one before.
-function writesStatement(claim: string): string {
-  return `WITH ${claim}, ${INSERT_ITEMS}, writes AS (
-  INSERT INTO "CheckpointWrite" ("threadId", "namespace", "checkpointId", "taskId", "index", "runId", "channel", "type", "value", "ranges")
-  SELECT $3::uuid, $8, $9::uuid, $10, w.index, ready."id", w.channel, w.type, w.value, w.ranges::int[]
-  FROM ready, unnest($11::int[], $12::text[], $13::text[], $14::bytea[], $15::text[]) AS w(index, channel, type, value, ranges)
-  ON CONFLICT ("threadId", "namespace", "checkpointId", "taskId", "index", "runId") DO UPDATE SET
-    "channel" = CASE WHEN EXCLUDED."index" < 0 THEN EXCLUDED."channel" ELSE "CheckpointWrite"."channel" END,
-    "type" = CASE WHEN EXCLUDED."index" < 0 THEN EXCLUDED."type" ELSE "CheckpointWrite"."type" END,
-    "value" = CASE WHEN EXCLUDED."index" < 0 THEN EXCLUDED."value" ELSE "CheckpointWrite"."value" END,
-    "ranges" = CASE WHEN EXCLUDED."index" < 0 THEN EXCLUDED."ranges" ELSE "CheckpointWrite"."ranges" END
-) ${RESULT}`;
-}
-
-const PUT_CHECKPOINT = {
-  fenced: checkpointStatement(CLAIM),
-  byHand: checkpointStatement(NO_CLAIM),
-};
-const PUT_WRITES = { fenced: writesStatement(CLAIM), byHand: writesStatement(NO_CLAIM) };
-
-/** Stores a checkpoint and makes it the head of its namespace. False, with nothing stored, when the claim is lost. */
-export async function putCheckpoint(
+/**
+ * Stores checkpoints and writes of one thread, in their order and all or none; the last new checkpoint of a namespace
+ * becomes its head. False, with nothing stored, when the claim is lost.
+ */
+export async function storeRecords(
   query: Query,
-  { fence, items }: { fence: Fence; items: ItemNumbers },
-  { threadId, namespace, parentId, checkpoint, metadata, values }: NewCheckpoint,
+  { threadId, fence, items }: { threadId: string; fence: Fence; items: ItemNumbers },
+  records: readonly (NewCheckpoint | NewWrites)[],
 ): Promise<boolean> {
-  const all = values.map(({ value }) => value);
-  return storeWithItems({ items, use: 'channel' }, all, (stored, newItems) =>
-    query<WriteResult>(PUT_CHECKPOINT[fence ? 'fenced' : 'byHand'], [
-      ...fenceParams(fence),
+  const checkpoints = lastOfEach(
+    records.flatMap((record) => ('checkpoint' in record ? record : [])),
+  );
+  const writes = countedWrites(records.flatMap((record) => ('writes' in record ? record : [])));
+  const values = checkpoints.flatMap(({ namespace, values: own }) =>
+    own.map((value) => ({ namespace, ...value })),
+  );
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    const stored = storedValues(items, records);
+    const fresh = items.takeNew();
+    const rows = await query<WriteResult>(fence ? STORE_FENCED : STORE_BY_HAND, [
+      ...(fence ? [fence.runId, fence.claimToken] : [NO_RUN, null]),
       threadId,
-      ...newItems,
-      namespace,
+      ...itemColumns(fresh),
+      values.map(({ namespace }) => namespace),
       values.map(({ channel }) => channel),
       values.map(({ version }) => version),
-      ...columns(stored),
-      checkpoint.id,
-      parentId ?? null,
-      String(metadata['source']).toUpperCase(),
-      metadata['step'],
-      JSON.stringify(metadata),
-      checkpoint.v,
-      JSON.stringify(checkpoint.channel_versions),
-      JSON.stringify(checkpoint.versions_seen),
-      checkpoint.ts,
-    ]),
-  );
-}
-
-/** Stores what a task wrote. False, with nothing stored, when the claim is lost. */
-export async function putWrites(
-  query: Query,
-  { fence, items }: { fence: Fence; items: ItemNumbers },
-  { threadId, namespace, checkpointId, taskId, writes }: NewWrites,
-): Promise<boolean> {
-  const all = writes.map(({ value }) => value);
-  return storeWithItems({ items, use: 'write' }, all, (stored, newItems) =>
-    query<WriteResult>(PUT_WRITES[fence ? 'fenced' : 'byHand'], [
-      ...fenceParams(fence),
-      threadId,
-      ...newItems,
-      namespace,
-      checkpointId,
-      taskId,
+      ...valueColumns(values, stored),
+      writes.map(({ namespace }) => namespace),
+      writes.map(({ checkpointId }) => checkpointId),
+      writes.map(({ taskId }) => taskId),
       writes.map(({ index }) => index),
       writes.map(({ channel }) => channel),
-      ...columns(stored),
-    ]),
-  );
-}
-
-function fenceParams(fence: Fence): [string, string | null] {
-  return fence ? [fence.runId, fence.claimToken] : [NO_RUN, null];
-}
-
-function columns(stored: StoredValue[]): unknown[] {
-  return [
-    stored.map(({ type }) => type),
-    stored.map(
-      ({ value }) => value && Buffer.from(value.buffer, value.byteOffset, value.byteLength),
-    ),
-    stored.map(({ ranges }) => ranges && `{${ranges.join(',')}}`),
-  ];
-}
-
-/** Of a write that the thread knows an item of: learning them once is enough, unless somebody else writes. */
-const ATTEMPTS = 3;
-
-async function storeWithItems(
-  { items, use }: { items: ItemNumbers; use: ItemUse },
-  values: SerializedValue[],
-  store: (stored: StoredValue[], newItems: unknown[]) => Promise<WriteResult[]>,
-): Promise<boolean> {
-  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-    const stored = values.map((value) => storedValue(items, value, use));
-    const fresh = items.takeNew();
-    const rows = await store(stored, itemColumns(fresh)).catch((error: unknown) => {
+      ...valueColumns(writes, stored),
+      ...checkpointColumns(checkpoints),
+    ]).catch((error: unknown) => {
       items.forget(fresh);
       throw error;
     });
@@ -223,6 +180,75 @@ async function storeWithItems(
     items.learn(known, result);
   }
   throw new Error('The items of a thread changed while one was stored.');
+}
+
+/** Of a write that the thread knows an item of: learning them once is enough, unless somebody else writes. */
+const ATTEMPTS = 3;
+
+/** One statement cannot store a row twice. Each checkpoint as it came last, where it came first. */
+function lastOfEach(checkpoints: NewCheckpoint[]): NewCheckpoint[] {
+  const last = new Map<string, NewCheckpoint>();
+  for (const each of checkpoints) {
+    const key = `${each.checkpoint.id} ${each.namespace}`;
+    const values = [...(last.get(key)?.values ?? []), ...each.values];
+    last.set(key, { ...each, values });
+  }
+  return [...last.values()];
+}
+
+/** Of writes with one place, the one that counts. */
+function countedWrites(records: NewWrites[]) {
+  const counted = new Map<string, Omit<NewWrites, 'writes'> & NewWrites['writes'][number]>();
+  for (const { writes, ...task } of records) {
+    for (const write of writes) {
+      const key = `${task.checkpointId} ${task.taskId} ${write.index} ${task.namespace}`;
+      if (write.index < 0 || !counted.has(key)) counted.set(key, { ...task, ...write });
+    }
+  }
+  return [...counted.values()];
+}
+
+/** What to store for each value. Items are numbered in the order of the records, so that it does not matter which come together. */
+function storedValues(
+  items: ItemNumbers,
+  records: readonly (NewCheckpoint | NewWrites)[],
+): Map<SerializedValue, StoredValue> {
+  return new Map(
+    records.flatMap((record) =>
+      'values' in record
+        ? record.values.map(({ value }) => [value, storedValue(items, value, 'channel')] as const)
+        : record.writes.map(({ value }) => [value, storedValue(items, value, 'write')] as const),
+    ),
+  );
+}
+
+function valueColumns(
+  rows: readonly { value: SerializedValue }[],
+  stored: ReadonlyMap<SerializedValue, StoredValue>,
+): unknown[] {
+  const found = rows.flatMap(({ value }) => stored.get(value) ?? []);
+  return [
+    found.map(({ type }) => type),
+    found.map(
+      ({ value }) => value && Buffer.from(value.buffer, value.byteOffset, value.byteLength),
+    ),
+    found.map(({ ranges }) => ranges && `{${ranges.join(',')}}`),
+  ];
+}
+
+function checkpointColumns(checkpoints: NewCheckpoint[]): unknown[] {
+  return [
+    checkpoints.map(({ namespace }) => namespace),
+    checkpoints.map(({ checkpoint }) => checkpoint.id),
+    checkpoints.map(({ parentId }) => parentId ?? null),
+    checkpoints.map(({ metadata }) => String(metadata['source']).toUpperCase()),
+    checkpoints.map(({ metadata }) => metadata['step']),
+    checkpoints.map(({ metadata }) => JSON.stringify(metadata)),
+    checkpoints.map(({ checkpoint }) => checkpoint.v),
+    checkpoints.map(({ checkpoint }) => JSON.stringify(checkpoint.channel_versions)),
+    checkpoints.map(({ checkpoint }) => JSON.stringify(checkpoint.versions_seen)),
+    checkpoints.map(({ checkpoint }) => checkpoint.ts),
+  ];
 }
 
 function itemColumns(items: Item[]): unknown[] {

@@ -233,22 +233,26 @@ export async function lastNumber(query: Query, threadId: string): Promise<number
   return row?.last ?? 0;
 }
 
-/** Numbers and stores events of a run in a transaction that holds its thread's lock. */
-export async function appendLocked(
-  query: Query,
+/**
+ * SQL: numbers and stores events of a run, under its thread's lock, where `table` has a row. Its parameters are those of
+ * `lockedEvents`.
+ */
+export function appendEvents(table: string): string {
+  return `INSERT INTO "RunEvent" ("threadId", "runId", "number", "type", "namespace", "data")
+    SELECT $1, $2, last.number + e.place, e.type::"RunEventType", '{}', e.data::json
+    FROM ${table}, (SELECT ${LAST_NUMBER} AS number) AS last,
+      unnest($3::text[], $4::text[]) WITH ORDINALITY AS e(type, data, place) RETURNING *`;
+}
+
+/** The first four parameters of a statement that contains `appendEvents`. */
+export function lockedEvents(
   { id, threadId }: { id: string; threadId: string },
   events: readonly Pick<NewEvent, 'type' | 'data'>[],
-): Promise<StoredEvent[]> {
-  return query<StoredEvent>(
-    `INSERT INTO "RunEvent" ("threadId", "runId", "number", "type", "namespace", "data")
-     SELECT $1, $2, last.number + e.place, e.type::"RunEventType", '{}', e.data::json
-     FROM (SELECT ${LAST_NUMBER} AS number) AS last,
-       unnest($3::text[], $4::text[]) WITH ORDINALITY AS e(type, data, place) RETURNING *`,
-    [
-      threadId,
-      id,
-      events.map(({ type }) => type),
-      events.map(({ data }) => JSON.stringify(data ?? null)),
-    ],
-  );
+): unknown[] {
+  return [
+    threadId,
+    id,
+    events.map(({ type }) => type),
+    events.map(({ data }) => JSON.stringify(data ?? null)),
+  ];
 }

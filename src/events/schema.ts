@@ -2,6 +2,8 @@ import { CheckpointRef, InterruptRef, MessageRef } from '../checkpoints/schema.t
 import type { PlainMessage } from '../checkpoints/plain.ts';
 import { findState, valuesOf } from '../checkpoints/states.ts';
 import type { App } from '../app.ts';
+import { NotFoundError } from '../errors.ts';
+import type { Run } from '../generated/prisma/client.ts';
 import type { RunStatus as Status } from '../generated/prisma/enums.ts';
 import { isRecord } from '../json.ts';
 import { followRun, followThread, listRunEvents } from '../runs/events.ts';
@@ -56,8 +58,10 @@ async function valuesShown(event: StoredEvent, app: App): Promise<unknown> {
   return 'values' in data ? data['values'] : valuesOf(await stateOf(app, event));
 }
 
-function findRun({ runId }: StoredEvent, { db }: App) {
-  return db.run.findUniqueOrThrow({ where: { id: runId } });
+async function findRun({ runId }: StoredEvent, { sql }: App): Promise<Run> {
+  const [run] = await sql.query<Run>('SELECT * FROM "Run" WHERE "id" = $1', [runId]);
+  if (!run) throw new NotFoundError('Run', runId);
+  return run;
 }
 
 builder.objectRef<StoredEvent>('RunStartedEvent').implement({

@@ -1,4 +1,4 @@
-import { EVENTS_CHANNEL, THREADS_CHANNEL } from '../channels.ts';
+import { EVENTS_CHANNEL } from '../channels.ts';
 import type { Sql } from '../db/open.ts';
 import type { Logger } from '../log.ts';
 import { GAP, type StoredEvent } from './event.ts';
@@ -21,13 +21,19 @@ export interface EventTail {
    * kept. A run's end after its final event; a thread's when the thread is deleted. `return()` ends them at once, also
    * while it waits.
    */
-  follow(
-    followed: Followed,
-    from: { after: number; types?: readonly StoredEvent['type'][] },
-  ): AsyncIterableIterator<StoredEvent, void>;
+  follow(followed: Followed, from: Start): AsyncIterableIterator<StoredEvent, void>;
   /** Hands events that have just been committed, of one thread and without a gap, to the readers of this process, and a hint to others. */
   publish(events: readonly StoredEvent[]): void;
+  /** Tells the readers of a thread that it is gone; those of other processes see it within a second. */
+  end(threadId: string): void;
   close(): void;
+}
+
+export interface Start {
+  /** Events after this number; 'now': those that are stored from here on. */
+  after: number | 'now';
+  /** Undefined: of every type. */
+  types?: readonly StoredEvent['type'][] | undefined;
 }
 
 /** One run of a thread, or, without `runId`, all of them. */
@@ -53,10 +59,7 @@ const EMPTY = { bytes: 0, first: null, last: null };
 export function createEventTail(sql: Sql, log: Logger): EventTail {
   const inboxes = new Map<string, Set<Inbox>>();
   const closing = new AbortController();
-  const unlisten = [
-    sql.listen(EVENTS_CHANNEL, (threadId) => void fetchNews(threadId)),
-    sql.listen(THREADS_CHANNEL, (threadId) => void lookForMissed([threadId])),
-  ];
+  const unlisten = sql.listen(EVENTS_CHANNEL, (threadId) => void fetchNews(threadId));
   const stopPolling = pollEverySecond(() => lookForMissed(Array.from(inboxes.keys())));
   /** Threads whose news are being read; true where there is more since that began. */
   const fetching = new Map<string, boolean>();
@@ -146,13 +149,13 @@ export function createEventTail(sql: Sql, log: Logger): EventTail {
 
   async function* read(
     followed: Followed,
-    { after, types }: { after: number; types?: readonly StoredEvent['type'][] },
+    { after, types }: Start,
     left: AbortSignal,
   ): AsyncGenerator<StoredEvent, void> {
     const inbox = enter(followed);
     const wanted = ({ type }: StoredEvent) => !types || types.includes(type);
     const ends = ({ type }: StoredEvent) => followed.runId !== undefined && type === 'FINISHED';
-    let seen = after;
+    let seen = after === 'now' ? undefined : after;
     try {
       while (!left.aborted && !closing.signal.aborted) {
         if (inbox.behind) {
@@ -160,7 +163,9 @@ export function createEventTail(sql: Sql, log: Logger): EventTail {
           Object.assign(inbox, EMPTY, { events: [], behind: false });
           // Before the rows: once it is over, the rows that are read next are all there will be.
           const { over, last } = await lookAt(sql, followed);
-          for await (const event of readStored(sql, followed, seen)) {
+          const stored = seen === undefined ? [] : readStored(sql, followed, seen);
+          seen ??= last;
+          for await (const event of stored) {
             seen = event.number;
             if (wanted(event)) yield event;
             if (ends(event)) return;
@@ -176,7 +181,7 @@ export function createEventTail(sql: Sql, log: Logger): EventTail {
           continue;
         }
         inbox.bytes -= sizeOf(event);
-        if (event.number <= seen) continue;
+        if (seen !== undefined && event.number <= seen) continue;
         seen = event.number;
         if (wanted(event)) yield event;
         if (ends(event)) return;
@@ -197,9 +202,10 @@ export function createEventTail(sql: Sql, log: Logger): EventTail {
     },
     follow: (followed, from) => interruptible((left) => read(followed, from, left)),
     publish,
+    end: fallAllBehind,
     close() {
       stopPolling();
-      for (const stop of unlisten) stop();
+      unlisten();
       closing.abort();
       for (const threadId of inboxes.keys()) fallAllBehind(threadId);
     },

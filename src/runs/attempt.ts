@@ -1,10 +1,11 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setMaxListeners } from 'node:events';
 import { RunControl, isGraphDrained, type StateSnapshot } from '@langchain/langgraph';
+import { copyCheckpoint, uuid6 } from '@langchain/langgraph-checkpoint';
 import type { App } from '../app.ts';
-import { pendingInterrupts } from '../checkpoints/interrupts.ts';
+import { pendingInterrupts, QuestionReader } from '../checkpoints/interrupts.ts';
 import { toPlain } from '../checkpoints/plain.ts';
-import { RunSaver, StateReader } from '../checkpoints/saver.ts';
-import { findCheckpoint } from '../checkpoints/store.ts';
+import { RunSaver } from '../checkpoints/saver.ts';
+import { findCheckpoint, type CheckpointRow } from '../checkpoints/store.ts';
 import { ClaimLostError, DatabaseAwayError, summarizeError } from '../errors.ts';
 import type { Writer } from '../events/log.ts';
 import type { CancelAction } from '../generated/prisma/client.ts';
@@ -68,6 +69,8 @@ class CheckpointGoneError extends Error {
 
 export function createAttempt(claim: ClaimedRun): Attempt {
   const aborting = new AbortController();
+  // As many nodes as run at once listen, and what they call.
+  setMaxListeners(0, aborting.signal);
   let failure: unknown;
   return {
     claim,
@@ -114,7 +117,7 @@ export async function execute(
     const state = mayWait || claim.onCompletion === 'DELETE' ? await readState(graph) : undefined;
     return {
       status: mayWait && state?.next.length ? 'INTERRUPTED' : 'SUCCESS',
-      interrupts: mayWait && state ? pendingInterrupts(state) : [],
+      interrupts: mayWait && state ? await pendingInterrupts(app.sql.query, state) : [],
       output: outputOf(claim, state),
     };
   } catch (error) {
@@ -129,15 +132,21 @@ export async function execute(
 
   /** What a task told is stored before what it wrote: once that is stored, no attempt tells it again. */
   async function storeEvents(): Promise<void> {
-    await nextTurn(); // LangGraph has the task's writes stored first, and shows them in the same turn.
     if (!(await app.events.flush(attempt))) throw attempt.failure;
   }
 
-  async function readState(graph: CompiledGraph) {
+  async function readState(graph: CompiledGraph): Promise<StateSnapshot> {
+    const reader = new QuestionReader(app.sql.query);
     const config = { configurable: { thread_id: claim.threadId } };
-    return withCheckpointer(graph, new StateReader(app.sql.query)).getState(config, {
-      subgraphs: true,
-    });
+    const readable = withCheckpointer(graph, reader);
+    try {
+      return await readable.getState(config, { subgraphs: true });
+    } catch (error) {
+      // What the tasks of a step wrote may not fit together, which is what the run failed with: then the step has not been.
+      const head = await reader.getTuple(config);
+      if (!head) throw error;
+      return readable.getState(head.config);
+    }
   }
 
   /** Of a run that did not end by itself; nothing where its state cannot be read, which is not why it failed. */
@@ -145,7 +154,10 @@ export async function execute(
     try {
       graph ??= await app.graphs.resolve(claim.graphId, runConfig(claim, saver));
       const state = await readState(graph);
-      return { interrupts: pendingInterrupts(state), output: outputOf(claim, state) };
+      return {
+        interrupts: await pendingInterrupts(app.sql.query, state),
+        output: outputOf(claim, state),
+      };
     } catch {
       return {};
     }
@@ -232,9 +244,32 @@ async function drive(
     if (checkpointId === null) return undefined;
     const row = await findCheckpoint(sql.query, threadId, { namespace, checkpointId });
     if (!row) throw new CheckpointGoneError(checkpointId);
+    if (run.input === null && run.command === null && (await isLeftOut(row))) return fork(row);
     const start = { checkpoint_id: checkpointId, checkpoint_ns: namespace };
     if (namespace === '') return start;
     const parents = row.metadata['parents'] as Record<string, string> | undefined;
     return { ...start, checkpoint_map: { ...parents, [namespace]: checkpointId } };
+  }
+
+  /** A graph that stops at once makes no checkpoint; where it forks none itself, the thread would stay on its other branch. */
+  async function isLeftOut({ threadId, namespace, checkpointId, source }: CheckpointRow) {
+    if (namespace !== '' || source === 'LOOP' || source === 'INPUT') return false;
+    const head = await findCheckpoint(sql.query, threadId, { namespace });
+    return head?.checkpointId !== checkpointId;
+  }
+
+  /** Makes the checkpoint the thread's newest once more, as LangGraph does with one that a run made. The graph starts from there. */
+  async function fork({ threadId, checkpointId }: CheckpointRow): Promise<undefined> {
+    const place = { thread_id: threadId, checkpoint_ns: '', checkpoint_id: checkpointId };
+    const tuple = await saver.getTuple({ configurable: place });
+    if (!tuple) throw new CheckpointGoneError(checkpointId);
+    const step = (tuple.metadata?.step ?? -1) + 1;
+    const copy = {
+      ...copyCheckpoint(tuple.checkpoint),
+      id: uuid6(step),
+      ts: new Date().toISOString(),
+    };
+    const parents = tuple.metadata?.parents ?? {};
+    await saver.put(tuple.config, copy, { source: 'fork', step, parents }, {});
   }
 }

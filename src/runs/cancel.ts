@@ -117,7 +117,8 @@ export async function stopRuns(
     if (run.status === 'RUNNING' || run.startedAt !== null) stops.running.push(run.id);
     else {
       const rollback = run.cancelAction === 'ROLLBACK';
-      stops.events.push(...(await endRun(query, run, { status: 'CANCELLED', rollback })));
+      const ended = await endRun(query, run, { status: 'CANCELLED', rollback });
+      stops.events.push(...(ended?.events ?? []));
     }
   }
   return stops;

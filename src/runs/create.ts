@@ -4,7 +4,7 @@ import { findAssistant } from '../assistants/search.ts';
 import { RUNS_CHANNEL, THREADS_CHANNEL } from '../channels.ts';
 import type { Query } from '../db/open.ts';
 import { readSize } from '../db/page.ts';
-import { BadInputError, ConflictError, NotFoundError } from '../errors.ts';
+import { BadInputError, IdTakenError, NotFoundError } from '../errors.ts';
 import type { StreamMode } from '../events/event.ts';
 import type {
   Assistant,
@@ -16,7 +16,7 @@ import type {
 import { inputRefusal } from '../graphs/input.ts';
 import type { CompiledGraph } from '../graphs/load.ts';
 import { isRecord } from '../json.ts';
-import { lockId } from '../node-id.ts';
+import { holdId, lockId } from '../node-id.ts';
 import { isBusy, lockThread } from '../threads/lock.ts';
 import { newId, parseUuid } from '../uuid.ts';
 import { acceptAnswers } from './answers.ts';
@@ -77,7 +77,7 @@ export async function createRuns(app: Needs, requests: readonly NewRun[]): Promi
   return storeRuns(app, prepared);
 }
 
-type Needs = Pick<App, 'db' | 'sql' | 'graphs' | 'tail'>;
+type Needs = Pick<App, 'sql' | 'graphs' | 'tail'>;
 
 /** A request that has been checked as far as it can be without its thread, or the run that it made before. */
 type PreparedRun = Awaited<ReturnType<typeof prepareNewRun>> | { repeated: Run };
@@ -108,7 +108,13 @@ async function prepareNewRun(
   const assistant = await findRunAssistant(app, `${argument}.assistantId`, request.assistantId);
   const run = newRun(assistant, request);
   await checkAgainstGraph(app, argument, run);
-  return { ...run, ...place, onCompletion, ifThreadMissing, repeatable: key };
+  return {
+    ...run,
+    ...place,
+    onCompletion: place.threadId === undefined ? onCompletion : null,
+    ifThreadMissing,
+    repeatable: key,
+  };
 }
 
 /** What does not go together, and numbers that mean nothing. */
@@ -163,11 +169,14 @@ async function storeRuns({ sql, tail }: Needs, prepared: readonly PreparedRun[])
   const inLockOrder = fresh.toSorted((a, b) => (a.threadId ?? '').localeCompare(b.threadId ?? ''));
   const runs = new Map<PreparedRun, Run>();
   const stops: Stops[] = [];
+  const storeAll = async (query: Query): Promise<void> => {
+    stops.length = 0; // of an attempt of the transaction that was undone
+    for (const run of inLockOrder) runs.set(run, await storeRun(query, run, stops));
+  };
   try {
-    await sql.transaction(async (query) => {
-      stops.length = 0; // of an attempt of the transaction that was undone
-      for (const run of inLockOrder) runs.set(run, await storeRun(query, run, stops));
-    });
+    await (fresh.length === 1 && fresh.every(isPlain)
+      ? storeAll(sql.query)
+      : sql.transaction(storeAll));
   } finally {
     // Also when it was refused: a worker that met the thread's lock has passed by the run that it was refused for.
     for (const { id } of fresh) sql.notify(RUNS_CHANNEL, id);
@@ -178,7 +187,7 @@ async function storeRuns({ sql, tail }: Needs, prepared: readonly PreparedRun[])
 }
 
 async function findRunAssistant(
-  app: Pick<App, 'db' | 'graphs'>,
+  app: Pick<App, 'sql' | 'graphs'>,
   argument: string,
   idOrGraphId: string,
 ): Promise<Assistant> {
@@ -266,31 +275,46 @@ async function storeRun(query: Query, run: PreparedNewRun, stops: Stops[]): Prom
     const repeated = await findRepeated(query, run.repeatable);
     if (repeated) return repeated;
   }
-  if (run.threadId === undefined) {
-    const threadId = newId();
-    await insertThread(query, threadId);
-    return insertRun(query, { ...run, threadId, command: storable(run.command) });
+  const { threadId = newId() } = run;
+  const place = { ...run, threadId };
+  if (!waitsForItsTurn(run)) {
+    const resume = await takeTurn(query, place, stops);
+    return insertRun(query, { ...place, command: storable(run.command, resume) });
   }
+  const makesThread = run.threadId === undefined || run.ifThreadMissing === 'CREATE';
+  if (makesThread && run.threadId !== undefined) await holdId(query, threadId);
+  return insertRun(query, { ...place, command: storable(run.command) }, makesThread);
+}
+
+/** Whether the statement that inserts it, which locks the thread or makes it, is all that it takes. */
+function isPlain(run: PreparedNewRun): boolean {
+  const hasPlace = run.threadId === undefined || run.ifThreadMissing === 'REJECT';
+  return hasPlace && waitsForItsTurn(run) && !run.repeatable;
+}
+
+/** Whether it is accepted whatever goes on in its thread. */
+function waitsForItsTurn(run: PreparedNewRun): boolean {
+  const { threadId, multitaskStrategy, checkpointId, command } = run;
+  if (threadId === undefined) return true;
+  return multitaskStrategy === 'ENQUEUE' && checkpointId === null && !command?.resume;
+}
+
+/** Locks the thread, and decides what goes on there before the run does; gives the answers that it was accepted with. */
+async function takeTurn(
+  query: Query,
+  run: PreparedNewRun & { threadId: string },
+  stops: Stops[],
+): Promise<StoredCommand['resume']> {
   const { threadId, id } = run;
-  if (run.ifThreadMissing === 'CREATE') {
-    const owner = await lockId(query, threadId);
-    if (owner === undefined) await insertThread(query, threadId);
-    else if (owner !== 'Thread') throw new ConflictError(`The id ${threadId} is taken.`);
-  }
+  if (run.ifThreadMissing === 'CREATE') await createMissing(query, threadId);
   await lockThread(query, threadId);
   // An answer waits for nobody: what is asked may change with every run.
   if (run.command?.resume) await refuseBusy(query, threadId);
   else stops.push(...(await makeWay(query, threadId, run.multitaskStrategy)));
-  if (run.checkpointId !== null) await requireCheckpoint(query, { ...run, threadId });
-  const resume =
-    run.command?.resume &&
-    (await acceptAnswers(
-      query,
-      { threadId, runId: id, argument: `${run.argument}.command.resume` },
-      run.command.resume,
-    ));
-  const command = storable(run.command, resume);
-  return insertRun(query, { ...run, threadId, command, onCompletion: null });
+  if (run.checkpointId !== null) await requireCheckpoint(query, run);
+  if (!run.command?.resume) return undefined;
+  const argument = `${run.argument}.command.resume`;
+  return acceptAnswers(query, { threadId, runId: id, argument }, run.command.resume);
 }
 
 function storable(command: Command | null, resume?: StoredCommand['resume']): StoredCommand | null {
@@ -320,57 +344,68 @@ async function requireCheckpoint(
   );
 }
 
-async function insertThread(query: Query, id: string): Promise<void> {
-  await query(`INSERT INTO "Thread" ("id") VALUES ($1)`, [id]);
+async function createMissing(query: Query, threadId: string): Promise<void> {
+  const owner = await lockId(query, threadId);
+  if (owner === undefined) await query(`INSERT INTO "Thread" ("id") VALUES ($1)`, [threadId]);
+  else if (owner !== 'Thread') throw new IdTakenError(threadId);
 }
 
+// A run that is due makes its thread BUSY. Either way the thread is locked before the run gets its `seq`.
+const METADATA = `jsonb_build_object('graph_id', $4::text)`;
+const IS_DUE = `now() + make_interval(secs => $22) <= statement_timestamp()`;
+const CHANGES = `"graphId" = $4, "metadata" = "Thread"."metadata" || ${METADATA}, "updatedAt" = now(),
+    "status" = CASE WHEN ${IS_DUE} OR ${isBusy('$2')} THEN 'BUSY' ELSE "Thread"."status" END`;
+const UPDATE_THREAD = `UPDATE "Thread" SET ${CHANGES} WHERE "id" = $2 RETURNING "id"`;
+const MAKE_OR_UPDATE_THREAD = `INSERT INTO "Thread" ("id", "graphId", "metadata", "status")
+  SELECT $2, $4, ${METADATA}, CASE WHEN ${IS_DUE} THEN 'BUSY' ELSE 'IDLE' END::"ThreadStatus"
+  WHERE NOT EXISTS (SELECT 1 FROM "Assistant" WHERE "id" = $2) AND NOT EXISTS (SELECT 1 FROM "Run" WHERE "id" = $2)
+  ON CONFLICT ("id") DO UPDATE SET ${CHANGES} RETURNING "id"`;
+
+/** Where `threadStatement` finds or makes a thread. */
+function insertStatement(threadStatement: string): string {
+  return `WITH thread AS (${threadStatement})
+  INSERT INTO "Run" ("id", "threadId", "assistantId", "graphId", "input", "config", "context", "metadata",
+    "streamModes", "streamSubgraphs", "interruptBefore", "interruptAfter", "multitaskStrategy", "onCompletion",
+    "durability", "command", "checkpointId", "checkpointNamespace", "timeoutSeconds", "idempotencyKey", "inputHash",
+    "dueAt")
+  SELECT $1, thread."id", $3::uuid, $4, $5::json, $6::json, $7::json, $8::jsonb, $9::text[], $10, $11::text[], $12::text[],
+    $13::"MultitaskStrategy", $14::"OnCompletion", $15::"Durability", $16::json, $17::uuid, $18, $19::float8, $20, $21::bytea,
+    -- The column rounds: a time that is rounded up would not be due yet.
+    date_trunc('milliseconds', now()) + make_interval(secs => $22) FROM thread RETURNING *`;
+}
+const INSERT = insertStatement(UPDATE_THREAD);
+const INSERT_WITH_THREAD = insertStatement(MAKE_OR_UPDATE_THREAD);
+
+/** Throws where there is no thread, or none that could be made. */
 async function insertRun(
   query: Query,
-  run: Omit<PreparedNewRun, 'command' | 'onCompletion'> & {
-    threadId: string;
-    command: StoredCommand | null;
-    onCompletion: OnCompletion | null;
-  },
+  run: Omit<PreparedNewRun, 'command'> & { threadId: string; command: StoredCommand | null },
+  makesThread = false,
 ): Promise<Run> {
-  const [stored] = await query<Run>(
-    `WITH thread AS (
-       UPDATE "Thread" SET "graphId" = $4, "metadata" = "metadata" || jsonb_build_object('graph_id', $4::text),
-         "status" = CASE WHEN now() + make_interval(secs => $22) <= statement_timestamp() OR ${isBusy('$2')}
-           THEN 'BUSY' ELSE "status" END, "updatedAt" = now() WHERE "id" = $2
-     )
-     INSERT INTO "Run" ("id", "threadId", "assistantId", "graphId", "input", "config", "context", "metadata",
-       "streamModes", "streamSubgraphs", "interruptBefore", "interruptAfter", "multitaskStrategy", "onCompletion",
-       "durability", "command", "checkpointId", "checkpointNamespace", "timeoutSeconds", "idempotencyKey", "inputHash",
-       "dueAt")
-     VALUES ($1, $2, $3, $4, $5::json, $6::json, $7::json, $8::jsonb, $9::text[], $10, $11::text[], $12::text[],
-       $13::"MultitaskStrategy", $14::"OnCompletion", $15::"Durability", $16::json, $17, $18, $19, $20, $21,
-       -- The column rounds: a time that is rounded up would not be due yet.
-       date_trunc('milliseconds', now()) + make_interval(secs => $22)) RETURNING *`,
-    [
-      run.id,
-      run.threadId,
-      run.assistantId,
-      run.graphId,
-      run.input === null ? null : JSON.stringify(run.input),
-      JSON.stringify(run.config),
-      JSON.stringify(run.context),
-      JSON.stringify(run.metadata),
-      run.streamModes,
-      run.streamSubgraphs,
-      run.interruptBefore,
-      run.interruptAfter,
-      run.multitaskStrategy,
-      run.onCompletion,
-      run.durability,
-      run.command && JSON.stringify(run.command),
-      run.checkpointId,
-      run.checkpointNamespace,
-      run.timeoutSeconds,
-      run.repeatable?.key ?? null,
-      run.repeatable?.inputHash ?? null,
-      run.afterSeconds,
-    ],
-  );
-  if (!stored) throw new Error(`Run ${run.id} was not stored.`);
-  return stored;
+  const [stored] = await query<Run>(makesThread ? INSERT_WITH_THREAD : INSERT, [
+    run.id,
+    run.threadId,
+    run.assistantId,
+    run.graphId,
+    run.input === null ? null : JSON.stringify(run.input),
+    JSON.stringify(run.config),
+    JSON.stringify(run.context),
+    JSON.stringify(run.metadata),
+    run.streamModes,
+    run.streamSubgraphs,
+    run.interruptBefore,
+    run.interruptAfter,
+    run.multitaskStrategy,
+    run.onCompletion,
+    run.durability,
+    run.command && JSON.stringify(run.command),
+    run.checkpointId,
+    run.checkpointNamespace,
+    run.timeoutSeconds,
+    run.repeatable?.key ?? null,
+    run.repeatable?.inputHash ?? null,
+    run.afterSeconds,
+  ]);
+  if (stored) return stored;
+  throw makesThread ? new IdTakenError(run.threadId) : new NotFoundError('Thread', run.threadId);
 }

@@ -1,8 +1,8 @@
-import { storeInterrupts, type PendingInterrupt } from '../checkpoints/interrupts.ts';
+import { closeOthers, storeInterrupts, type PendingInterrupt } from '../checkpoints/interrupts.ts';
 import type { Query } from '../db/open.ts';
 import type { ErrorSummary } from '../errors.ts';
 import type { StoredEvent } from '../events/event.ts';
-import { appendLocked, lastNumber } from '../events/log.ts';
+import { appendEvents, lastNumber, lockedEvents } from '../events/log.ts';
 import type { Run } from '../generated/prisma/client.ts';
 import { isBusy } from '../threads/lock.ts';
 import { forgetUnfinished, reopenAnswered } from './answers.ts';
@@ -20,80 +20,94 @@ export interface Outcome {
   rollback?: boolean;
 }
 
-type EndedRun = Pick<Run, 'id' | 'onCompletion'> & { threadId: string };
+type EndedRun = Pick<Run, 'id' | 'onCompletion' | 'claimToken'> & { threadId: string };
+
+/** What a run's end has brought about. */
+export interface Ended {
+  /** The run's last events. */
+  events: StoredEvent[];
+  /** Another run of the thread is due. */
+  nextIsDue: boolean;
+}
+
+/** Whether `endRun` is one statement for it, and needs no transaction: that one locks what it reads. */
+export function isPlainEnd({ status, interrupts }: Outcome): boolean {
+  return status === 'SUCCESS' && interrupts?.length === 0;
+}
 
 /**
- * Records how a run ended, and all that follows from it, in a transaction that holds the thread's lock and the run's.
- * Returns the run's last events.
+ * Records how a run ended, and all that follows from it. Undefined, with nothing changed, where the run is not this
+ * attempt's, or has been asked to stop and is not said to have. Anything but a plain end takes a transaction that holds
+ * the thread's lock and the run's.
  */
 export async function endRun(
   query: Query,
   run: EndedRun,
   outcome: Outcome,
-): Promise<StoredEvent[]> {
+): Promise<Ended | undefined> {
   const { id, threadId } = run;
   const { status, error, interrupts, output, rollback = false } = outcome;
   if (rollback) await undo(query, run);
   else if (status !== 'SUCCESS' && status !== 'INTERRUPTED') await forgetUnfinished(query, id);
-  if (!rollback && !interrupts) await reopenAnswered(query, id);
-  const asked =
-    interrupts && !rollback
-      ? await storeInterrupts(query, { threadId, runId: id }, interrupts)
-      : [];
+  const isTold = interrupts !== undefined && !rollback;
+  if (!rollback && !isTold) await reopenAnswered(query, id);
+  const asked = isTold ? await storeInterrupts(query, { threadId, runId: id }, interrupts) : [];
+  const interruptIds = asked.filter(({ isNew }) => isNew).map((interrupt) => interrupt.id);
 
+  // Otherwise nothing of the run is in the thread, or nobody can tell.
+  const tells = !rollback && (status !== 'CANCELLED' || isTold);
+  const waits = asked.length > 0;
   const thrownAway = run.onCompletion === 'DELETE';
-  await query(
-    `UPDATE "Run" SET "status" = $2::"RunStatus", "error" = $3::json, "output" = $4::json, "finishedAt" = now(),
-       "claimToken" = NULL, "leaseExpiresAt" = NULL, "tombstone" = $6,
-       "headId" = (SELECT "checkpointId" FROM "CheckpointHead" WHERE "threadId" = $5 AND "namespace" = '')
-     WHERE "id" = $1`,
-    [
-      id,
-      status,
-      toJson(error),
-      thrownAway && !rollback ? toJson(output) : null,
-      threadId,
-      rollback,
-    ],
-  );
-  const events = await appendLocked(query, run, [
-    ...(asked.length > 0 ? [{ type: 'INTERRUPT' as const, data: { interruptIds: asked } }] : []),
-    { type: 'FINISHED' as const, data: { status, error: error ?? null } },
+  const rows = await query<StoredEvent & { nextIsDue: boolean }>(END, [
+    ...lockedEvents(run, [
+      ...(interruptIds.length > 0 ? [{ type: 'INTERRUPT' as const, data: { interruptIds } }] : []),
+      { type: 'FINISHED' as const, data: { status, error: error ?? null } },
+    ]),
+    status,
+    toJson(error),
+    thrownAway && !rollback ? toJson(output) : null,
+    rollback,
+    isTold ? asked.map((interrupt) => interrupt.id) : null,
+    tells ? threadStatusAfter(status, { waits, nextIsDue: true }) : null,
+    tells ? threadStatusAfter(status, { waits, nextIsDue: false }) : null,
+    run.claimToken,
+    thrownAway,
   ]);
-  if (thrownAway) await query(`DELETE FROM "Thread" WHERE "id" = $1`, [threadId]);
-  else await settleThread(query, threadId, outcome, events.at(-1)?.number ?? 0);
-  return events;
+  if (rows.length === 0) return undefined;
+  if (rollback) await query(FORGET_GRAPH, [threadId]);
+  const events = rows.map(({ nextIsDue: _, ...event }) => event);
+  return { events, nextIsDue: rows.some(({ nextIsDue }) => nextIsDue) };
 }
 
-async function settleThread(
-  query: Query,
-  threadId: string,
-  { status, error, interrupts, rollback }: Outcome,
-  lastEvent: number,
-): Promise<void> {
-  if (rollback) await query(FORGET_GRAPH, [threadId]);
-  // Nothing of the run is in the thread, or nobody can tell.
-  if (rollback || (status === 'CANCELLED' && !interrupts)) {
-    await query(
-      `UPDATE "Thread" SET "lastEvent" = $2, "updatedAt" = now(),
-         "status" = CASE WHEN ${isBusy('$1')} THEN 'BUSY' ELSE "restStatus" END WHERE "id" = $1`,
-      [threadId, lastEvent],
-    );
-    return;
-  }
-  const waits = (interrupts ?? []).length > 0;
-  await query(
-    `UPDATE "Thread" SET "error" = $2::json, "lastEvent" = $3, "updatedAt" = now(), "restStatus" = $5::"ThreadStatus",
-       "status" = (CASE WHEN ${isBusy('$1')} THEN $4 ELSE $5 END)::"ThreadStatus" WHERE "id" = $1`,
-    [
-      threadId,
-      toJson(error),
-      lastEvent,
-      threadStatusAfter(status, { waits, nextIsDue: true }),
-      threadStatusAfter(status, { waits, nextIsDue: false }),
-    ],
-  );
-}
+// Whoever stores or ends a run of a thread updates the thread's row: where that is as this statement first saw it,
+// nothing that this statement reads has changed before the lock was taken.
+const END = `WITH held AS (
+  SELECT r."id", t."xmin" FROM "Thread" t JOIN "Run" r ON r."threadId" = t."id"
+  WHERE t."id" = $1 AND r."id" = $2 AND r."status" IN ('PENDING', 'RUNNING') AND r."claimToken" IS NOT DISTINCT FROM $12::uuid
+    AND (r."cancelAction" IS NULL OR $5 = 'CANCELLED')
+  FOR NO KEY UPDATE OF t SKIP LOCKED FOR UPDATE OF r SKIP LOCKED
+), ending AS (
+  SELECT held."id", ${isBusy('$1', '$2')} AS "nextIsDue" FROM held JOIN "Thread" seen ON seen."id" = $1 AND seen."xmin" = held."xmin"
+), event AS (
+  ${appendEvents('ending')}
+), run AS (
+  UPDATE "Run" SET "status" = $5::"RunStatus", "error" = $6::json, "output" = $7::json, "finishedAt" = now(),
+    "claimToken" = NULL, "leaseExpiresAt" = NULL, "tombstone" = $8,
+    "headId" = (SELECT "checkpointId" FROM "CheckpointHead" WHERE "threadId" = $1 AND "namespace" = '')
+  FROM ending WHERE "Run"."id" = ending."id"
+), closed AS (
+  ${closeOthers('$9')} AND EXISTS (SELECT 1 FROM ending)
+), thread AS (
+  UPDATE "Thread" SET "lastEvent" = (SELECT max("number") FROM event), "updatedAt" = now(),
+    "error" = CASE WHEN $11::text IS NULL THEN "error" ELSE $6::json END,
+    "restStatus" = coalesce($11::"ThreadStatus", "restStatus"),
+    "status" = CASE WHEN ending."nextIsDue" THEN coalesce($10::"ThreadStatus", 'BUSY')
+      ELSE coalesce($11::"ThreadStatus", "restStatus") END
+  FROM ending WHERE "Thread"."id" = $1 AND NOT $13::boolean
+), gone AS (
+  DELETE FROM "Thread" USING ending WHERE "Thread"."id" = $1 AND $13::boolean
+)
+SELECT event.*, ending."nextIsDue" FROM event, ending ORDER BY "number"`;
 
 /** The thread's graph is that of its last run, or the one that made its state. */
 const FORGET_GRAPH = `UPDATE "Thread" t SET "graphId" = last.graph,

@@ -1,8 +1,7 @@
 import { RUNS_CHANNEL } from '../channels.ts';
-import type { Sql } from '../db/open.ts';
-import type { StoredEvent } from '../events/event.ts';
+import type { Query, Sql } from '../db/open.ts';
 import type { CancelAction, Run } from '../generated/prisma/client.ts';
-import { endRun, type Outcome } from './end.ts';
+import { endRun, isPlainEnd, type Ended, type Outcome } from './end.ts';
 
 /** A run that a worker holds: the row, and what its attempt writes with. */
 export interface ClaimedRun extends Run {
@@ -32,9 +31,9 @@ export interface RunQueue {
   renew(claim: ClaimedRun): Promise<Renewal>;
   /**
    * Records the outcome, and all that follows from it, in one transaction; a run that was to be cancelled by then ends
-   * CANCELLED. Returns its last events; false, with nothing changed, when the claim is lost.
+   * CANCELLED. Undefined, with nothing changed, when the claim is lost.
    */
-  settle(claim: ClaimedRun, outcome: Outcome): Promise<StoredEvent[] | false>;
+  settle(claim: ClaimedRun, outcome: Outcome): Promise<Ended | undefined>;
   /** Ends every lease at once: nobody else can be at work on this database. */
   expireAll(): Promise<void>;
   /** Gives a claim back, as if the attempt had not been made. */
@@ -80,19 +79,10 @@ export function createRunQueue(sql: Sql, { worker, leaseSeconds }: QueueOptions)
       return { lost: !held, cancelAction: held?.cancelAction ?? null };
     },
 
-    settle: ({ id, threadId, claimToken, onCompletion }, outcome) =>
-      sql.transaction(async (query) => {
-        // The thread before the run, as everywhere: the order of locks that keeps transactions from waiting in a circle.
-        const [held] = await query<{ cancelAction: CancelAction | null }>(
-          `SELECT r."cancelAction" FROM "Thread" t JOIN "Run" r ON r."threadId" = t."id"
-           WHERE t."id" = $1 AND r."id" = $2 AND r."claimToken" = $3 AND r."status" = 'RUNNING'
-           FOR NO KEY UPDATE OF t FOR UPDATE OF r`,
-          [threadId, id, claimToken],
-        );
-        if (!held) return false;
-        const ended = held.cancelAction ? cancelled(outcome, held.cancelAction) : outcome;
-        return endRun(query, { id, threadId, onCompletion }, ended);
-      }),
+    async settle(claim, outcome) {
+      const ended = isPlainEnd(outcome) && (await endRun(sql.query, claim, outcome));
+      return ended || sql.transaction((query) => settleLocked(query, claim, outcome));
+    },
 
     async expireAll() {
       await sql.query(
@@ -109,6 +99,22 @@ export function createRunQueue(sql: Sql, { worker, leaseSeconds }: QueueOptions)
       sql.notify(RUNS_CHANNEL, id);
     },
   };
+}
+
+async function settleLocked(
+  query: Query,
+  claim: ClaimedRun,
+  outcome: Outcome,
+): Promise<Ended | undefined> {
+  // The thread before the run, as everywhere: the order of locks that keeps transactions from waiting in a circle.
+  const [held] = await query<{ cancelAction: CancelAction | null }>(
+    `SELECT r."cancelAction" FROM "Thread" t JOIN "Run" r ON r."threadId" = t."id"
+     WHERE t."id" = $1 AND r."id" = $2 AND r."claimToken" = $3 AND r."status" = 'RUNNING'
+     FOR NO KEY UPDATE OF t FOR UPDATE OF r`,
+    [claim.threadId, claim.id, claim.claimToken],
+  );
+  if (!held) return undefined;
+  return endRun(query, claim, held.cancelAction ? cancelled(outcome, held.cancelAction) : outcome);
 }
 
 function cancelled(outcome: Outcome, action: CancelAction): Outcome {

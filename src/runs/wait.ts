@@ -4,14 +4,14 @@ import { isFinal } from './status.ts';
 
 /** The run as it is when it has ended, after WAIT_SECONDS, or when whoever waits has left: whichever comes first. */
 export async function waitForRun(
-  { db, tail, config }: Pick<App, 'db' | 'tail' | 'config'>,
+  { sql, tail, config }: Pick<App, 'sql' | 'tail' | 'config'>,
   run: Run,
   left?: AbortSignal,
 ): Promise<Run> {
   if (run.threadId !== null && !isFinal(run.status)) {
     const end = tail.follow(
       { runId: run.id, threadId: run.threadId },
-      { after: 0, types: ['FINISHED'] },
+      { after: 'now', types: ['FINISHED'] },
     );
     const stop = (): void => void end.return?.();
     const timer = setTimeout(stop, config.waitSeconds * 1000);
@@ -25,5 +25,6 @@ export async function waitForRun(
     }
   }
   // It may have been deleted as soon as it had ended.
-  return (await db.run.findUnique({ where: { id: run.id } })) ?? run;
+  const [ended = run] = await sql.query<Run>('SELECT * FROM "Run" WHERE "id" = $1', [run.id]);
+  return ended;
 }

@@ -36,14 +36,17 @@ export function createWorker(
   const attempts = new Map<Attempt, Promise<void>>();
   const stopping = new AbortController();
   let hint = createHint();
+  /** There may be more to claim than there was room for. */
+  let isFull = false;
   const wake = () => hint.give();
   const unlisten = [sql.listen(RUNS_CHANNEL, wake), sql.listen(STOPS_CHANNEL, onStop)];
 
   /** Claims what there is room for, and starts it. */
   async function tick(): Promise<void> {
     const room = concurrency - attempts.size;
-    if (room <= 0) return;
-    for (const claim of await queue.claim(room)) start(claim);
+    const claims = room > 0 ? await queue.claim(room) : [];
+    isFull = claims.length >= room;
+    for (const claim of claims) start(claim);
   }
 
   function start(claim: ClaimedRun): void {
@@ -58,7 +61,7 @@ export function createWorker(
       .finally(() => {
         attempts.delete(attempt);
         keeper?.drop(claim.id);
-        wake();
+        if (isFull) wake();
       });
     attempts.set(attempt, done);
   }
@@ -76,15 +79,16 @@ export function createWorker(
       log.info(names, 'run given back');
       return;
     }
-    const events = outcome && !isLost && (await insist(() => queue.settle(claim, outcome)));
-    if (!events) {
+    const ended = outcome && !isLost && (await insist(() => queue.settle(claim, outcome)));
+    if (!ended) {
       log.warn(names, 'run lost: its claim is gone');
       return;
     }
-    app.tail.publish(events);
+    app.tail.publish(ended.events);
     sql.notify(THREADS_CHANNEL, claim.threadId);
+    if (ended.nextIsDue) wake();
     log.info(
-      { ...names, ...statusIn(events), ms: Math.round(performance.now() - began) },
+      { ...names, ...statusIn(ended.events), ms: Math.round(performance.now() - began) },
       'run ended',
     );
   }

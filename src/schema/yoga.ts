@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { execute, subscribe, type ExecutionArgs } from 'graphql';
+import { execute, type ExecutionArgs } from 'graphql';
 import {
   createYoga,
   useReadinessCheck,
@@ -17,6 +17,7 @@ import {
 } from './documents.ts';
 import { createMaskError, useValidationCode } from './errors.ts';
 import { schema } from './index.ts';
+import { createSharedSubscribe } from './shared-execution.ts';
 
 export type Yoga = YogaServerInstance<object, App>;
 
@@ -69,9 +70,10 @@ function graphiqlOptions({ graphs }: App, url: URL): GraphiQLOptions {
  * document (https://spec.graphql.org/October2021/#sec-Serialized-Map-Ordering).
  */
 function useReferenceExecutor(): Plugin {
+  const subscribe = createSharedSubscribe();
   return {
     onExecute: ({ setExecuteFn }) => setExecuteFn((args: ExecutionArgs) => execute(args)),
-    onSubscribe: ({ setSubscribeFn }) => setSubscribeFn((args: ExecutionArgs) => subscribe(args)),
+    onSubscribe: ({ setSubscribeFn }) => setSubscribeFn(subscribe),
   };
 }
 

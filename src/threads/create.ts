@@ -3,7 +3,7 @@ import { checkGraphId } from '../assistants/input.ts';
 import { THREADS_CHANNEL } from '../channels.ts';
 import { EditSaver } from '../checkpoints/saver.ts';
 import type { Query } from '../db/open.ts';
-import { BadInputError, ConflictError } from '../errors.ts';
+import { BadInputError, IdTakenError } from '../errors.ts';
 import type { Thread } from '../generated/prisma/client.ts';
 import { newId, parseUuid } from '../uuid.ts';
 import { lockId } from '../node-id.ts';
@@ -37,7 +37,7 @@ export async function createThread(
     const owner = givenId == null ? undefined : await lockId(query, id);
     const existing = owner === 'Thread' ? await findThread(query, id) : undefined;
     if (existing) return giveExisting(existing, ifExists);
-    if (owner) throw new ConflictError(`The id ${id} is taken.`);
+    if (owner) throw new IdTakenError(id);
     const [thread] = await query<Thread>(
       `INSERT INTO "Thread" ("id", "metadata", "graphId") VALUES ($1, $2::jsonb, $3) RETURNING *`,
       [
@@ -56,7 +56,7 @@ export async function createThread(
 
 function giveExisting(thread: Thread, ifExists: NewThread['ifExists']): Thread {
   if (ifExists === 'DO_NOTHING') return thread;
-  throw new ConflictError(`The id ${thread.id} is taken.`);
+  throw new IdTakenError(thread.id);
 }
 
 function requireGraph(graphId: string | null | undefined): string {

@@ -2,7 +2,7 @@ import type { App } from '../app.ts';
 import { STOPS_CHANNEL, THREADS_CHANNEL } from '../channels.ts';
 import type { Query } from '../db/open.ts';
 import type { StoredEvent } from '../events/event.ts';
-import { appendLocked } from '../events/log.ts';
+import { appendEvents, lockedEvents } from '../events/log.ts';
 import { parseUuid } from '../uuid.ts';
 import { lockThread } from './lock.ts';
 
@@ -34,6 +34,7 @@ export async function deleteThread(
     tail.publish([event]);
     sql.notify(STOPS_CHANNEL, event.runId);
   }
+  tail.end(id);
   sql.notify(THREADS_CHANNEL, id);
   return id;
 }
@@ -48,7 +49,8 @@ async function cancelRuns(query: Query, threadId: string): Promise<StoredEvent[]
   const events: StoredEvent[] = [];
   for (const { id } of runs) {
     const data = { status: 'CANCELLED', error: null };
-    events.push(...(await appendLocked(query, { id, threadId }, [{ type: 'FINISHED', data }])));
+    const params = lockedEvents({ id, threadId }, [{ type: 'FINISHED', data }]);
+    events.push(...(await query<StoredEvent>(appendEvents('(SELECT) locked'), params)));
   }
   return events;
 }

@@ -12,11 +12,12 @@ export async function lockThread(query: Query, id: string): Promise<void> {
 }
 
 /**
- * SQL: whether a run of the thread is running, or due; a delayed one is not. `threadId` is SQL too, such as `$1`. Under
- * the thread's lock it stays true until the lock goes. Not now(), which is when the transaction began: it may have waited
- * for the lock while another one stored a run.
+ * SQL: whether a run of the thread, other than `except`, is running, or due; a delayed one is not. `threadId` and `except`
+ * are SQL too, such as `$1`. Under the thread's lock it stays true until the lock goes. Not now(), which is when the
+ * transaction began: it may have waited for the lock while another one stored a run.
  */
-export function isBusy(threadId: string): string {
+export function isBusy(threadId: string, except?: string): string {
   return `EXISTS (SELECT 1 FROM "Run" r WHERE r."threadId" = ${threadId}
-    AND (r."status" = 'RUNNING' OR r."status" = 'PENDING' AND r."dueAt" <= statement_timestamp()))`;
+    AND (r."status" = 'RUNNING' OR r."status" = 'PENDING' AND r."dueAt" <= statement_timestamp())
+    ${except ? `AND r."id" <> ${except}` : ''})`;
 }

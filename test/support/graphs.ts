@@ -3,6 +3,7 @@ import { access } from 'node:fs/promises';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { AIMessage, AIMessageChunk, ToolMessage } from '@langchain/core/messages';
 import { ChatGenerationChunk } from '@langchain/core/outputs';
+import { tool } from '@langchain/core/tools';
 import { FakeStreamingChatModel } from '@langchain/core/utils/testing';
 import type { LangGraphRunnableConfig } from '@langchain/langgraph';
 import {
@@ -12,8 +13,11 @@ import {
   START,
   Send,
   StateGraph,
+  entrypoint,
   interrupt,
+  task,
 } from '@langchain/langgraph';
+import { ToolNode } from '@langchain/langgraph/prebuilt';
 import { z } from 'zod';
 
 // Graphs for tests: no model, no network, and no state that outlives a run. langgraph.json beside this file names them.
@@ -813,3 +817,121 @@ export const weather = new StateGraph(MessagesAnnotation)
   .addEdge('router', 'weather')
   .addEdge('weather', END)
   .compile();
+
+/** Node `plan` sends each of the input's `jobs` to an `ask` of its own, which asks {job: …}; `done` comes after all of them. */
+export const sendAsk = new StateGraph(Jobs)
+  .addNode('plan', append('plan'))
+  .addNode('ask', ({ job }) => ({ log: [`${job}: ${JSON.stringify(interrupt({ job }))}`] }))
+  .addNode('done', append('done'))
+  .addEdge(START, 'plan')
+  .addConditionalEdges('plan', ({ jobs }) => jobs.map((job) => new Send('ask', { job })), ['ask'])
+  .addEdge('ask', 'done')
+  .addEdge('done', END)
+  .compile();
+
+const sendMail = tool(
+  ({ to }) => `Mail to ${to}: ${JSON.stringify(interrupt({ question: 'Send?', to }))}`,
+  { name: 'sendMail', description: 'Sends a mail.', schema: z.object({ to: z.string() }) },
+);
+
+/** Node `agent` has a mail sent to each word of the last message; node `tools` is a ToolNode whose tool asks {question: "Send?", to: …}. */
+export const toolAsk = new StateGraph(MessagesAnnotation)
+  .addNode('agent', ({ messages }) => {
+    const words = messages.at(-1)?.text.split(' ') ?? [];
+    const calls = words.map((to, n) => ({ id: `call-${n}`, name: 'sendMail', args: { to } }));
+    return { messages: [new AIMessage({ content: '', tool_calls: calls })] };
+  })
+  .addNode('tools', new ToolNode([sendMail]))
+  .addEdge(START, 'agent')
+  .addEdge('agent', 'tools')
+  .addEdge('tools', END)
+  .compile();
+
+/** Node `ask` asks null and puts the answer into `answer`. */
+export const askNull = new StateGraph(Annotation.Root({ ...Log.spec, answer: Annotation<unknown> }))
+  .addNode('ask', () => ({ answer: interrupt(null), log: ['ask'] }))
+  .addEdge(START, 'ask')
+  .addEdge('ask', END)
+  .compile();
+
+const Held = Annotation.Root({
+  ...Log.spec,
+  hold: Annotation<string>,
+  file: Annotation<string>,
+});
+
+/**
+ * A graph whose nodes `left` and `right`, in one superstep, each ask twice, "left 1" and so on. Once it has the answer to
+ * the question that the input names as `hold`, a node waits until the file that the input names as `file` exists.
+ */
+function askingPair(options: { checkpointer?: true } = {}) {
+  const node =
+    (name: string) => async (state: typeof Held.State, config: LangGraphRunnableConfig) => {
+      const log: string[] = [];
+      for (const question of [`${name} 1`, `${name} 2`]) {
+        log.push(`${question}: ${JSON.stringify(interrupt(question))}`);
+        while (state.hold === question && !(await exists(state.file))) {
+          await sleep(10, undefined, { signal: config.signal });
+        }
+      }
+      return { log };
+    };
+  return new StateGraph(Held)
+    .addNode('left', node('left'))
+    .addNode('right', node('right'))
+    .addEdge(START, 'left')
+    .addEdge(START, 'right')
+    .compile(options);
+}
+
+function withInner(inner: ReturnType<typeof askingPair>) {
+  return new StateGraph(Held)
+    .addNode('inner', inner)
+    .addNode('after', append('after'))
+    .addEdge(START, 'inner')
+    .addEdge('inner', 'after')
+    .compile();
+}
+
+/** Node `inner` is a subgraph whose nodes `left` and `right` each ask twice, as askingPair says; then node `after`. */
+export const pair = withInner(askingPair());
+
+/** As `pair`; its subgraph keeps its own state from run to run. */
+export const rememberingPair = withInner(askingPair({ checkpointer: true }));
+
+function callingPair(called: ReturnType<typeof askingPair>) {
+  return new StateGraph(Held)
+    .addNode('call', async ({ hold, file }, config) => {
+      const first = await called.invoke({ log: ['first'], hold, file }, config);
+      const second = await called.invoke({ log: ['second'], hold: '', file }, config);
+      return { log: first.log.concat(second.log) };
+    })
+    .addEdge(START, 'call')
+    .compile();
+}
+
+/** Node `call` runs twice, itself, a graph whose nodes `left` and `right` each ask twice, as askingPair says. */
+export const callerPair = callingPair(askingPair());
+
+/** As `callerPair`; the graph that is called keeps its own state from run to run. */
+export const rememberingCallerPair = callingPair(askingPair({ checkpointer: true }));
+
+/** Node `before`, then nodes `left` and `right` in one superstep, which both write `one`: a channel that takes one value a step. */
+export const clash = new StateGraph(Annotation.Root({ ...Log.spec, one: Annotation<string> }))
+  .addNode('before', () => ({ log: ['before'], one: 'before' }))
+  .addNode('left', () => ({ log: ['left'], one: 'left' }))
+  .addNode('right', () => ({ log: ['right'], one: 'right' }))
+  .addEdge(START, 'before')
+  .addEdge('before', 'left')
+  .addEdge('before', 'right')
+  .compile();
+
+const askTwice = task('askTwice', async (name: string) =>
+  [1, 2].map((n) => `${name} ${n}: ${JSON.stringify(interrupt(`${name} ${n}`))}`),
+);
+
+/** A graph of the functional API: two tasks, one after the other, each ask twice, "a 1" and so on. */
+export const taskAsk = entrypoint({ name: 'taskAsk' }, async (_input: unknown) => [
+  ...(await askTwice('a')),
+  ...(await askTwice('b')),
+]);
