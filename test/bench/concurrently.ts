@@ -1,0 +1,11 @@
+/** Calls `act` for 0, 1, 2 … from so many loops at a time, until it gives false. */
+export async function concurrently(
+  loops: number,
+  act: (i: number) => Promise<boolean>,
+): Promise<void> {
+  let next = 0;
+  const loop = async () => {
+    while (await act(next++));
+  };
+  await Promise.all(Array.from({ length: loops }, loop));
+}

@@ -1,0 +1,29 @@
+import { createHash } from 'node:crypto';
+import type * as messages from '@langchain/core/messages';
+import type * as langgraph from '@langchain/langgraph';
+
+/** A conversation of two nodes, each of which answers with a kilobyte. */
+export function createTurns(
+  { MessagesAnnotation, START, StateGraph }: typeof langgraph,
+  { AIMessage }: typeof messages,
+) {
+  const answer = (node: string) => (state: typeof MessagesAnnotation.State) => {
+    const id = `${node} ${state.messages.length}`;
+    return { messages: [new AIMessage({ id, content: kilobyte(id) })] };
+  };
+  return new StateGraph(MessagesAnnotation)
+    .addNode('think', answer('think'))
+    .addNode('answer', answer('answer'))
+    .addEdge(START, 'think')
+    .addEdge('think', 'answer')
+    .compile();
+}
+
+/** Text that no compression makes much smaller than half. */
+export function kilobyte(seed: string): string {
+  let text = '';
+  for (let i = 0; text.length < 1000; i++) {
+    text += `${createHash('sha256').update(`${seed} ${i}`).digest('hex')} `;
+  }
+  return text.slice(0, 1000);
+}

@@ -1,0 +1,131 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const ROOT = path.join(import.meta.dirname, '../..');
+const NODE_OPTIONS = ['--expose-gc', '--import', 'tsx', '--import', './test/bench/collect.ts'];
+const LOOK_MS = 5;
+const COLLECT_MS = 1000;
+const START_WITHIN_MS = 60_000;
+/** Also with a profile to write. */
+const END_WITHIN_MS = 20_000;
+const OUTPUT_CHARACTERS = 4000;
+/** What Linux counts processor time in. */
+const TICK_MS = 10;
+
+/** A server in a process of its own. */
+export interface ServerProcess extends AsyncDisposable {
+  url: string;
+  /** From spawning it to its first answer. */
+  startedInMs: number;
+  /** Resident memory. */
+  rssMiB(): Promise<number>;
+  /** The same, after garbage has been collected. */
+  heldMiB(): Promise<number>;
+  /** Processor time so far, of all its threads. */
+  cpuMs(): Promise<number>;
+  end(signal: NodeJS.Signals): Promise<void>;
+}
+
+export interface ProcessOptions {
+  /** Relative to the repository. */
+  script: string;
+  env: Record<string, string | undefined>;
+  /** What answers when the server has started. */
+  probe: string;
+  /** Where a processor profile is left when it ends. */
+  profileDir?: string | undefined;
+}
+
+/** Starts a server on a free port. Resolves when it answers; throws what it wrote when it does not. */
+export async function startProcess(options: ProcessOptions): Promise<ServerProcess> {
+  const { script, env, probe, profileDir } = options;
+  const url = `http://127.0.0.1:${await freePort()}`;
+  const began = performance.now();
+  const profiling = profileDir ? ['--cpu-prof', `--cpu-prof-dir=${profileDir}`] : [];
+  const child = spawn(process.execPath, [...NODE_OPTIONS, ...profiling, script], {
+    cwd: ROOT,
+    env: {
+      PATH: process.env['PATH'],
+      NODE_ENV: 'production',
+      PORT: new URL(url).port,
+      ...env,
+    },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let output = '';
+  child.stderr.on('data', (text) => {
+    output = (output + text).slice(-OUTPUT_CHARACTERS);
+  });
+  const killOnExit = () => child.kill('SIGKILL');
+  process.once('exit', killOnExit);
+  const ended = once(child, 'close');
+
+  async function end(signal: NodeJS.Signals): Promise<void> {
+    process.off('exit', killOnExit);
+    if (child.exitCode === null && child.signalCode === null) child.kill(signal);
+    const late = setTimeout(() => child.kill('SIGKILL'), END_WITHIN_MS);
+    await ended;
+    clearTimeout(late);
+  }
+
+  while (!(await answers(`${url}${probe}`))) {
+    const isGone = child.exitCode !== null || child.signalCode !== null;
+    if (isGone || performance.now() - began > START_WITHIN_MS) {
+      await end('SIGKILL');
+      throw new Error(`${script} did not start: ${output}`);
+    }
+    await sleep(LOOK_MS);
+  }
+
+  const startedInMs = performance.now() - began;
+
+  async function rssMiB(): Promise<number> {
+    const status = await readFile(`/proc/${child.pid}/status`, 'utf8');
+    return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) / 1024;
+  }
+
+  return {
+    url,
+    startedInMs,
+    rssMiB,
+    async heldMiB() {
+      // Twice: some goes only once it has been finalised.
+      for (let times = 0; times < 2; times++) {
+        child.kill('SIGUSR2');
+        await sleep(COLLECT_MS);
+      }
+      return rssMiB();
+    },
+    async cpuMs() {
+      const stat = await readFile(`/proc/${child.pid}/stat`, 'utf8');
+      // After the name, which may hold anything: user and system time are the 12th and 13th field.
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+    },
+    end,
+    [Symbol.asyncDispose]: () => end('SIGTERM'),
+  };
+}
+
+async function answers(url: string): Promise<boolean> {
+  try {
+    const response = await fetch(url);
+    await response.body?.cancel();
+    return response.status !== 503;
+  } catch {
+    return false;
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}

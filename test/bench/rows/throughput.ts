@@ -1,0 +1,107 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Bench, Fleet } from '../bench.ts';
+import { startFleet, timed } from '../bench.ts';
+import type { Client } from '../client.ts';
+import { concurrently } from '../concurrently.ts';
+import type { GraphName } from '../graphs/factory.ts';
+import type { Measure } from '../results.ts';
+
+// Row 2: many runs at a time, on threads of their own.
+
+const SECONDS = 1.5;
+const WARM_UP_SECONDS = 0.7;
+const DRAINED = 500;
+/** It takes the peer eight seconds. */
+const DRAINS = 2;
+const CREATORS = 16;
+const LOOK_MS = 25;
+const FLOOR_RUNS: Record<GraphName, number> = { echo: 800, steps10: 200, slow: 300, tokens: 20 };
+/** More than any server runs in that time. */
+const THREADS = 700;
+
+export async function measureThroughput(bench: Bench): Promise<void> {
+  const { results, rounds, say } = bench;
+  await using fleet = await startFleet(bench, ['pg', 'embedded', 'peer', 'embed', 'graph']);
+  results.note(2, 'Ten workers on every server; `slow` waits 50 ms in each of 2 nodes.');
+  for (const graph of ['echo', 'steps10', 'slow'] as const) {
+    for (const concurrency of [16, 64]) {
+      const measure: Measure = {
+        row: 2,
+        name: `${graph}, ${concurrency} at once`,
+        unit: 'per s',
+        floor: 'graph',
+      };
+      for (let round = 0; round <= rounds; round++) {
+        const seconds = round === 0 ? WARM_UP_SECONDS : SECONDS;
+        for (const { name, client } of fleet.inTurn(round)) {
+          const perSecond = await runsPerSecond(client, graph, { concurrency, seconds });
+          if (round > 0) results.add(measure, name, [perSecond]);
+        }
+        const count = FLOOR_RUNS[graph];
+        const times = await fleet.graph?.run({ graph, count, concurrency });
+        if (round > 0 && times) results.add(measure, 'graph', [(count / times.totalMs) * 1000]);
+      }
+      say(measure.name);
+    }
+  }
+  for (const graph of ['echo', 'steps10'] as const) await measureDrained(bench, fleet, graph);
+}
+
+/** Waits for runs, so many at a time, for so long. */
+export async function runsPerSecond(
+  client: Client | readonly Client[],
+  graph: GraphName,
+  { concurrency, seconds }: { concurrency: number; seconds: number },
+): Promise<number> {
+  const clients = [client].flat();
+  const [first] = clients;
+  if (!first) return NaN;
+  const ids = await first.freshThreads(THREADS);
+  const end = performance.now() + seconds * 1000;
+  let done = 0;
+  const tookMs = await timed(() =>
+    concurrently(concurrency, async (i) => {
+      const id = ids[i];
+      if (performance.now() >= end || !id) return false;
+      await (clients[i % clients.length] ?? first).wait(graph, id);
+      done++;
+      return true;
+    }),
+  );
+  return (done / tookMs) * 1000;
+}
+
+async function measureDrained(bench: Bench, fleet: Fleet, graph: GraphName): Promise<void> {
+  const { results, rounds, say } = bench;
+  const drained: Measure = { row: 2, name: `${graph}, ${DRAINED} drained`, unit: 'per s' };
+  const creating: Measure = { row: 2, name: `${graph}, createRun meanwhile`, unit: 'ms' };
+  for (let round = 0; round < Math.min(rounds, DRAINS); round++) {
+    for (const { name, client } of fleet.inTurn(round)) {
+      if (name === 'embed') continue;
+      const { latencies, tookMs } = await drain(client, graph, DRAINED);
+      results.add(drained, name, [(DRAINED / tookMs) * 1000]);
+      results.add(creating, name, latencies);
+    }
+  }
+  say(drained.name);
+}
+
+/** Creates runs in the background, and waits until none is left. */
+export async function drain(
+  client: Client,
+  graph: GraphName,
+  count: number,
+): Promise<{ latencies: number[]; tookMs: number }> {
+  const ids = await client.freshThreads(count);
+  const latencies: number[] = [];
+  const tookMs = await timed(async () => {
+    await concurrently(CREATORS, async (i) => {
+      const id = ids[i];
+      if (!id) return false;
+      latencies.push(await timed(() => client.start(graph, id)));
+      return true;
+    });
+    while (await client.isBusy()) await sleep(LOOK_MS);
+  });
+  return { latencies, tookMs };
+}

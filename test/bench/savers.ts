@@ -1,0 +1,207 @@
+import { randomUUID } from 'node:crypto';
+import * as messages from '@langchain/core/messages';
+import * as langgraph from '@langchain/langgraph';
+import { CheckpointReader, RunSaver } from '../../src/checkpoints/saver.ts';
+import { readConfig } from '../../src/config.ts';
+import { openDatabase, type Query } from '../../src/db/open.ts';
+import { createLogger } from '../../src/log.ts';
+import { copyThread } from '../../src/threads/copy.ts';
+import { createTurns, kilobyte } from './graphs/turns.ts';
+import type { Store } from './stores.ts';
+
+export type Durability = 'sync' | 'async' | 'exit';
+
+/** A place for checkpoints, under the same graph. */
+export interface Engine {
+  name: string;
+  /** Makes threads, and what a run of each needs before its first checkpoint. */
+  prepare(count: number): Promise<string[]>;
+  /** Runs the graph once; `turn` names what is said. */
+  run(threadId: string, turn: number, durability: Durability): Promise<void>;
+  /** Makes the thread ready for its next run. */
+  next(threadId: string): Promise<void>;
+  history(threadId: string, limit: number): Promise<number>;
+  copy(threadId: string): Promise<void>;
+  bytes(threadId: string): Promise<number>;
+  /** That the saver has run so far. */
+  statements(): number;
+  close(): Promise<void>;
+}
+
+export const POOL_SIZE = 10;
+
+/** Either LangGraph's own copy, or the peer's. */
+interface Graph {
+  invoke(input: object, config: object): Promise<unknown>;
+  getStateHistory(config: object, options: { limit: number }): AsyncIterable<unknown>;
+}
+
+const inputOf = (turn: number) => ({
+  messages: [{ type: 'human', id: `said ${turn}`, content: kilobyte(`said ${turn}`) }],
+});
+
+const configOf = (threadId: string, saver: object) => ({
+  configurable: { thread_id: threadId, __pregel_checkpointer: saver },
+});
+
+async function countHistory(graph: Graph, config: object, limit: number): Promise<number> {
+  let count = 0;
+  for await (const _ of graph.getStateHistory(config, { limit })) count++;
+  return count;
+}
+
+/** Ours, with a claimed run for each attempt, as a worker has it. */
+export async function openOurs({ databaseUrl }: Store): Promise<Engine> {
+  const config = { ...readConfig({}), databaseUrl, poolSize: POOL_SIZE };
+  const { sql, close } = await openDatabase(config, createLogger('silent'));
+  const graph: Graph = createTurns(langgraph, messages);
+  const claims = new Map<string, { runId: string; claimToken: string }>();
+  let statements = 0;
+  const counted: Query = (text, params) => {
+    statements++;
+    return sql.query(text, params);
+  };
+
+  async function claim(threadId: string): Promise<void> {
+    const [runId, claimToken] = [randomUUID(), randomUUID()];
+    await sql.query(
+      `INSERT INTO "Run" ("id", "threadId", "assistantId", "graphId", "status", "claimToken")
+       VALUES ($1, $2, $1, 'turns', 'RUNNING', $3)`,
+      [runId, threadId, claimToken],
+    );
+    claims.set(threadId, { runId, claimToken });
+  }
+
+  return {
+    name: 'threadql',
+    async prepare(count) {
+      const ids = Array.from({ length: count }, () => randomUUID());
+      for (const id of ids) {
+        await sql.query(`INSERT INTO "Thread" ("id") VALUES ($1)`, [id]);
+        await claim(id);
+      }
+      return ids;
+    },
+    async run(threadId, turn, durability) {
+      const fence = claims.get(threadId);
+      if (!fence) throw new Error(`Thread ${threadId} has no run.`);
+      const failing = new AbortController();
+      const onFailure = (error: unknown) => failing.abort(error);
+      const saver = new RunSaver(counted, { fence, metadata: {}, onFailure });
+      await graph.invoke(inputOf(turn), { ...configOf(threadId, saver), durability });
+      failing.signal.throwIfAborted();
+    },
+    async next(threadId) {
+      const { runId } = claims.get(threadId) ?? {};
+      await sql.query(
+        `UPDATE "Run" SET "status" = 'SUCCESS', "claimToken" = NULL WHERE "id" = $1`,
+        [runId],
+      );
+      await claim(threadId);
+    },
+    history: (threadId, limit) =>
+      countHistory(graph, configOf(threadId, new CheckpointReader(counted)), limit),
+    async copy(threadId) {
+      await copyThread({ sql }, threadId);
+    },
+    bytes: (threadId) =>
+      sumOfColumns(sql.query, { threadId, column: 'threadId', except: ['Run', 'RunEvent'] }),
+    statements: () => statements,
+    close,
+  };
+}
+
+/** The stock PostgreSQL saver, and MemorySaver, with the peer's own copy of LangGraph. */
+export async function openStock(store: Store): Promise<Engine> {
+  const { graph, openStockSaver } = await importPeer();
+  const { saver, statements } = await openStockSaver(store.databaseUrl, POOL_SIZE);
+  const query: Query = async (text, params) => (await saver.pool.query(text, params)).rows;
+  return {
+    ...withSaver('stock saver', graph, saver),
+    bytes: (threadId) => sumOfColumns(query, { threadId, column: 'thread_id', except: [] }),
+    statements,
+    close: () => saver.end(),
+  };
+}
+
+export async function openMemory(): Promise<Engine> {
+  const { graph, MemorySaver } = await importPeer();
+  const saver = new MemorySaver();
+  return {
+    ...withSaver('MemorySaver', graph, saver),
+    bytes: async (threadId) =>
+      bytesIn(saver.storage[threadId]) +
+      Object.entries(saver.writes)
+        .filter(([key]) => key.includes(threadId))
+        .reduce((sum, [, writes]) => sum + bytesIn(writes), 0),
+    statements: () => NaN,
+    async close() {},
+  };
+}
+
+// It has dependencies of its own, of which nothing is known here.
+async function importPeer(): Promise<any> {
+  const file = './peer/saver.mjs';
+  return import(file);
+}
+
+function withSaver(name: string, graph: Graph, saver: any) {
+  return {
+    name,
+    async prepare(count: number) {
+      return Array.from({ length: count }, () => randomUUID());
+    },
+    async run(threadId: string, turn: number, durability: Durability) {
+      await graph.invoke(inputOf(turn), { ...configOf(threadId, saver), durability });
+    },
+    async next() {},
+    history: (threadId: string, limit: number) =>
+      countHistory(graph, configOf(threadId, saver), limit),
+    /** It has no copy of its own: every checkpoint is read and put again. */
+    async copy(threadId: string) {
+      const copyId = randomUUID();
+      for await (const { config, parentConfig, checkpoint, metadata, pendingWrites } of saver.list({
+        configurable: { thread_id: threadId },
+      })) {
+        const place = { ...config.configurable, thread_id: copyId };
+        const parent = { ...place, checkpoint_id: parentConfig?.configurable?.checkpoint_id };
+        const { channel_versions: versions } = checkpoint;
+        await saver.put({ configurable: parent }, checkpoint, metadata, versions);
+        for (const [task, ...write] of pendingWrites ?? []) {
+          await saver.putWrites({ configurable: place }, [write], task);
+        }
+      }
+    },
+  };
+}
+
+/** What the thread's rows hold, as PostgreSQL stores it: without indexes and row headers. */
+async function sumOfColumns(
+  query: Query,
+  { threadId, column, except }: { threadId: string; column: string; except: readonly string[] },
+): Promise<number> {
+  const columns = await query<{ table: string; sum: string }>(
+    `SELECT c.table_name AS "table", string_agg(format('coalesce(pg_column_size(%I), 0)', c.column_name), ' + ') AS "sum"
+     FROM information_schema.columns c WHERE c.table_schema = current_schema()
+       AND c.table_name IN (SELECT k.table_name FROM information_schema.columns k
+         WHERE k.column_name = $1 AND k.table_schema = current_schema())
+     GROUP BY c.table_name`,
+    [column],
+  );
+  let bytes = 0;
+  for (const { table, sum } of columns.filter((each) => !except.includes(each.table))) {
+    const [row] = await query<{ bytes: string | null }>(
+      `SELECT sum(${sum})::text AS "bytes" FROM "${table}" WHERE "${column}" = $1`,
+      [threadId],
+    );
+    bytes += Number(row?.bytes ?? 0);
+  }
+  return bytes;
+}
+
+/** In serialized values, however deep they lie. */
+function bytesIn(value: unknown): number {
+  if (value instanceof Uint8Array) return value.byteLength;
+  if (typeof value !== 'object' || value === null) return 0;
+  return Object.values(value).reduce<number>((sum, inner) => sum + bytesIn(inner), 0);
+}

@@ -1,0 +1,156 @@
+import path from 'node:path';
+import type { Client } from './client.ts';
+import type { GraphName } from './graphs/factory.ts';
+import type { ServerProcess } from './processes.ts';
+import { startProcess } from './processes.ts';
+import { createEmbedClient, createPeerClient } from './sdk-client.ts';
+import type { Store } from './stores.ts';
+import { createDirectory, createPostgres } from './stores.ts';
+import { createThreadqlClient } from './threadql-client.ts';
+
+export type ServerName = 'pg' | 'embedded' | 'peer' | 'embed' | 'graph' | 'transport';
+
+/** What the tables call them, in the order of their columns. */
+export const SERVER_TITLES: Record<ServerName, string> = {
+  pg: 'threadql, PostgreSQL',
+  embedded: 'threadql, embedded',
+  peer: 'peer',
+  embed: 'peer, embed',
+  graph: 'in process',
+  transport: 'transport',
+};
+
+/** A server that runs, and the way into it. */
+export interface Server extends AsyncDisposable {
+  name: ServerName;
+  process: ServerProcess;
+  client: Client;
+}
+
+export interface StartOptions {
+  /** Kept when the server is disposed; without it, the server gets one of its own. */
+  store?: Store;
+  env?: Record<string, string>;
+  profileDir?: string | undefined;
+}
+
+const GRAPHS_FILE = path.join(import.meta.dirname, 'graphs/langgraph.json');
+
+interface Kind {
+  script: string;
+  probe: string;
+  createStore: () => Promise<Store>;
+  envOf(store: Store): Record<string, string | undefined>;
+  createClient(url: string): Client;
+}
+
+const THREADQL = {
+  script: 'src/main.ts',
+  probe: '/ready',
+  envOf: ({ databaseUrl, dataDir }: Store) => ({
+    DATABASE_URL: databaseUrl,
+    THREADQL_DATA_DIR: path.join(dataDir, 'data'),
+    THREADQL_CONFIG: GRAPHS_FILE,
+    LOG_LEVEL: 'warn',
+    SHUTDOWN_GRACE_SECONDS: '1',
+  }),
+  createClient: createThreadqlClient,
+};
+
+const KINDS: Record<Exclude<ServerName, 'graph'>, Kind> = {
+  pg: { ...THREADQL, createStore: createPostgres },
+  embedded: { ...THREADQL, createStore: createDirectory },
+  peer: {
+    script: 'test/bench/peer/server.mjs',
+    probe: '/ok',
+    createStore: createDirectory,
+    envOf: ({ dataDir }) => ({ BENCH_DATA_DIR: dataDir, LOG_LEVEL: 'error' }),
+    createClient: createPeerClient,
+  },
+  embed: {
+    script: 'test/bench/peer/embed.mjs',
+    probe: '/',
+    createStore: createDirectory,
+    envOf: () => ({ LOG_LEVEL: 'error' }),
+    createClient: createEmbedClient,
+  },
+  transport: {
+    script: 'test/bench/floors/transport.ts',
+    probe: '/health',
+    createStore: createDirectory,
+    envOf: () => ({}),
+    createClient: createThreadqlClient,
+  },
+};
+
+export async function createStore(name: Exclude<ServerName, 'graph'>): Promise<Store> {
+  return KINDS[name].createStore();
+}
+
+export async function startServer(
+  name: Exclude<ServerName, 'graph'>,
+  { store: given, env = {}, profileDir }: StartOptions = {},
+): Promise<Server> {
+  const { script, probe, envOf, createClient } = KINDS[name];
+  const store = given ?? (await createStore(name));
+  const removeStore = async () => {
+    if (!given) await store[Symbol.asyncDispose]();
+  };
+  try {
+    const isOurs = name === 'pg' || name === 'embedded';
+    const process = await startProcess({
+      script,
+      probe,
+      env: { ...envOf(store), ...env },
+      profileDir: isOurs ? profileDir : undefined,
+    });
+    const client = createClient(process.url);
+    return {
+      name,
+      process,
+      client,
+      async [Symbol.asyncDispose]() {
+        await client[Symbol.asyncDispose]();
+        await process[Symbol.asyncDispose]();
+        await removeStore();
+      },
+    };
+  } catch (error) {
+    await removeStore();
+    throw error;
+  }
+}
+
+export interface GraphTask {
+  graph: GraphName;
+  count: number;
+  concurrency: number;
+  /** Reads the stream instead of waiting for the values. */
+  stream?: boolean;
+}
+
+export interface GraphTimes {
+  /** Milliseconds of each run. */
+  each: number[];
+  totalMs: number;
+}
+
+/** The compiled graphs in a process of their own, without a server around them. */
+export interface GraphFloor extends AsyncDisposable {
+  run(task: GraphTask): Promise<GraphTimes>;
+}
+
+export async function startGraphFloor(): Promise<GraphFloor> {
+  const process = await startProcess({
+    script: 'test/bench/floors/graph.ts',
+    probe: '/',
+    env: { LANGCHAIN_CALLBACKS_BACKGROUND: 'false' },
+  });
+  return {
+    async run(task) {
+      const response = await fetch(process.url, { method: 'POST', body: JSON.stringify(task) });
+      return (await response.json()) as GraphTimes;
+    },
+    [Symbol.asyncDispose]: () => process[Symbol.asyncDispose](),
+  };
+}
