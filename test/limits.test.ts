@@ -1,4 +1,5 @@
 import { on, once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   buildClientSchema,
   getIntrospectionQuery,
@@ -9,7 +10,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { readConfig } from '../src/config.ts';
 import { schema } from '../src/schema/index.ts';
-import { CREATE_RUN, CREATE_THREAD, createTestApp, human, type TestApp } from './support/app.ts';
+import {
+  CREATE_RUN,
+  CREATE_THREAD,
+  createTestApp,
+  human,
+  until,
+  type TestApp,
+} from './support/app.ts';
 
 let server: TestApp;
 beforeAll(async () => {
@@ -325,12 +333,25 @@ describe('a WebSocket', () => {
     using slow = await openSocket(server);
     const { socket, send } = slow;
     socket.pause();
-    const query = `{ run(id: "${run.id}") { output } }`;
-    for (let id = 0; id < 60; id++) send({ id: `${id}`, type: 'subscribe', payload: { query } });
+    let statements = 0;
+    const { sql } = server.app;
+    const { query: ask } = sql;
+    sql.query = (...statement) => {
+      statements += 1;
+      return ask(...statement);
+    };
     const closed = once(socket, 'close');
     let received = 0;
     socket.on('message', (data: Buffer) => (received += data.length));
-    await new Promise((resolve) => setTimeout(resolve, 3000));
+    const query = `{ run(id: "${run.id}") { output } }`;
+    for (let id = 0; id < 60; id++) send({ id: `${id}`, type: 'subscribe', payload: { query } });
+    // It has answered when it reads no more.
+    await until(async () => {
+      const before = statements;
+      await sleep(300);
+      return statements >= 60 && statements === before;
+    });
+    sql.query = ask;
     socket.resume();
     expect((await closed)[0]).toBe(1013);
     expect(received).toBeLessThan(60 * 500_000);

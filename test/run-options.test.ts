@@ -348,14 +348,14 @@ describe('createRuns', () => {
       Array.from({ length }, () => ({ assistantId: 'echo', input: human('x') }));
     const runs = await createRuns(many(100));
     expect(new Set(runs.map(({ id }) => id)).size).toBe(100);
+    for (const { id } of runs) {
+      expect((await server.follow(id)).at(-1)).toMatchObject({ status: 'SUCCESS' });
+    }
     const before = await count();
     for (const length of [0, 101]) {
       expect(await refusalOf(many(length))).toEqual({ code: 'BAD_USER_INPUT', argument: 'inputs' });
     }
     expect(await count()).toEqual(before);
-    for (const { id } of runs) {
-      expect((await server.follow(id)).at(-1)).toMatchObject({ status: 'SUCCESS' });
-    }
   });
 
   const missing = randomId();

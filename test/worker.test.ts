@@ -1,5 +1,3 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -18,8 +16,8 @@ import {
   type TestApp,
 } from './support/app.ts';
 import { createTestDatabase, openTestDatabase, type TestDatabase } from './support/databases.ts';
+import { startServerProcess, type ServerProcess } from './support/processes.ts';
 
-const ROOT = path.join(import.meta.dirname, '..');
 const GRAPHS_FILE = path.join(import.meta.dirname, 'support/langgraph.json');
 
 let folder: string;
@@ -33,7 +31,7 @@ beforeEach(async () => {
   database = await createTestDatabase();
 });
 afterEach(async () => {
-  for (const child of children.splice(0)) await kill(child);
+  for (const each of processes.splice(0)) await each[Symbol.asyncDispose]();
   await database.dispose();
 });
 
@@ -74,61 +72,20 @@ const told = (events: any[]) =>
 
 // ── Servers in processes of their own ─────────────────────────────────────────────────────────
 
-interface ServerProcess {
-  client: TestApp;
-  child: ChildProcess;
-  /** What it wrote. */
-  output(): string;
-  /** Sends a signal; gives the exit code, or the signal that ended it. */
-  end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals>;
-}
-
 /** Starting takes seconds on a machine that is busy. */
 const SEVERAL_STARTS_MS = 120_000;
 
-const children: ChildProcess[] = [];
+const processes: ServerProcess[] = [];
 
-async function kill(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const exited = once(child, 'exit');
-  child.kill('SIGKILL');
-  await exited;
-}
-
-async function startProcess(env: Record<string, string> = {}): Promise<ServerProcess> {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts'], {
-    cwd: ROOT,
-    env: {
-      PATH: process.env['PATH'],
-      PORT: '0',
-      THREADQL_CONFIG: GRAPHS_FILE,
-      THREADQL_DATA_DIR: database.dataDir,
-      DATABASE_URL: database.databaseUrl,
-      ...env,
-    },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  children.push(child);
-  let output = '';
-  const url = await new Promise<string>((resolve, reject) => {
-    child.once('exit', () => reject(new Error(`It did not start: ${output}`)));
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.on('data', (text) => {
-        output += text;
-        const [, address] = /(http:\/\/\S+)\/graphql/.exec(output) ?? [];
-        if (address) resolve(address);
-      });
-    }
-  });
+async function startProcess(env: Record<string, string> = {}) {
+  const started = await startServerProcess(database, env);
+  processes.push(started);
   return {
-    client: createClients({ url, stop: () => kill(child) } as Server),
-    child,
-    output: () => output,
-    async end(signal) {
-      const exited = once(child, 'exit');
-      child.kill(signal);
-      const [code, by] = await exited;
-      return code ?? by;
+    ...started,
+    /** Sends a signal; gives the exit code, or the signal that ended it. */
+    end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals> {
+      started.child.kill(signal);
+      return started.ended;
     },
   };
 }
