@@ -131,9 +131,20 @@ export interface SaverOptions {
   metadata: Record<string, unknown>;
   /** Called before anything is stored: what must be stored before it. */
   beforeStoring?: () => Promise<void>;
+  /**
+   * The graph does not wait for what it puts: it is stored when it is this attempt's turn, with all that came meanwhile.
+   * Default: it waits.
+   */
+  inTurn?: InTurn | undefined;
   /** Told once of the first failure, a lost claim included; nothing is stored after it. */
   onFailure: (error: unknown) => void;
 }
+
+/** A graph that is so many records ahead of the database waits for it. */
+const MOST_WAITING = 200;
+
+/** Does some work, when others have done enough of theirs. */
+export type InTurn = (work: () => Promise<void>) => Promise<void>;
 
 type Serialized = { record: NewCheckpoint | NewWrites } | { error: unknown };
 
@@ -165,10 +176,27 @@ export class RunSaver extends CheckpointReader {
     newVersions: ChannelVersions,
   ): Promise<RunnableConfig> {
     const added = { ...this.#options.metadata, ...metadata };
-    await this.#store(newCheckpoint(config, checkpoint, { metadata: added, newVersions }));
-    this.#checkpoints.add(checkpoint.id);
-    this.#puts.emit('put');
+    const record = newCheckpoint(config, checkpoint, { metadata: added, newVersions });
+    const stored = this.#store(record).then(() => {
+      this.#checkpoints.add(checkpoint.id);
+      this.#puts.emit('put');
+    });
+    await this.#until(stored);
     return after(config, checkpoint.id);
+  }
+
+  /**
+   * LangGraph itself puts a checkpoint when the one before is stored, whatever the durability. Where it need not, it still
+   * takes a turn: when a graph throws, LangGraph drops what its stream has shown in the same one.
+   */
+  async #until(stored: Promise<void>): Promise<void> {
+    const isFree = this.#options.inTurn && this.#waiting.length <= MOST_WAITING;
+    await (isFree ? nextTurn() : stored);
+  }
+
+  /** Resolves when all that was put is stored, or never will be. */
+  async flush(): Promise<void> {
+    await this.#stored;
   }
 
   /** Stores nothing any more, and resolves when what was under way is stored. */
@@ -204,12 +232,13 @@ export class RunSaver extends CheckpointReader {
     }
   }
 
-  override putWrites(
+  override async putWrites(
     config: RunnableConfig,
     writes: PendingWrite[],
     taskId: string,
   ): Promise<void> {
-    return this.#store(newWrites(config, writes, taskId));
+    const stored = this.#store(newWrites(config, writes, taskId));
+    await this.#until(stored);
   }
 
   #store(serializing: Promise<NewCheckpoint | NewWrites>): Promise<void> {
@@ -220,12 +249,14 @@ export class RunSaver extends CheckpointReader {
       ),
     );
     // After a statement that takes it along, nothing is left to do.
-    this.#stored = this.#stored.then(() => this.#storeWaiting());
+    const { inTurn = (work) => work() } = this.#options;
+    this.#stored = this.#stored.then(async () => {
+      if (this.#waiting.length > 0 && !this.#failed) await inTurn(() => this.#storeWaiting());
+    });
     return this.#stored;
   }
 
   async #storeWaiting(): Promise<void> {
-    if (this.#waiting.length === 0 || this.#failed) return;
     // LangGraph has a task's writes stored first, and shows them, and what follows from them, in the same turn.
     await nextTurn();
     const batch = this.#waiting;

@@ -4,7 +4,7 @@ import { copyCheckpoint, uuid6 } from '@langchain/langgraph-checkpoint';
 import type { App } from '../app.ts';
 import { pendingInterrupts, QuestionReader } from '../checkpoints/interrupts.ts';
 import { toPlain } from '../checkpoints/plain.ts';
-import { RunSaver } from '../checkpoints/saver.ts';
+import { RunSaver, type InTurn } from '../checkpoints/saver.ts';
 import { findCheckpoint, type CheckpointRow } from '../checkpoints/store.ts';
 import { ClaimLostError, DatabaseAwayError, summarizeError } from '../errors.ts';
 import type { Writer } from '../events/log.ts';
@@ -90,10 +90,14 @@ export function createAttempt(claim: ClaimedRun): Attempt {
   };
 }
 
-/** Executes the run. How it ended; undefined where it goes on in another attempt. Never throws for what a graph does. */
+/**
+ * Executes the run. How it ended; undefined where it goes on in another attempt. Never throws for what a graph does. What
+ * the run need not wait for is stored `inTurn`.
+ */
 export async function execute(
   app: Pick<App, 'sql' | 'graphs' | 'events'>,
   attempt: Attempt,
+  inTurn?: InTurn,
 ): Promise<Outcome | undefined> {
   const { claim } = attempt;
   const saver = new RunSaver(app.sql.query, {
@@ -105,6 +109,7 @@ export async function execute(
       assistant_id: claim.assistantId,
     },
     ...(claim.durability === 'SYNC' && { beforeStoring: storeEvents }),
+    ...(claim.durability === 'ASYNC' && { inTurn }),
     onFailure: attempt.fail,
   });
   const stopTimer = startTimer(attempt);
@@ -113,6 +118,7 @@ export async function execute(
     refuseToBegin(claim);
     graph = await app.graphs.resolve(claim.graphId, runConfig(claim, saver));
     const { mayWait } = await drive(app, attempt, { graph, saver });
+    await saver.flush();
     if (attempt.failure !== undefined) throw attempt.failure;
     const state = mayWait || claim.onCompletion === 'DELETE' ? await readState(graph) : undefined;
     return {
@@ -122,6 +128,7 @@ export async function execute(
     };
   } catch (error) {
     const reason = attempt.failure ?? error;
+    await saver.flush();
     if (isGraphDrained(reason) || reason instanceof GivenBackError) return undefined;
     if (reason instanceof ClaimLostError || reason instanceof DatabaseAwayError) return undefined;
     await saver.close();

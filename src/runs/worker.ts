@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import pLimit from 'p-limit';
 import type { App } from '../app.ts';
 import { RUNS_CHANNEL, STOPS_CHANNEL, THREADS_CHANNEL } from '../channels.ts';
 import { ClaimLostError } from '../errors.ts';
@@ -9,6 +10,9 @@ import type { ClaimedRun, RunQueue } from './queue.ts';
 import { runAttributed } from '../stray.ts';
 
 const POLL_MS = 1000;
+
+/** With more, each statement would carry less: what waits for its turn gathers. */
+const STORES_AT_A_TIME = 3;
 
 /** The last wait before a run that has ended is left to the next claim; 100 ms the first, then twice as long each time. */
 const LONGEST_RETRY_MS = 12_800;
@@ -34,6 +38,7 @@ export function createWorker(
 ): Worker {
   const { sql, log } = app;
   const attempts = new Map<Attempt, Promise<void>>();
+  const inTurn = pLimit(STORES_AT_A_TIME);
   const stopping = new AbortController();
   let hint = createHint();
   /** There may be more to claim than there was room for. */
@@ -71,7 +76,7 @@ export function createWorker(
     const names = { run: claim.id, thread: claim.threadId, attempt: claim.attempt };
     const began = performance.now();
     log.info(names, 'run started');
-    const outcome = await execute(app, attempt);
+    const outcome = await execute(app, attempt, inTurn);
     await app.events.flush(attempt);
     const isLost = attempt.failure instanceof ClaimLostError;
     if (!outcome && !isLost) {
