@@ -64,7 +64,10 @@ const Durability = builder.enumType('Durability', {
   description: 'When checkpoints are written.',
   values: {
     SYNC: { description: 'Before the next step: a finished step is never repeated.' },
-    ASYNC: { description: 'While the next step runs.' },
+    ASYNC: {
+      description:
+        'While the next steps run, which do not wait for it: after a crash the last ones may run again.',
+    },
     EXIT: { description: 'Once, at the end.' },
   } as const,
 });
