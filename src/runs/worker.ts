@@ -12,7 +12,7 @@ import { runAttributed } from '../stray.ts';
 const POLL_MS = 1000;
 
 /** With more, each statement would carry less: what waits for its turn gathers. */
-const STORES_AT_A_TIME = 3;
+export const STORES_AT_A_TIME = 3;
 
 /** The last wait before a run that has ended is left to the next claim; 100 ms the first, then twice as long each time. */
 const LONGEST_RETRY_MS = 12_800;

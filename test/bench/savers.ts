@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import * as messages from '@langchain/core/messages';
 import * as langgraph from '@langchain/langgraph';
+import pLimit from 'p-limit';
 import { CheckpointReader, RunSaver } from '../../src/checkpoints/saver.ts';
 import { readConfig } from '../../src/config.ts';
 import { openDatabase, type Query } from '../../src/db/open.ts';
 import { createLogger } from '../../src/log.ts';
+import { STORES_AT_A_TIME } from '../../src/runs/worker.ts';
 import { copyThread } from '../../src/threads/copy.ts';
 import { createTurns, kilobyte } from './graphs/turns.ts';
 import type { Store } from './stores.ts';
@@ -56,6 +58,7 @@ export async function openOurs({ databaseUrl }: Store): Promise<Engine> {
   const { sql, close } = await openDatabase(config, createLogger('silent'));
   const graph: Graph = createTurns(langgraph, messages);
   const claims = new Map<string, { runId: string; claimToken: string }>();
+  const inTurn = pLimit(STORES_AT_A_TIME);
   let statements = 0;
   const counted: Query = (text, params) => {
     statements++;
@@ -87,8 +90,14 @@ export async function openOurs({ databaseUrl }: Store): Promise<Engine> {
       if (!fence) throw new Error(`Thread ${threadId} has no run.`);
       const failing = new AbortController();
       const onFailure = (error: unknown) => failing.abort(error);
-      const saver = new RunSaver(counted, { fence, metadata: {}, onFailure });
+      const saver = new RunSaver(counted, {
+        fence,
+        metadata: {},
+        onFailure,
+        ...(durability === 'async' && { inTurn }),
+      });
       await graph.invoke(inputOf(turn), { ...configOf(threadId, saver), durability });
+      await saver.flush();
       failing.signal.throwIfAborted();
     },
     async next(threadId) {
