@@ -76,10 +76,12 @@ export async function openDatabase(config: Config, log: Logger): Promise<Databas
     // oxlint-disable-next-line typescript/no-misused-promises -- the pool waits for it, whatever its types say
     onConnect: (client) => client.query(embedded ? EMBEDDED_SESSION : SESSION),
   });
-  // Without a listener, an idle connection that breaks would end the process.
+  // Without listeners, a connection that breaks would end the process: the pool's while it is idle, and its own at any
+  // time, also when the pool has given it up.
   pool.on('error', (error) =>
     log.warn({ reason: summarizeError(error).message }, 'a database connection broke'),
   );
+  pool.on('connect', (client) => client.on('error', ignoreBroken));
   try {
     await bringUpToDate(pool, log);
   } catch (error) {
@@ -131,12 +133,10 @@ async function bringUpToDate(pool: pg.Pool, log: Logger): Promise<void> {
       { cause: error },
     );
   });
-  client.on('error', ignoreBroken);
   try {
     const applied = await migrate(client, MIGRATIONS);
     if (applied.length > 0) log.info({ migrations: applied }, 'the database is up to date');
   } finally {
-    client.off('error', ignoreBroken);
     client.release();
   }
 }
@@ -180,11 +180,9 @@ function createStatements(pool: pg.Pool): Pick<Sql, 'query' | 'transaction'> {
   async function withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     try {
       const client = await pool.connect();
-      client.on('error', ignoreBroken);
       try {
         return await work(client);
       } finally {
-        client.off('error', ignoreBroken);
         client.release();
       }
     } catch (error) {

@@ -81,8 +81,11 @@ export async function createChaosServer({
         const started = spawnOnce();
         child = started;
         started.once('exit', (status, signal) => {
-          if (server.isUp && !ending) onDeath(`${name} ended by itself with ${status ?? signal}`);
+          const isSurprise = server.isUp && !ending;
           if (child === started) server.isUp = false;
+          if (!isSurprise) return;
+          onDeath(`${name} ended by itself with ${status ?? signal}: ${output.slice(-2000)}`);
+          void server.start();
         });
         while (started.exitCode === null && started.signalCode === null) {
           if (await answers()) {
