@@ -121,7 +121,8 @@ function cut(told: unknown): string {
   return message.length > MESSAGE_LIMIT ? `${message.slice(0, MESSAGE_LIMIT - 1)}…` : message;
 }
 
-/** SQLSTATE 23505: somebody else took that key. */
-export function isUniqueViolation(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === '23505';
+/** SQLSTATE 23505: somebody else took that key, of this constraint where one is named. */
+export function isUniqueViolation(error: unknown, constraint?: string): boolean {
+  if (!(error instanceof Error && 'code' in error && error.code === '23505')) return false;
+  return constraint === undefined || ('constraint' in error && error.constraint === constraint);
 }

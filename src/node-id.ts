@@ -5,20 +5,15 @@ export type NodeType = 'Assistant' | 'Thread' | 'Run';
 
 /**
  * Says which type of node has an id that a client chose, undefined where it is free, and keeps everyone else who
- * asks from taking it until the transaction ends. Hidden rows count: a deleted assistant, a run's tombstone.
+ * asks from taking it until the transaction ends: the tables' primary keys know nothing of each other. Hidden rows
+ * count: a deleted assistant, a run's tombstone.
  */
 export async function lockId(query: Query, id: string): Promise<NodeType | undefined> {
-  await holdId(query, id);
-  const [owner] = await query<{ type: NodeType }>(
-    `SELECT 'Assistant' AS "type" FROM "Assistant" WHERE "id" = $1
-     UNION ALL SELECT 'Thread' FROM "Thread" WHERE "id" = $1
-     UNION ALL SELECT 'Run' FROM "Run" WHERE "id" = $1`,
-    [id],
-  );
-  return owner?.type;
+  const [owner] = await query<{ type: NodeType | null }>(`SELECT lock_id($1) AS "type"`, [id]);
+  return owner?.type ?? undefined;
 }
 
-/** One advisory lock per id, until the transaction ends: the tables' primary keys know nothing of each other. */
-export async function holdId(query: Query, id: string): Promise<void> {
-  await query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [id]);
+/** SQL: whether a thread has the id or can have it, which is kept for whoever asks as `lockId` does. */
+export function isForThread(id: string): string {
+  return `coalesce(lock_id(${id}), 'Thread') = 'Thread'`;
 }

@@ -4,7 +4,7 @@ import { schema } from '../src/schema/index.ts';
 import type { TestApp } from './support/app.ts';
 import { createTestDatabase, type TestDatabase } from './support/databases.ts';
 import { searchEverything, useEverything } from './support/every-operation.ts';
-import { generateRows } from './support/many-rows.ts';
+import { DELAYED_RUNS, generateRows } from './support/many-rows.ts';
 import {
   nodesOf,
   pagesRead,
@@ -175,6 +175,11 @@ describe.runIf(inject('database') === 'postgres')('Among 200,000 threads', () =>
       ]) {
         expect(statements).toMatch(own);
       }
+      const claims = executed.filter(({ text }) => text.startsWith('WITH next AS'));
+      const runsOfClaims = claims
+        .flatMap(({ plan }) => nodesOf(plan))
+        .filter((node) => node['Relation Name'] === 'Run');
+      expect(Math.max(...runsOfClaims.map(rowsRead))).toBeLessThan(DELAYED_RUNS / 2);
       const asked = fieldsOf(documents);
       expect(ROOT_FIELDS.filter((field) => !asked.has(field))).toEqual(SEARCHES);
       expect(findWaste(executed).join('\n')).toBe('');

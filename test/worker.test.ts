@@ -44,9 +44,12 @@ function closedGate() {
 const RUN = `query ($id: ID!) { run(id: $id) { status attempt output error { name message } } }`;
 
 /** A run of graph `gate` that has stored what its first node did, and waits in its second. */
-async function runAtGate(client: TestApp, input: Record<string, unknown> = {}) {
+async function runAtGate(
+  client: TestApp,
+  { threadId: given, ...input }: { threadId?: string; durability?: string } = {},
+) {
   const gate = closedGate();
-  const threadId: string = (await client.gql(CREATE_THREAD)).createThread.id;
+  const threadId: string = given ?? (await client.gql(CREATE_THREAD)).createThread.id;
   const { createRun } = await client.gql(CREATE_RUN, {
     input: { threadId, assistantId: 'gate', input: { file: gate.file, log: ['in'] }, ...input },
   });
@@ -64,6 +67,7 @@ async function runAtGate(client: TestApp, input: Record<string, unknown> = {}) {
 }
 
 const ALL_NODES = ['in', 'before', 'hold', 'after'];
+const STEPS = Array.from({ length: 10 }, (_, n) => `step${n + 1}`);
 
 const told = (events: any[]) =>
   events.map(
@@ -151,6 +155,35 @@ describe('a run whose process was killed', { timeout: SEVERAL_STARTS_MS }, () =>
     const { run } = await second.client.gql(RUN, { id: createRun.id });
     expect(run.output.log.slice(0, 4)).toEqual(ALL_NODES);
   });
+});
+
+describe('a run that has begun, and lost its process', { timeout: SEVERAL_STARTS_MS }, () => {
+  it.each(['SIGKILL', 'SIGTERM'] as const)(
+    'goes on before one that was accepted earlier, delayed, and is due by then (%s)',
+    async (signal) => {
+      const first = await startProcess({ SHUTDOWN_GRACE_SECONDS: '0' });
+      const threadId = randomId();
+      const { createRun: delayed } = await first.client.gql(CREATE_RUN, {
+        input: {
+          threadId,
+          assistantId: 'steps',
+          input: {},
+          ifThreadMissing: 'CREATE',
+          afterSeconds: 1000,
+        },
+      });
+      const { gate, runId } = await runAtGate(first.client, { threadId, durability: 'SYNC' });
+      await first.end(signal);
+      await ask(`UPDATE "Run" SET "dueAt" = now() WHERE "id" = $1`, [delayed.id]);
+      await ask(`UPDATE "Run" SET "leaseExpiresAt" = now() WHERE "id" = $1`, [runId]);
+
+      const second = await startProcess();
+      await gate.open();
+      await second.client.follow(delayed.id);
+      const { run } = await second.client.gql(RUN, { id: delayed.id });
+      expect(run.output.log).toEqual([...ALL_NODES, ...STEPS]);
+    },
+  );
 });
 
 describe('a server that is told to stop', { timeout: SEVERAL_STARTS_MS }, () => {

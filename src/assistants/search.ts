@@ -1,7 +1,6 @@
 import type { App } from '../app.ts';
-import { conditions, readPage, readSize, type Page, type PageRequest } from '../db/page.ts';
+import { conditions, readIds, readPage, type Page, type PageRequest } from '../db/page.ts';
 import type { Assistant } from '../generated/prisma/client.ts';
-import { parseUuid } from '../uuid.ts';
 import { readAssistantId } from './input.ts';
 
 export interface AssistantFilter {
@@ -56,11 +55,7 @@ export function searchAssistants(
   const { ids, graphId, name, metadata } = filter ?? {};
   const { where, filters, params, add, addFilter } = conditions();
   where.push('"deletedAt" IS NULL');
-  if (ids != null) {
-    readSize('filter.ids', ids.length);
-    const uuids = ids.map((id, index) => parseUuid(`filter.ids[${index}]`, id));
-    addFilter((list) => `"id" = ANY(${list}::uuid[])`, uuids);
-  }
+  if (ids != null) addFilter((list) => `"id" = ANY(${list}::uuid[])`, readIds('filter.ids', ids));
   if (graphId != null) {
     addFilter((graph) => `"graphId" = ${graph}`, graphId);
     if (field === 'GRAPH_ID') {

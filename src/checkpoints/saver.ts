@@ -129,6 +129,8 @@ export interface SaverOptions {
   fence: Fence;
   /** Added to the metadata of every checkpoint. */
   metadata: Record<string, unknown>;
+  /** A thread that is known to have no checkpoint: until one is put, none is looked for. */
+  freshThreadId?: string;
   /** Called before anything is stored: what must be stored before it. */
   beforeStoring?: () => Promise<void>;
   /**
@@ -142,6 +144,9 @@ export interface SaverOptions {
 
 /** A graph that is so many records ahead of the database waits for it. */
 const MOST_WAITING = 200;
+
+/** So long may pass until what a graph puts without a pause is on its way. */
+const GATHER_MS = 20;
 
 /** Does some work, when others have done enough of theirs. */
 export type InTurn = (work: () => Promise<void>) => Promise<void>;
@@ -159,6 +164,7 @@ export class RunSaver extends CheckpointReader {
   readonly #options: SaverOptions;
   readonly #checkpoints = new Set<string>();
   readonly #puts = new EventEmitter();
+  #freshThreadId: string | undefined;
   #waiting: Promise<Serialized>[] = [];
   /** Resolves when all that was put before is stored, or never will be. */
   #stored: Promise<void> = Promise.resolve();
@@ -167,6 +173,7 @@ export class RunSaver extends CheckpointReader {
   constructor(query: Query, options: SaverOptions) {
     super(query);
     this.#options = options;
+    this.#freshThreadId = options.freshThreadId;
   }
 
   override async put(
@@ -181,7 +188,8 @@ export class RunSaver extends CheckpointReader {
       this.#checkpoints.add(checkpoint.id);
       this.#puts.emit('put');
     });
-    await this.#until(stored);
+    // Whatever follows from the input is stored after it, and waits for that.
+    await (metadata.source === 'input' ? nextTurn() : this.#until(stored));
     return after(config, checkpoint.id);
   }
 
@@ -208,6 +216,8 @@ export class RunSaver extends CheckpointReader {
 
   /** What was put before is what is read, also while it is still being stored. */
   override async getTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
+    const { thread_id: threadId } = config.configurable ?? {};
+    if (threadId !== undefined && threadId === this.#freshThreadId) return undefined;
     await this.#stored;
     const tuple = await super.getTuple(config);
     if (tuple) this.#checkpoints.add(tuple.checkpoint.id);
@@ -242,6 +252,7 @@ export class RunSaver extends CheckpointReader {
   }
 
   #store(serializing: Promise<NewCheckpoint | NewWrites>): Promise<void> {
+    this.#freshThreadId = undefined;
     this.#waiting.push(
       serializing.then(
         (record) => ({ record }),
@@ -257,8 +268,14 @@ export class RunSaver extends CheckpointReader {
   }
 
   async #storeWaiting(): Promise<void> {
-    // LangGraph has a task's writes stored first, and shows them, and what follows from them, in the same turn.
-    await nextTurn();
+    // LangGraph has a task's writes stored first, and shows them, and what follows from them, in the same turn. What
+    // comes without a pause is one statement.
+    const until = performance.now() + GATHER_MS;
+    let gathered: number;
+    do {
+      gathered = this.#waiting.length;
+      await nextTurn();
+    } while (this.#waiting.length > gathered && performance.now() < until);
     const batch = this.#waiting;
     this.#waiting = [];
     try {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import type { Config } from '../config.ts';
-import { DatabaseAwayError, isDatabaseAway, summarizeError } from '../errors.ts';
+import { DatabaseAwayError, isDatabaseAway, isUniqueViolation, summarizeError } from '../errors.ts';
 import { PrismaClient } from '../generated/prisma/client.ts';
 import type { Logger } from '../log.ts';
 import { openEmbedded } from './embedded.ts';
@@ -230,15 +230,11 @@ const TYPES: pg.CustomTypesConfig = {
 /** The statement that waits gets the error of a broken connection; the event repeats it. */
 function ignoreBroken(): void {}
 
-const SERIALIZATION_FAILURE = '40001';
-const DEADLOCK = '40P01';
-const UNIQUE_VIOLATION = '23505';
-
-/** The same transaction may succeed at once. */
+/** The same transaction may succeed at once, after a serialization failure or a deadlock. */
 function isTransient(error: unknown): boolean {
-  if (!(error instanceof Error && 'code' in error)) return false;
-  if (error.code === SERIALIZATION_FAILURE || error.code === DEADLOCK) return true;
   // A run that is going on numbers its events without the thread's lock: it was first.
-  const { constraint } = error as { constraint?: unknown };
-  return error.code === UNIQUE_VIOLATION && constraint === 'RunEvent_pkey';
+  if (isUniqueViolation(error, 'RunEvent_pkey')) return true;
+  return (
+    error instanceof Error && 'code' in error && (error.code === '40001' || error.code === '40P01')
+  );
 }

@@ -1,5 +1,6 @@
 import { BadInputError } from '../errors.ts';
 import type { Query } from './open.ts';
+import { parseUuid } from '../uuid.ts';
 
 /** The part of a list that a client asks for: `first` with `after`, or `last` with `before`. */
 export interface PageRequest {
@@ -208,6 +209,12 @@ export function readSize(
     throw new BadInputError(argument, `${argument} is ${size}; it must be from 1 to ${max}.`);
   }
   return size;
+}
+
+/** A filter's ids, as PostgreSQL writes them. Throws a BadInputError that names the argument, or the id in it. */
+export function readIds(argument: string, ids: readonly string[]): string[] {
+  readSize(argument, ids.length);
+  return ids.map((id, i) => parseUuid(`${argument}[${i}]`, id));
 }
 
 function encodeCursor(place: Place): string {

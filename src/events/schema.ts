@@ -7,6 +7,7 @@ import type { Run } from '../generated/prisma/client.ts';
 import type { RunStatus as Status } from '../generated/prisma/enums.ts';
 import { isRecord } from '../json.ts';
 import { followRun, followThread, listRunEvents } from '../runs/events.ts';
+import { findRun } from '../runs/search.ts';
 import { RunRef, RunStatus, StreamMode } from '../runs/schema.ts';
 import { builder } from '../schema/builder.ts';
 import { connectionOf, forwardArgs } from '../schema/connection.ts';
@@ -58,8 +59,8 @@ async function valuesShown(event: StoredEvent, app: App): Promise<unknown> {
   return 'values' in data ? data['values'] : valuesOf(await stateOf(app, event));
 }
 
-async function findRun({ runId }: StoredEvent, { sql }: App): Promise<Run> {
-  const [run] = await sql.query<Run>('SELECT * FROM "Run" WHERE "id" = $1', [runId]);
+async function runOf({ runId }: StoredEvent, app: App): Promise<Run> {
+  const run = await findRun(app, runId);
   if (!run) throw new NotFoundError('Run', runId);
   return run;
 }
@@ -77,7 +78,7 @@ builder.objectRef<StoredEvent>('RunStartedEvent').implement({
       description: 'Of a retry: the checkpoint it goes on from.',
       resolve: ({ checkpointId }) => checkpointId ?? null,
     }),
-    run: t.field({ type: RunRef, resolve: (event, _args, app) => findRun(event, app) }),
+    run: t.field({ type: RunRef, resolve: (event, _args, app) => runOf(event, app) }),
   }),
 });
 
@@ -200,7 +201,7 @@ builder.objectRef<StoredEvent>('RunFinishedEvent').implement({
       nullable: true,
       resolve: (event) => shownError(dataOf(event)['error']),
     }),
-    run: t.field({ type: RunRef, resolve: (event, _args, app) => findRun(event, app) }),
+    run: t.field({ type: RunRef, resolve: (event, _args, app) => runOf(event, app) }),
   }),
 });
 

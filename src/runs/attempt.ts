@@ -108,6 +108,7 @@ export async function execute(
       graph_id: claim.graphId,
       assistant_id: claim.assistantId,
     },
+    ...(claim.isFresh && { freshThreadId: claim.threadId }),
     ...(claim.durability === 'SYNC' && { beforeStoring: storeEvents }),
     ...(claim.durability === 'ASYNC' && { inTurn }),
     onFailure: attempt.fail,
@@ -206,12 +207,15 @@ async function drive(
 ) {
   const { claim, signal, control } = attempt;
   const ownCheckpointId = claim.retried ? await newestCheckpointOf(claim) : undefined;
-  await events.append(attempt, {
-    type: 'STARTED',
-    namespace: [],
-    data: { attempt: claim.attempt },
-    checkpointId: ownCheckpointId,
-  });
+  // A run that begins for the first time was told with its claim.
+  if (claim.retried) {
+    await events.append(attempt, {
+      type: 'STARTED',
+      namespace: [],
+      data: { attempt: claim.attempt },
+      checkpointId: ownCheckpointId,
+    });
+  }
   // Once the run has a checkpoint of its own, its input is in it.
   const begins = ownCheckpointId === undefined;
   const execution = executeRun(graph, claim, {
@@ -219,7 +223,7 @@ async function drive(
     control,
     signal,
     input: begins ? await inputOf(claim) : null,
-    start: begins ? await startOf(claim) : undefined,
+    start: begins ? await startingPoint(claim) : undefined,
     keepsCheckpoints: claim.durability !== 'EXIT' && claim.onCompletion !== 'DELETE',
   });
   let step = await execution.next();
@@ -246,7 +250,7 @@ async function drive(
     return run.command === null ? run.input : commandOf(sql.query, run);
   }
 
-  async function startOf(run: ClaimedRun): Promise<StartingPoint | undefined> {
+  async function startingPoint(run: ClaimedRun): Promise<StartingPoint | undefined> {
     const { threadId, checkpointId, checkpointNamespace: namespace } = run;
     if (checkpointId === null) return undefined;
     const row = await findCheckpoint(sql.query, threadId, { namespace, checkpointId });

@@ -6,7 +6,7 @@ import type { StoredEvent } from '../events/event.ts';
 import type { CancelAction, Run } from '../generated/prisma/client.ts';
 import { parseUuid } from '../uuid.ts';
 import { endRun } from './end.ts';
-import { runConditions, type RunFilter } from './search.ts';
+import { findRun, runConditions, type RunFilter } from './search.ts';
 
 /** What others have to be told, once it is committed, of runs that were asked to stop. */
 export interface Stops {
@@ -30,21 +30,19 @@ export async function cancelRun(
   action: CancelAction,
 ): Promise<Run> {
   const id = parseUuid('id', runId);
-  const found = await findRun(app, id);
+  const found = await requireRun(app, id);
   const [stopped] = await cancelEach(app, [found], action);
   if (stopped) return stopped;
   // It may have been rolled back meanwhile.
-  const { status } = await findRun(app, id);
+  const { status } = await requireRun(app, id);
   throw new ConflictError(
     `Run ${id} is ${status}; only a run that has not ended can be cancelled.`,
   );
 }
 
-async function findRun({ sql }: Pick<App, 'sql'>, id: string): Promise<Run> {
-  const [run] = await sql.query<Run>(`SELECT * FROM "Run" WHERE "id" = $1 AND NOT "tombstone"`, [
-    id,
-  ]);
-  if (!run) throw new NotFoundError('Run', id);
+async function requireRun(app: Pick<App, 'sql'>, id: string): Promise<Run> {
+  const run = await findRun(app, id);
+  if (!run || run.tombstone) throw new NotFoundError('Run', id);
   return run;
 }
 

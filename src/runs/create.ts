@@ -16,7 +16,7 @@ import type {
 import { inputRefusal } from '../graphs/input.ts';
 import type { CompiledGraph } from '../graphs/load.ts';
 import { isRecord } from '../json.ts';
-import { holdId, lockId } from '../node-id.ts';
+import { isForThread, lockId } from '../node-id.ts';
 import { isBusy, lockThread } from '../threads/lock.ts';
 import { newId, parseUuid } from '../uuid.ts';
 import { acceptAnswers } from './answers.ts';
@@ -282,14 +282,12 @@ async function storeRun(query: Query, run: PreparedNewRun, stops: Stops[]): Prom
     return insertRun(query, { ...place, command: storable(run.command, resume) });
   }
   const makesThread = run.threadId === undefined || run.ifThreadMissing === 'CREATE';
-  if (makesThread && run.threadId !== undefined) await holdId(query, threadId);
   return insertRun(query, { ...place, command: storable(run.command) }, makesThread);
 }
 
 /** Whether the statement that inserts it, which locks the thread or makes it, is all that it takes. */
 function isPlain(run: PreparedNewRun): boolean {
-  const hasPlace = run.threadId === undefined || run.ifThreadMissing === 'REJECT';
-  return hasPlace && waitsForItsTurn(run) && !run.repeatable;
+  return waitsForItsTurn(run) && !run.repeatable;
 }
 
 /** Whether it is accepted whatever goes on in its thread. */
@@ -358,7 +356,7 @@ const CHANGES = `"graphId" = $4, "metadata" = "Thread"."metadata" || ${METADATA}
 const UPDATE_THREAD = `UPDATE "Thread" SET ${CHANGES} WHERE "id" = $2 RETURNING "id"`;
 const MAKE_OR_UPDATE_THREAD = `INSERT INTO "Thread" ("id", "graphId", "metadata", "status")
   SELECT $2, $4, ${METADATA}, CASE WHEN ${IS_DUE} THEN 'BUSY' ELSE 'IDLE' END::"ThreadStatus"
-  WHERE NOT EXISTS (SELECT 1 FROM "Assistant" WHERE "id" = $2) AND NOT EXISTS (SELECT 1 FROM "Run" WHERE "id" = $2)
+  WHERE ${isForThread('$2')}
   ON CONFLICT ("id") DO UPDATE SET ${CHANGES} RETURNING "id"`;
 
 /** Where `threadStatement` finds or makes a thread. */

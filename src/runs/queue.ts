@@ -1,5 +1,6 @@
 import { RUNS_CHANNEL } from '../channels.ts';
 import type { Query, Sql } from '../db/open.ts';
+import type { StoredEvent } from '../events/event.ts';
 import type { CancelAction, Run } from '../generated/prisma/client.ts';
 import { endRun, isPlainEnd, type Ended, type Outcome } from './end.ts';
 
@@ -7,10 +8,13 @@ import { endRun, isPlainEnd, type Ended, type Outcome } from './end.ts';
 export interface ClaimedRun extends Run {
   threadId: string;
   claimToken: string;
+  startedAt: Date;
   /** The number of the thread's newest event. */
   lastNumber: number;
-  /** Whether an earlier attempt may have left checkpoints. */
+  /** Whether an earlier attempt may have left checkpoints. Otherwise the newest event is that the run has started. */
   retried: boolean;
+  /** Whether its thread is known to have no checkpoint. */
+  isFresh: boolean;
   /** What is left of timeoutSeconds, which begin with the first attempt. */
   secondsLeft: number | null;
 }
@@ -48,22 +52,55 @@ export interface QueueOptions {
 
 // One statement. FOR UPDATE on the run waits for no fenced write: a run whose old attempt is just writing is skipped
 // until the next look. Two workers that see the same thread meet at its row; the unique index on RUNNING backs them.
+// A run that has begun goes on before any other: one that was delayed and is due by now may have a lower `seq`.
+// The statement may have been sent before the run before ended, and seen that end: then now() would be too early a start.
+// What begins for the first time says so: nobody else can be writing events of the thread. A retried run has to see first
+// what its last attempt has left. A thread that has no checkpoint has none until this run makes one, unless the run was
+// delayed: meanwhile the state could be edited.
 const CLAIM = `WITH next AS (
-  SELECT r."id", r."threadId", r."startedAt" IS NOT NULL AS "retried" FROM "Run" r JOIN "Thread" t ON t."id" = r."threadId"
-  WHERE (r."status" = 'PENDING' AND r."dueAt" <= now() OR r."status" = 'RUNNING' AND r."leaseExpiresAt" < now())
+  SELECT r."id", r."threadId", r."startedAt" IS NOT NULL AS "retried", r."startedAt" IS NULL AND r."dueAt" <= r."createdAt"
+    AND (SELECT h."checkpointId" FROM "CheckpointHead" h WHERE h."threadId" = r."threadId" LIMIT 1) IS NULL AS "isFresh",
+    greatest(t."lastEvent", coalesce((SELECT max("number") FROM "RunEvent" e WHERE e."threadId" = r."threadId"), 0)) AS "before"
+  FROM "Run" r JOIN "Thread" t ON t."id" = r."threadId"
+  WHERE r."dueAt" <= now() AND (r."status" = 'PENDING' OR r."status" = 'RUNNING' AND r."leaseExpiresAt" < now())
     AND NOT EXISTS (SELECT 1 FROM "Run" o WHERE o."threadId" = r."threadId" AND o."id" <> r."id" AND (
-      o."status" = 'RUNNING' OR o."status" = 'PENDING' AND o."dueAt" <= now() AND o."seq" < r."seq"))
-  ORDER BY r."seq" LIMIT $1
+      o."status" = 'RUNNING' OR o."status" = 'PENDING' AND o."dueAt" <= now()
+        AND (o."startedAt" IS NULL, o."seq") < (r."startedAt" IS NULL, r."seq")))
+  ORDER BY r."dueAt", r."seq" LIMIT $1
   FOR NO KEY UPDATE OF t SKIP LOCKED FOR UPDATE OF r SKIP LOCKED
 ), busy AS (
   UPDATE "Thread" t SET "status" = 'BUSY', "updatedAt" = now() FROM next WHERE t."id" = next."threadId" AND t."status" <> 'BUSY'
+), claimed AS (
+  UPDATE "Run" r SET "status" = 'RUNNING', "attempt" = r."attempt" + 1, "claimToken" = gen_random_uuid(), "worker" = $2,
+    "leaseExpiresAt" = now() + $3::interval, "startedAt" = coalesce(r."startedAt", clock_timestamp())
+  FROM next WHERE r."id" = next."id" AND r."status" IN ('PENDING', 'RUNNING')
+  RETURNING r.*, next."retried", next."isFresh", next."before",
+    r."timeoutSeconds" - extract(epoch FROM clock_timestamp() - r."startedAt")::float8 AS "secondsLeft"
+), told AS (
+  INSERT INTO "RunEvent" ("threadId", "runId", "number", "type", "namespace", "data", "createdAt")
+  SELECT "threadId", "id", "before" + 1, 'STARTED', '{}', json_build_object('attempt', "attempt"), "startedAt"
+  FROM claimed WHERE NOT "retried" RETURNING "runId", "number"
 )
-UPDATE "Run" r SET "status" = 'RUNNING', "attempt" = r."attempt" + 1, "claimToken" = gen_random_uuid(), "worker" = $2,
-  "leaseExpiresAt" = now() + $3::interval, "startedAt" = coalesce(r."startedAt", now())
-FROM next WHERE r."id" = next."id" AND r."status" IN ('PENDING', 'RUNNING')
-RETURNING r.*, next."retried", r."timeoutSeconds" - extract(epoch FROM now() - r."startedAt")::float8 AS "secondsLeft", greatest(
-  coalesce((SELECT max("number") FROM "RunEvent" e WHERE e."threadId" = r."threadId"), 0),
-  (SELECT "lastEvent" FROM "Thread" t WHERE t."id" = r."threadId")) AS "lastNumber"`;
+SELECT claimed.*, coalesce(told."number", "before") AS "lastNumber" FROM claimed LEFT JOIN told ON told."runId" = claimed."id"`;
+
+/** What the claim of a run that begins for the first time has stored. */
+export function startedEvent({
+  id,
+  threadId,
+  lastNumber,
+  attempt,
+  startedAt,
+}: ClaimedRun): StoredEvent {
+  return {
+    type: 'STARTED',
+    threadId,
+    runId: id,
+    number: lastNumber,
+    namespace: [],
+    data: { attempt },
+    createdAt: startedAt,
+  };
+}
 
 export function createRunQueue(sql: Sql, { worker, leaseSeconds }: QueueOptions): RunQueue {
   const lease = Number.isFinite(leaseSeconds) ? `${leaseSeconds} seconds` : '1000 years';

@@ -10,7 +10,7 @@ import { parseUuid } from '../uuid.ts';
 import { cancelRun, cancelRuns } from './cancel.ts';
 import { createRun, createRuns } from './create.ts';
 import { deleteRun } from './delete.ts';
-import { searchRuns } from './search.ts';
+import { findRun, searchRuns } from './search.ts';
 import { isFinal } from './status.ts';
 import { waitForRun } from './wait.ts';
 
@@ -210,13 +210,15 @@ const RunFilter = builder.inputType('RunFilter', {
 });
 
 builder.queryField('run', (t) =>
-  t.prismaField({
-    type: 'Run',
+  t.field({
+    type: RunRef,
     nullable: true,
     description: 'Null where there is none.',
     args: { id: t.arg.id({ required: true }) },
-    resolve: (query, _root, { id }, { db }) =>
-      db.run.findUnique({ ...query, where: { id: parseUuid('id', id), tombstone: false } }),
+    async resolve(_root, { id }, app) {
+      const run = await findRun(app, parseUuid('id', id));
+      return run?.tombstone ? null : run;
+    },
   }),
 );
 

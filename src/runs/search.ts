@@ -1,7 +1,7 @@
 import type { App } from '../app.ts';
 import { readAssistantId } from '../assistants/input.ts';
 import type { Listing, Page, PageRequest } from '../db/page.ts';
-import { bySeq, conditions, readPage, readSize } from '../db/page.ts';
+import { bySeq, conditions, readIds, readPage } from '../db/page.ts';
 import type { Run, RunStatus } from '../generated/prisma/client.ts';
 import { parseUuid } from '../uuid.ts';
 
@@ -12,6 +12,12 @@ export interface RunFilter {
   assistantId?: string | null | undefined;
   status?: readonly RunStatus[] | null | undefined;
   metadata?: Record<string, unknown> | null | undefined;
+}
+
+/** The run with this id, a tombstone too. */
+export async function findRun({ sql }: Pick<App, 'sql'>, id: string): Promise<Run | undefined> {
+  const [run] = await sql.query<Run>('SELECT * FROM "Run" WHERE "id" = $1', [id]);
+  return run;
 }
 
 /** Runs, newest first. Tombstones are in no list. */
@@ -40,11 +46,8 @@ function readFilter(
 ): Required<Pick<Listing, 'where' | 'filters' | 'params'>> {
   const { where, filters, params, add, addFilter } = conditions();
   where.push('NOT "tombstone"');
-  if (filter.ids) {
-    readSize('filter.ids', filter.ids.length);
-    const ids = filter.ids.map((id, i) => parseUuid(`filter.ids[${i}]`, id));
-    addFilter((list) => `"id" = ANY(${list}::uuid[])`, ids);
-  }
+  if (filter.ids)
+    addFilter((list) => `"id" = ANY(${list}::uuid[])`, readIds('filter.ids', filter.ids));
   // Each of these has an index in the order of the list. The first that is asked for leaves the fewest runs, as a rule.
   const addNext: typeof add = (...condition) =>
     (where.length === 1 ? add : addFilter)(...condition);

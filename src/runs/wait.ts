@@ -1,5 +1,6 @@
 import type { App } from '../app.ts';
 import type { Run } from '../generated/prisma/client.ts';
+import { findRun } from './search.ts';
 import { isFinal } from './status.ts';
 
 /** The run as it is when it has ended, after WAIT_SECONDS, or when whoever waits has left: whichever comes first. */
@@ -25,6 +26,5 @@ export async function waitForRun(
     }
   }
   // It may have been deleted as soon as it had ended.
-  const [ended = run] = await sql.query<Run>('SELECT * FROM "Run" WHERE "id" = $1', [run.id]);
-  return ended;
+  return (await findRun({ sql }, run.id)) ?? run;
 }

@@ -6,7 +6,7 @@ import { ClaimLostError } from '../errors.ts';
 import type { StoredEvent } from '../events/event.ts';
 import { CancelledError, createAttempt, execute, GivenBackError, type Attempt } from './attempt.ts';
 import type { Keeper, KeeperOptions } from './keeper.ts';
-import type { ClaimedRun, RunQueue } from './queue.ts';
+import { startedEvent, type ClaimedRun, type RunQueue } from './queue.ts';
 import { runAttributed } from '../stray.ts';
 
 const POLL_MS = 1000;
@@ -58,6 +58,7 @@ export function createWorker(
     const attempt = createAttempt(claim);
     // Its thread was not busy before.
     if (claim.dueAt > claim.createdAt) sql.notify(THREADS_CHANNEL, claim.threadId);
+    if (!claim.retried) app.tail.publish([startedEvent(claim)]);
     keeper?.hold(claim);
     const done = runAttributed(attempt, () => runAttempt(attempt))
       .catch((error: unknown) =>

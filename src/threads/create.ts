@@ -7,6 +7,7 @@ import { BadInputError, IdTakenError } from '../errors.ts';
 import type { Thread } from '../generated/prisma/client.ts';
 import { newId, parseUuid } from '../uuid.ts';
 import { lockId } from '../node-id.ts';
+import { findThread } from './search.ts';
 import { applySupersteps, type Superstep } from './supersteps.ts';
 
 export interface NewThread {
@@ -33,7 +34,7 @@ export async function createThread(
     await applySupersteps(app, edit, { threadId: id, graphId: requireGraph(graphId), supersteps });
   }
 
-  const thread = await app.sql.transaction(async (query) => {
+  const store = async (query: Query): Promise<Thread> => {
     const owner = givenId == null ? undefined : await lockId(query, id);
     const existing = owner === 'Thread' ? await findThread(query, id) : undefined;
     if (existing) return giveExisting(existing, ifExists);
@@ -49,7 +50,9 @@ export async function createThread(
     if (!thread) throw new Error(`Thread ${id} was not stored.`);
     await edit.store(query);
     return thread;
-  });
+  };
+  const isOneStatement = givenId == null && !supersteps;
+  const thread = await (isOneStatement ? store(app.sql.query) : app.sql.transaction(store));
   app.sql.notify(THREADS_CHANNEL, thread.id);
   return thread;
 }
@@ -65,9 +68,4 @@ function requireGraph(graphId: string | null | undefined): string {
     'input.graphId',
     'Supersteps need the graphId of the graph that applies them.',
   );
-}
-
-async function findThread(query: Query, id: string): Promise<Thread | undefined> {
-  const [thread] = await query<Thread>(`SELECT * FROM "Thread" WHERE "id" = $1`, [id]);
-  return thread;
 }

@@ -21,7 +21,7 @@ import { createThread } from './create.ts';
 import { deleteThread } from './delete.ts';
 import { updateThreadState } from './edit.ts';
 import { listPendingInterrupts } from './interrupts.ts';
-import { searchThreads } from './search.ts';
+import { findThread, searchThreads } from './search.ts';
 import { currentState, storageBytes } from './state.ts';
 import { updateThread } from './update.ts';
 
@@ -190,13 +190,12 @@ const ThreadOrder = builder.inputType('ThreadOrder', {
 const Threads = connectionOf(ThreadRef, 'Thread', { totalCount: true });
 
 builder.queryField('thread', (t) =>
-  t.prismaField({
-    type: 'Thread',
+  t.field({
+    type: ThreadRef,
     nullable: true,
     description: 'Null where there is none.',
     args: { id: t.arg.id({ required: true }) },
-    resolve: (query, _root, { id }, { db }) =>
-      db.thread.findUnique({ ...query, where: { id: parseUuid('id', id) } }),
+    resolve: (_root, { id }, { sql }) => findThread(sql.query, parseUuid('id', id)),
   }),
 );
 

@@ -1,9 +1,9 @@
 import type { App } from '../app.ts';
+import type { Query } from '../db/open.ts';
 import type { Listing, Page, PageRequest } from '../db/page.ts';
-import { conditions, readPage, readSize } from '../db/page.ts';
+import { conditions, readIds, readPage } from '../db/page.ts';
 import type { Thread } from '../generated/prisma/client.ts';
 import { ThreadStatus } from '../generated/prisma/enums.ts';
-import { parseUuid } from '../uuid.ts';
 
 export interface ThreadFilter {
   ids?: readonly string[] | null | undefined;
@@ -28,6 +28,11 @@ const ORDERED_BY: Record<ThreadOrderField, Pick<Listing['order'], 'by' | 'type'>
 
 const STATUSES = Object.values(ThreadStatus);
 
+export async function findThread(query: Query, id: string): Promise<Thread | undefined> {
+  const [thread] = await query<Thread>('SELECT * FROM "Thread" WHERE "id" = $1', [id]);
+  return thread;
+}
+
 export function searchThreads(
   { sql }: Pick<App, 'sql'>,
   filter: ThreadFilter,
@@ -35,11 +40,8 @@ export function searchThreads(
 ): Promise<Page<Thread>> {
   const { field, direction } = orderBy ?? { field: 'CREATED_AT', direction: 'DESC' };
   const { where, filters, params, add, addFilter } = conditions();
-  if (filter.ids) {
-    readSize('filter.ids', filter.ids.length);
-    const ids = filter.ids.map((id, i) => parseUuid(`filter.ids[${i}]`, id));
-    addFilter((list) => `"id" = ANY(${list}::uuid[])`, ids);
-  }
+  if (filter.ids)
+    addFilter((list) => `"id" = ANY(${list}::uuid[])`, readIds('filter.ids', filter.ids));
   if (filter.status) {
     addFilter((list) => `"status" = ANY(${list}::"ThreadStatus"[])`, filter.status);
     if (field === 'STATUS') {

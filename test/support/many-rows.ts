@@ -2,6 +2,8 @@ import pg from 'pg';
 
 export const THREADS = 200_000;
 export const ASSISTANTS = 20_000;
+/** Runs that are due tomorrow. */
+export const DELAYED_RUNS = 1000;
 
 /** Metadata for `i` of `of` rows: held by all, by 1 %, by five, and by the oldest 1 %; nothing holds "none". */
 const metadata = (of: number) => `jsonb_build_object(
@@ -30,8 +32,8 @@ function format(kind: number, i: number): string {
 }
 
 const GRAPH = `(ARRAY['echo', 'steps', 'fail'])[1 + i % 3]`;
-/** 1,000 are due tomorrow, 40 are held by a worker elsewhere; the others ended 20 hours ago, 200 of them 40. */
-const RUN_STATUS = `(CASE WHEN i % 200 = 199 THEN 'PENDING' WHEN i % 5000 = 1 THEN 'RUNNING' WHEN i % 10 = 3 THEN 'INTERRUPTED'
+/** DELAYED_RUNS are due tomorrow, 40 are held by a worker elsewhere; the others ended 20 hours ago, 200 of them 40. */
+const RUN_STATUS = `(CASE WHEN i % ${THREADS / DELAYED_RUNS} = 199 THEN 'PENDING' WHEN i % 5000 = 1 THEN 'RUNNING' WHEN i % 10 = 3 THEN 'INTERRUPTED'
     WHEN i % 100 = 7 THEN 'ERROR' ELSE 'SUCCESS' END)::"RunStatus"`;
 
 /** Statements of one connection, in order; the lists run side by side. */
