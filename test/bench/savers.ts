@@ -57,7 +57,7 @@ export async function openOurs({ databaseUrl }: Store): Promise<Engine> {
   const config = { ...readConfig({}), databaseUrl, poolSize: POOL_SIZE };
   const { sql, close } = await openDatabase(config, createLogger('silent'));
   const graph: Graph = createTurns(langgraph, messages);
-  const claims = new Map<string, { runId: string; claimToken: string }>();
+  const claims = new Map<string, { runId: string; claimToken: string; isFresh: boolean }>();
   const inTurn = pLimit(STORES_AT_A_TIME);
   let statements = 0;
   const counted: Query = (text, params) => {
@@ -65,14 +65,15 @@ export async function openOurs({ databaseUrl }: Store): Promise<Engine> {
     return sql.query(text, params);
   };
 
-  async function claim(threadId: string): Promise<void> {
+  /** As a claim does, it says whether the thread is known to have no checkpoint. */
+  async function claim(threadId: string, isFresh: boolean): Promise<void> {
     const [runId, claimToken] = [randomUUID(), randomUUID()];
     await sql.query(
       `INSERT INTO "Run" ("id", "threadId", "assistantId", "graphId", "status", "claimToken")
        VALUES ($1, $2, $1, 'turns', 'RUNNING', $3)`,
       [runId, threadId, claimToken],
     );
-    claims.set(threadId, { runId, claimToken });
+    claims.set(threadId, { runId, claimToken, isFresh });
   }
 
   return {
@@ -81,7 +82,7 @@ export async function openOurs({ databaseUrl }: Store): Promise<Engine> {
       const ids = Array.from({ length: count }, () => randomUUID());
       for (const id of ids) {
         await sql.query(`INSERT INTO "Thread" ("id") VALUES ($1)`, [id]);
-        await claim(id);
+        await claim(id, true);
       }
       return ids;
     },
@@ -94,6 +95,7 @@ export async function openOurs({ databaseUrl }: Store): Promise<Engine> {
         fence,
         metadata: {},
         onFailure,
+        ...(fence.isFresh && { freshThreadId: threadId }),
         ...(durability === 'async' && { inTurn }),
       });
       await graph.invoke(inputOf(turn), { ...configOf(threadId, saver), durability });
@@ -106,7 +108,7 @@ export async function openOurs({ databaseUrl }: Store): Promise<Engine> {
         `UPDATE "Run" SET "status" = 'SUCCESS', "claimToken" = NULL WHERE "id" = $1`,
         [runId],
       );
-      await claim(threadId);
+      await claim(threadId, false);
     },
     history: (threadId, limit) =>
       countHistory(graph, configOf(threadId, new CheckpointReader(counted)), limit),

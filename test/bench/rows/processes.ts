@@ -1,11 +1,11 @@
-import type { Bench } from '../bench.ts';
+import { runsPerSecond, type Bench } from '../bench.ts';
 import type { Measure } from '../results.ts';
 import { createStore, startServer } from '../servers.ts';
-import { runsPerSecond } from './throughput.ts';
 
 // Row 7: does a second process help?
 
 const SECONDS = 3;
+const WARM_UP_SECONDS = 5;
 const CONCURRENCY = 64;
 
 export async function measureProcesses(bench: Bench): Promise<void> {
@@ -26,7 +26,7 @@ export async function measureProcesses(bench: Bench): Promise<void> {
           name: `${graph}, ${CONCURRENCY} at once, ${number === 'one' ? 'one process' : 'two processes'}`,
           unit: 'per s',
         };
-        const seconds = round === 0 ? 1 : SECONDS;
+        const seconds = round === 0 ? WARM_UP_SECONDS : SECONDS;
         const perSecond = await runsPerSecond(clients, graph, {
           concurrency: CONCURRENCY,
           seconds,

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Bench, Fleet } from '../bench.ts';
-import { startFleet, timed } from '../bench.ts';
+import { runsPerSecond, startFleet, timed } from '../bench.ts';
 import type { Client } from '../client.ts';
 import { concurrently } from '../concurrently.ts';
 import type { GraphName } from '../graphs/factory.ts';
@@ -16,8 +16,6 @@ const DRAINS = 2;
 const CREATORS = 16;
 const LOOK_MS = 25;
 const FLOOR_RUNS: Record<GraphName, number> = { echo: 800, steps10: 200, slow: 300, tokens: 20 };
-/** More than any server runs in that time. */
-const THREADS = 700;
 
 export async function measureThroughput(bench: Bench): Promise<void> {
   const { results, rounds, say } = bench;
@@ -47,38 +45,16 @@ export async function measureThroughput(bench: Bench): Promise<void> {
   for (const graph of ['echo', 'steps10'] as const) await measureDrained(bench, fleet, graph);
 }
 
-/** Waits for runs, so many at a time, for so long. */
-export async function runsPerSecond(
-  client: Client | readonly Client[],
-  graph: GraphName,
-  { concurrency, seconds }: { concurrency: number; seconds: number },
-): Promise<number> {
-  const clients = [client].flat();
-  const [first] = clients;
-  if (!first) return NaN;
-  const ids = await first.freshThreads(THREADS);
-  const end = performance.now() + seconds * 1000;
-  let done = 0;
-  const tookMs = await timed(() =>
-    concurrently(concurrency, async (i) => {
-      const id = ids[i];
-      if (performance.now() >= end || !id) return false;
-      await (clients[i % clients.length] ?? first).wait(graph, id);
-      done++;
-      return true;
-    }),
-  );
-  return (done / tookMs) * 1000;
-}
-
 async function measureDrained(bench: Bench, fleet: Fleet, graph: GraphName): Promise<void> {
   const { results, rounds, say } = bench;
   const drained: Measure = { row: 2, name: `${graph}, ${DRAINED} drained`, unit: 'per s' };
   const creating: Measure = { row: 2, name: `${graph}, createRun meanwhile`, unit: 'ms' };
-  for (let round = 0; round < Math.min(rounds, DRAINS); round++) {
+  // The first round warms up.
+  for (let round = 0; round <= Math.min(rounds, DRAINS); round++) {
     for (const { name, client } of fleet.inTurn(round)) {
       if (name === 'embed') continue;
       const { latencies, tookMs } = await drain(client, graph, DRAINED);
+      if (round === 0) continue;
       results.add(drained, name, [(DRAINED / tookMs) * 1000]);
       results.add(creating, name, latencies);
     }
