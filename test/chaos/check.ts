@@ -14,6 +14,7 @@ interface RunRow {
   threadId: string | null;
   label: string | null;
   durability: string;
+  delayed: boolean;
   answers: boolean;
   attempt: number;
   cancelAction: string | null;
@@ -88,7 +89,7 @@ export async function findViolations(
 ): Promise<Violation[]> {
   const runs = await database.query<RunRow>(
     `SELECT "id", "seq"::int, "status", "threadId", "input" ->> 'label' AS "label", "durability", "command" IS NOT NULL AS "answers",
-       "attempt", "cancelAction", "tombstone", "error" ->> 'name' AS "errorName", "startedAt", "finishedAt" FROM "Run" ORDER BY "seq"`,
+       "dueAt" > "createdAt" + interval '100 ms' AS "delayed", "attempt", "cancelAction", "tombstone", "error" ->> 'name' AS "errorName", "startedAt", "finishedAt" FROM "Run" ORDER BY "seq"`,
   );
   const events = await database.query<EventRow>(
     `SELECT "runId", "threadId", "number"::int, "type", "data" ->> 'node' AS "node", ("data" ->> 'attempt')::int AS "attempt"
@@ -238,7 +239,11 @@ function* checkLogs({ story, logs, byId }: Remains): Generator<Violation> {
         what: `thread ${threadId} has entries of one run in two places: ${log.join(' ')}`,
       };
     }
-    const seqs = labels.map((label) => byId.get(requests.get(label)?.id ?? '')?.seq ?? 0);
+    // A delayed run takes its turn when it is due.
+    const seqs = labels.flatMap((label) => {
+      const run = byId.get(requests.get(label)?.id ?? '');
+      return run && !run.delayed ? run.seq : [];
+    });
     if (seqs.some((seq, i) => seq < (seqs[i - 1] ?? 0))) {
       yield {
         kind: 'other',
@@ -288,10 +293,11 @@ function* checkOverlaps({ runs }: Remains): Generator<Violation> {
     const inOrder = own.toSorted((a, b) => Number(a.startedAt) - Number(b.startedAt));
     for (const [i, run] of inOrder.entries()) {
       const before = inOrder[i - 1];
-      if (before && Number(before.finishedAt) > Number(run.startedAt)) {
+      const overlapMs = Number(before?.finishedAt ?? 0) - Number(run.startedAt);
+      if (before && overlapMs > 0) {
         yield {
           kind: 'other',
-          what: `runs ${before.id} and ${run.id} overlap on thread ${threadId}`,
+          what: `runs ${before.id} and ${run.id} overlap by ${overlapMs} ms on thread ${threadId}`,
         };
       }
     }

@@ -217,6 +217,7 @@ export async function startClients(options: ClientsOptions): Promise<Clients> {
       input: { label: name, asks, ms: random.int(20, 400), log: [`${name}:in`] },
       multitaskStrategy: random.weighted({ ENQUEUE: 12, INTERRUPT: 3, ROLLBACK: 3, REJECT: 2 }),
       durability,
+      afterSeconds: random.chance(0.1) ? random.int(200, 3000) / 1000 : 0,
       idempotencyKey: `${seed}/${name}`,
     };
     const told = {

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import pg from 'pg';
-import { freePort } from './servers.ts';
+import { freePort } from '../support/free-port.ts';
 
 /** A database that may be broken. */
 export interface ChaosDatabase extends AsyncDisposable {
