@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, inject, it } from 'vitest';
 import type { Database } from '../src/db/open.ts';
 import { createTestDatabase, openTestDatabase, type TestDatabase } from './support/databases.ts';
-import { story } from './support/random-graph.ts';
+import { story, type Story } from './support/random-graph.ts';
 import {
   comparable,
   databaseStore,
@@ -16,6 +16,28 @@ import {
 const CASES = Number(process.env['EQUIVALENCE_CASES'] || 200);
 /** The same one tells the same stories; another one, others. */
 const SEED = Number(process.env['EQUIVALENCE_SEED'] || 2026);
+
+/** Told first: found by chance once, and rare. */
+const KEPT: Story[] = [
+  {
+    // The update adds what n1 had written beside n2, which failed; who ran last is then a matter of versions.
+    graph: {
+      nodes: [
+        { actions: [], after: 0, by: 'edge', subgraph: null, remembers: false },
+        { actions: [], after: 0, by: 'edge', subgraph: null, remembers: false },
+        { actions: [{ do: 'fail once' }], after: 0, by: 'edge', subgraph: null, remembers: false },
+        { actions: [], after: 1, by: 'edge', subgraph: null, remembers: false },
+      ],
+      loops: false,
+    },
+    deeds: [
+      { do: 'run', input: { log: ['begin'] }, durability: 'sync', stopBefore: null },
+      { do: 'update', input: { log: ['by hand'] }, asNode: null },
+      { do: 'go on', durability: 'sync' },
+      { do: 'update', input: { log: ['by hand again'] }, asNode: null },
+    ],
+  },
+];
 
 describe(`A graph on this server's savers (EQUIVALENCE_SEED=${SEED} EQUIVALENCE_CASES=${CASES})`, () => {
   let testDatabase: TestDatabase;
@@ -46,6 +68,7 @@ describe(`A graph on this server's savers (EQUIVALENCE_SEED=${SEED} EQUIVALENCE_
         {
           seed: inject('database') === 'embedded' ? SEED : SEED + 1,
           numRuns: CASES,
+          examples: KEPT.map((kept) => [kept]),
           endOnFailure: Boolean(process.env['EQUIVALENCE_NO_SHRINK']),
         },
       );

@@ -27,6 +27,11 @@ import { createItemNumbers, serializeValue } from './values.ts';
 
 const VERSION_STEP = 2 ** 32;
 
+/** A version, unlike every other of that count. */
+const createVersion = (count: number): number => count * VERSION_STEP + randomInt(1, VERSION_STEP);
+
+const countOf = (version: number): number => Math.floor(version / VERSION_STEP);
+
 /** Reads a thread's checkpoints. Writing is for those that extend it. */
 export class CheckpointReader extends BaseCheckpointSaver {
   protected readonly query: Query;
@@ -46,8 +51,7 @@ export class CheckpointReader extends BaseCheckpointSaver {
    */
   override getNextVersion(current: number | undefined): number {
     if (!this.#step || this.#step.current !== current) {
-      const count = Math.floor((current ?? 0) / VERSION_STEP) + 1;
-      this.#step = { current, next: count * VERSION_STEP + randomInt(VERSION_STEP) };
+      this.#step = { current, next: createVersion(countOf(current ?? 0) + 1) };
     }
     return this.#step.next;
   }
@@ -358,8 +362,8 @@ export class EditSaver extends CheckpointReader {
     changedVersions: ChannelVersions,
   ): Promise<RunnableConfig> {
     const unversioned = this.#unversioned(config, changed, changedVersions);
-    const newVersions = { ...changedVersions, ...unversioned };
-    const checkpoint = withVersions(changed, unversioned);
+    const { checkpoint, renewed } = renewVersions(changed, unversioned);
+    const newVersions = { ...changedVersions, ...renewed };
     // Where nothing but what is next changes, LangGraph passes the metadata on; no run has written this one.
     const { run_id: _run, assistant_id: _assistant, ...own } = metadata as Record<string, unknown>;
     const added = { ...own, ...this.#metadata, ...(this.writes && { writes: this.writes }) };
@@ -370,22 +374,19 @@ export class EditSaver extends CheckpointReader {
   }
 
   /**
-   * Versions for what LangGraph leaves without a new one: what the tasks of the step had written that ended before the
-   * others, which it adds to the state first.
+   * What LangGraph changes without a new version: what the tasks of the step had written that ended before the others,
+   * which it adds to the state first.
    */
   #unversioned(
     config: RunnableConfig,
-    { channel_values: values, channel_versions: versions }: Checkpoint,
+    { channel_values: values }: Checkpoint,
     newVersions: ChannelVersions,
-  ): ChannelVersions {
+  ): string[] {
     const before = this.#withWrites.get(getCheckpointId(config));
-    if (!before) return {};
-    const channels = Object.keys({ ...before, ...values }).filter(
+    if (!before) return [];
+    return Object.keys({ ...before, ...values }).filter(
       (channel) => !(channel in newVersions) && values[channel] !== before[channel],
     );
-    if (channels.length === 0) return {};
-    const version = this.getNextVersion(Math.max(...Object.values(versions).map(Number)));
-    return Object.fromEntries(channels.map((channel) => [channel, version]));
   }
 
   override async putWrites(
@@ -406,21 +407,41 @@ export class EditSaver extends CheckpointReader {
   }
 }
 
-/** The checkpoint with other versions of channels; a node that had seen the version before has seen this one. */
-function withVersions(checkpoint: Checkpoint, versions: ChannelVersions): Checkpoint {
-  const before = checkpoint.channel_versions;
-  const seen = Object.entries(checkpoint.versions_seen).map(([node, ofNode]) => {
-    const relabelled = Object.entries(ofNode).map(([channel, version]) => [
-      channel,
-      channel in versions && version === before[channel] ? versions[channel] : version,
-    ]);
-    return [node, Object.fromEntries(relabelled) as ChannelVersions];
-  });
+/**
+ * The checkpoint with versions of their own for the values of `channels`, and all versions that are new. LangGraph
+ * compares versions: each is as old as the one before, everywhere.
+ */
+function renewVersions(
+  checkpoint: Checkpoint,
+  channels: readonly string[],
+): { checkpoint: Checkpoint; renewed: ChannelVersions } {
+  const { channel_versions: before, versions_seen: seenBefore } = checkpoint;
+  // A channel that no step has written is older than all.
+  const unwritten = Object.fromEntries(channels.map((channel) => [channel, 0]));
+  const renewals = new Map<unknown, number>();
+  for (const channel of channels) {
+    const version = Number(before[channel] ?? 0);
+    renewals.set(version, renewals.get(version) ?? createVersion(countOf(version)));
+  }
+  const renew = (versions: ChannelVersions) =>
+    mapValues(versions, (version) => renewals.get(version) ?? version);
+  const versions = renew({ ...unwritten, ...before });
+  const renewed = Object.entries(versions).filter(([name, version]) => version !== before[name]);
   return {
-    ...checkpoint,
-    channel_versions: { ...before, ...versions },
-    versions_seen: Object.fromEntries(seen) as Checkpoint['versions_seen'],
+    checkpoint: {
+      ...checkpoint,
+      channel_versions: versions,
+      versions_seen: mapValues(seenBefore, renew),
+    },
+    renewed: Object.fromEntries(renewed),
   };
+}
+
+function mapValues<Value, Mapped>(
+  values: Record<string, Value>,
+  map: (value: Value) => Mapped,
+): Record<string, Mapped> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, map(value)]));
 }
 
 const PAGE_SIZE = 20;

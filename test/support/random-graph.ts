@@ -233,7 +233,12 @@ const deed: fc.Arbitrary<Deed> = fc.oneof(
 const BEGIN: Deed = { do: 'run', input: { log: ['begin'] }, durability: 'sync', stopBefore: null };
 
 /** A graph, and what is done to a thread with it. */
-export const story: fc.Arbitrary<{ graph: GraphSpec; deeds: Deed[] }> = fc
+export interface Story {
+  graph: GraphSpec;
+  deeds: Deed[];
+}
+
+export const story: fc.Arbitrary<Story> = fc
   .record({ graph: graphSpec(2), deeds: fc.array(deed, { minLength: 1, maxLength: 5 }) })
   .map(({ graph, deeds }) => structuredClone({ graph, deeds: [BEGIN, ...deeds] }));
 
