@@ -21,7 +21,7 @@ import type { Query } from '../db/open.ts';
 import { ClaimLostError, isUniqueViolation, summarizeError } from '../errors.ts';
 import { jsonSerde, serde } from './serde.ts';
 import type { CheckpointRow, Fence, NewCheckpoint, NewWrites } from './store.ts';
-import { findCheckpoint, listCheckpoints, loadTuples, storeRecords } from './store.ts';
+import { findTuple, listCheckpoints, loadTuples, storeRecords } from './store.ts';
 import type { ItemNumbers } from './values.ts';
 import { createItemNumbers, serializeValue } from './values.ts';
 
@@ -60,12 +60,9 @@ export class CheckpointReader extends BaseCheckpointSaver {
     if (config.configurable?.['thread_id'] === undefined) return undefined;
     const { threadId, namespace } = place(config);
     const checkpointId = getCheckpointId(config) || undefined;
-    const row = await findCheckpoint(this.query, threadId, { namespace, checkpointId });
-    if (!row) return undefined;
     const items = this.itemsOf(threadId);
-    const [tuple] = await loadTuples(this.query, [row], items);
-    items.learn([], row);
-    return tuple;
+    const found = await findTuple(this.query, threadId, { namespace, checkpointId }, items);
+    return found?.tuple;
   }
 
   /** The numbers of a thread's items, as far as they are known here. */

@@ -7,7 +7,7 @@ import { knowsSubgraph } from '../graphs/subgraphs.ts';
 import { toPlain } from './plain.ts';
 import { StateReader } from './saver.ts';
 import type { CheckpointRow } from './store.ts';
-import { findCheckpoint, listChildren, listParents, loadTuples } from './store.ts';
+import { findCheckpoint, findTuple, listChildren, listParents, loadTuples } from './store.ts';
 
 /** A checkpoint that is read piece by piece: its values and tasks cost a statement for its whole page, once asked for. */
 export interface State {
@@ -119,8 +119,22 @@ class LoadedReader extends StateReader {
 
 /** The state's values as clients see them. */
 export async function valuesOf(state: State | undefined): Promise<unknown> {
+  return shownValues(await state?.snapshot());
+}
+
+/** The values at a checkpoint, read in one statement; empty where there is none. */
+export async function findValues(
+  app: Pick<App, 'sql' | 'graphs'>,
+  threadId: string,
+  place: { namespace?: string; checkpointId: string },
+): Promise<unknown> {
+  const found = await findTuple(app.sql.query, threadId, place);
+  return shownValues(found && (await takeSnapshot(app, found.tuple, false)));
+}
+
+function shownValues(snapshot: Snapshot | undefined): unknown {
   // A graph of the functional API has none before it has ended.
-  return (state && toPlain((await state.snapshot()).values)) ?? {};
+  return toPlain(snapshot?.values) ?? {};
 }
 
 /**

@@ -262,22 +262,28 @@ function itemColumns(items: Item[]): unknown[] {
 
 // ── Reading ──────────────────────────────────────────────────────────────────────────────────
 
+/** In a namespace, by default the root; without an id its newest. */
+interface CheckpointPlace {
+  namespace?: string | undefined;
+  checkpointId?: string | null | undefined;
+}
+
+const FIND = `SELECT c.*, ${LOWEST} AS "lowest", ${HIGHEST} AS "highest"
+  FROM "Checkpoint" c
+  WHERE c."threadId" = $1 AND c."namespace" = $2 AND c."checkpointId" = coalesce($3::uuid,
+    (SELECT "checkpointId" FROM "CheckpointHead" WHERE "threadId" = $1 AND "namespace" = $2))`;
+
+function placeParams(threadId: string, { namespace = '', checkpointId }: CheckpointPlace) {
+  return [threadId, namespace, checkpointId ?? null];
+}
+
 /** The checkpoint with this id, or the newest of the namespace. */
 export async function findCheckpoint(
   query: Query,
   threadId: string,
-  {
-    namespace = '',
-    checkpointId,
-  }: { namespace?: string; checkpointId?: string | null | undefined },
-): Promise<(CheckpointRow & ItemBounds) | undefined> {
-  const [row] = await query<CheckpointRow & ItemBounds>(
-    `SELECT c.*, ${LOWEST} AS "lowest", ${HIGHEST} AS "highest"
-     FROM "Checkpoint" c
-     WHERE c."threadId" = $1 AND c."namespace" = $2 AND c."checkpointId" = coalesce($3::uuid,
-       (SELECT "checkpointId" FROM "CheckpointHead" WHERE "threadId" = $1 AND "namespace" = $2))`,
-    [threadId, namespace, checkpointId ?? null],
-  );
+  place: CheckpointPlace,
+): Promise<CheckpointRow | undefined> {
+  const [row] = await query<CheckpointRow>(FIND, placeParams(threadId, place));
   return row;
 }
 
@@ -348,7 +354,7 @@ async function listByIds(
 }
 
 interface ValueRow extends StoredValue {
-  kind: 'value' | 'write' | 'item';
+  kind: 'value' | 'write' | 'item' | 'checkpoint';
   channel: string;
   version: number;
   checkpointId: string;
@@ -359,13 +365,13 @@ interface ValueRow extends StoredValue {
   hash: Buffer;
 }
 
-// One statement for a whole page of checkpoints: an item that several of them show comes once.
-const LOAD = `WITH v AS (
-  SELECT v."channel", v."version", v."type", v."value", v."ranges"
-  FROM unnest($3::text[], $4::bigint[]) AS wanted(channel, version)
+/** A statement that reads what checkpoints of one namespace hold: an item that several of them show comes once. */
+function loadStatement({ wanted, ids, from = '', also = '' }: Record<string, string>): string {
+  return `WITH ${from} v AS (
+  SELECT v."channel", v."version", v."type", v."value", v."ranges" FROM ${wanted} AS wanted(channel, version)
   JOIN "ChannelValue" v ON v."threadId" = $1 AND v."namespace" = $2 AND v."channel" = wanted.channel AND v."version" = wanted.version
 ), w AS (
-  SELECT * FROM "CheckpointWrite" WHERE "threadId" = $1 AND "namespace" = $2 AND "checkpointId" = ANY($5::uuid[])
+  SELECT * FROM "CheckpointWrite" WHERE "threadId" = $1 AND "namespace" = $2 AND "checkpointId" = ANY(${ids})
 ), n AS (
   SELECT DISTINCT generate_series(r."ranges"[i], r."ranges"[i + 1]) AS "number"
   FROM (SELECT "ranges" FROM v UNION ALL SELECT "ranges" FROM w) r, generate_series(1, cardinality(r."ranges"), 2) i
@@ -375,13 +381,48 @@ SELECT 'value' AS "kind", "channel", "version", NULL::uuid AS "checkpointId", NU
 UNION ALL SELECT 'write', "channel", NULL, "checkpointId", "taskId", "index", "runId", "type", "value", "ranges", NULL, NULL, "seq" FROM w
 UNION ALL SELECT 'item', NULL, NULL, NULL, NULL, NULL, NULL, i."type", i."value", NULL, i."number", i."hash", NULL
   FROM n JOIN "ChannelItem" i ON i."threadId" = $1 AND i."number" = n."number"
-ORDER BY "seq"`;
+${also} ORDER BY "seq"`;
+}
+
+const LOAD = loadStatement({
+  wanted: `unnest($3::text[], $4::bigint[])`,
+  ids: `$5::uuid[]`,
+});
+
+/** The checkpoint itself comes as one more row, so that finding and loading it is one statement. */
+const FIND_AND_LOAD = loadStatement({
+  from: `c AS (${FIND}),`,
+  wanted: `(SELECT e.key, e.value::bigint FROM c, json_each_text(c."versions") e)`,
+  ids: `ARRAY(SELECT "checkpointId" FROM c)`,
+  also: `UNION ALL SELECT 'checkpoint', NULL, NULL, NULL, NULL, NULL, NULL, 'json', convert_to(row_to_json(c)::text, 'UTF8'), NULL, NULL, NULL, NULL
+  FROM c`,
+});
+
+/** The checkpoint with this id, or the newest of the namespace, with what it holds. */
+export async function findTuple(
+  query: Query,
+  threadId: string,
+  place: CheckpointPlace,
+  items?: ItemNumbers,
+): Promise<{ row: CheckpointRow; tuple: CheckpointTuple } | undefined> {
+  const rows = await query<ValueRow>(FIND_AND_LOAD, placeParams(threadId, place));
+  const found = rows.find(({ kind }) => kind === 'checkpoint');
+  if (!found) return undefined;
+  const row = parseCheckpoint(found);
+  const [tuple] = await toTuples(query, [row], rows, items);
+  items?.learn([], row);
+  return tuple && { row, tuple };
+}
+
+function parseCheckpoint({ value }: ValueRow): CheckpointRow & ItemBounds {
+  const row = JSON.parse(Buffer.from(value ?? []).toString()) as CheckpointRow & ItemBounds;
+  return { ...row, createdAt: new Date(row.createdAt) };
+}
 
 /** Everything that checkpoints of one namespace hold, read in one statement and decoded once. */
 export async function loadTuples(
   query: Query,
   checkpoints: readonly CheckpointRow[],
-  items?: ItemNumbers,
 ): Promise<CheckpointTuple[]> {
   const [first] = checkpoints;
   if (!first) return [];
@@ -398,7 +439,15 @@ export async function loadTuples(
     Array.from(wanted.values(), ([, version]) => version),
     checkpoints.map(({ checkpointId }) => checkpointId),
   ]);
+  return toTuples(query, checkpoints, rows);
+}
 
+async function toTuples(
+  query: Query,
+  checkpoints: readonly CheckpointRow[],
+  rows: readonly ValueRow[],
+  items?: ItemNumbers,
+): Promise<CheckpointTuple[]> {
   const sends = await loadSends(query, checkpoints);
   const decoded = new Map<number, unknown>();
   const itemRows = rows.filter(({ kind }) => kind === 'item');

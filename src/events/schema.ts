@@ -1,6 +1,6 @@
 import { CheckpointRef, InterruptRef, MessageRef } from '../checkpoints/schema.ts';
 import type { PlainMessage } from '../checkpoints/plain.ts';
-import { findState, valuesOf } from '../checkpoints/states.ts';
+import { findState, findValues } from '../checkpoints/states.ts';
 import type { App } from '../app.ts';
 import { NotFoundError } from '../errors.ts';
 import type { Run } from '../generated/prisma/client.ts';
@@ -55,8 +55,12 @@ async function stateOf(app: App, { threadId, namespace, checkpointId }: StoredEv
 
 /** The values of the state that the event shows: its own, or the checkpoint's. */
 async function valuesShown(event: StoredEvent, app: App): Promise<unknown> {
+  const { threadId, namespace, checkpointId } = event;
   const data = dataOf(event);
-  return 'values' in data ? data['values'] : valuesOf(await stateOf(app, event));
+  if ('values' in data) return data['values'];
+  return checkpointId
+    ? findValues(app, threadId, { namespace: namespace.join('|'), checkpointId })
+    : {};
 }
 
 async function runOf({ runId }: StoredEvent, app: App): Promise<Run> {

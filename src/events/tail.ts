@@ -30,7 +30,7 @@ export interface EventTail {
 }
 
 export interface Start {
-  /** Events after this number; 'now': those that are stored from here on. */
+  /** Events after this number; 'now': those that are stored from here on, for whoever has just seen that there will be more. */
   after: number | 'now';
   /** Undefined: of every type. */
   types?: readonly StoredEvent['type'][] | undefined;
@@ -84,8 +84,11 @@ export function createEventTail(sql: Sql, log: Logger): EventTail {
     }
   }
 
-  function isNews(threadId: string, last: number): boolean {
-    return Array.from(inboxes.get(threadId) ?? []).some((inbox) => last > (inbox.last ?? last));
+  /** Whoever was handed nothing and has not looked may have come too late. */
+  function isNews(threadId: string, newest: number): boolean {
+    return Array.from(inboxes.get(threadId) ?? []).some(
+      ({ behind, last }) => !behind && (last === null || newest > last),
+    );
   }
 
   function fallAllBehind(threadId: string): void {
@@ -133,9 +136,9 @@ export function createEventTail(sql: Sql, log: Logger): EventTail {
     sql.notifyOthers(EVENTS_CHANNEL, first.threadId);
   }
 
-  function enter(followed: Followed): Inbox {
+  function enter(followed: Followed, behind: boolean): Inbox {
     const { threadId } = followed;
-    const inbox: Inbox = { ...EMPTY, followed, events: [], behind: true, wake() {} };
+    const inbox: Inbox = { ...EMPTY, followed, events: [], behind, wake() {} };
     inboxes.set(threadId, (inboxes.get(threadId) ?? new Set()).add(inbox));
     return inbox;
   }
@@ -152,7 +155,7 @@ export function createEventTail(sql: Sql, log: Logger): EventTail {
     { after, types }: Start,
     left: AbortSignal,
   ): AsyncGenerator<StoredEvent, void> {
-    const inbox = enter(followed);
+    const inbox = enter(followed, after !== 'now');
     const wanted = ({ type }: StoredEvent) => !types || types.includes(type);
     const ends = ({ type }: StoredEvent) => followed.runId !== undefined && type === 'FINISHED';
     let seen = after === 'now' ? undefined : after;

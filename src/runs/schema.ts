@@ -1,6 +1,6 @@
 import { AssistantRef } from '../assistants/schema.ts';
 import { CheckpointRef, InterruptRef } from '../checkpoints/schema.ts';
-import { findState, valuesOf } from '../checkpoints/states.ts';
+import { findValues } from '../checkpoints/states.ts';
 import { builder } from '../schema/builder.ts';
 import { clientLeft } from '../schema/client-left.ts';
 import { connectionOf, forwardArgs } from '../schema/connection.ts';
@@ -133,7 +133,7 @@ export const RunRef = builder.prismaObject('Run', {
       resolve: async ({ status, output, threadId, headId }, _args, app) => {
         if (!isFinal(status) || output !== null) return output;
         if (threadId === null || headId === null) return null;
-        return valuesOf(await findState(app, threadId, { checkpointId: headId }));
+        return findValues(app, threadId, { checkpointId: headId });
       },
     }),
     interrupts: t.field({
