@@ -148,6 +148,8 @@ describe('an error in no run', { timeout: SEVERAL_STARTS_MS }, () => {
   /** A process that handles stray errors, and then does this. */
   function startWithHandlers(then: string) {
     return startNode([
+      '--import',
+      'tsx',
       '--input-type=module',
       '-e',
       `import { setTimeout as sleep } from 'node:timers/promises';

@@ -223,7 +223,7 @@ function startKeeper(then: string, maxBlockedSeconds = 2) {
     });
     keeper.hold({ id: '${HELD}', claimToken: '${randomId()}' });
     ${then}`;
-  return startNode(['--input-type=module', '-e', code]);
+  return startNode(['--import', 'tsx', '--input-type=module', '-e', code]);
 }
 
 const HELD = randomId();

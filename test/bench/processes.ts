@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../support/free-port.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
-const NODE_OPTIONS = ['--expose-gc', '--import', 'tsx', '--import', './test/bench/collect.ts'];
+const NODE_OPTIONS = ['--expose-gc', '--import', './test/bench/collect.js'];
 const LOOK_MS = 5;
 const COLLECT_MS = 1000;
 const START_WITHIN_MS = 60_000;
@@ -31,8 +31,8 @@ export interface ServerProcess extends AsyncDisposable {
 }
 
 export interface ProcessOptions {
-  /** Relative to the repository. */
-  script: string;
+  /** What Node starts, relative to the repository, with options before it. */
+  command: readonly string[];
   env: Record<string, string | undefined>;
   /** What answers when the server has started. */
   probe: string;
@@ -42,11 +42,11 @@ export interface ProcessOptions {
 
 /** Starts a server on a free port. Resolves when it answers; throws what it wrote when it does not. */
 export async function startProcess(options: ProcessOptions): Promise<ServerProcess> {
-  const { script, env, probe, profileDir } = options;
+  const { command, env, probe, profileDir } = options;
   const url = `http://127.0.0.1:${await freePort()}`;
   const began = performance.now();
   const profiling = profileDir ? ['--cpu-prof', `--cpu-prof-dir=${profileDir}`] : [];
-  const child = spawn(process.execPath, [...NODE_OPTIONS, ...profiling, script], {
+  const child = spawn(process.execPath, [...NODE_OPTIONS, ...profiling, ...command], {
     cwd: ROOT,
     env: {
       PATH: process.env['PATH'],
@@ -76,7 +76,7 @@ export async function startProcess(options: ProcessOptions): Promise<ServerProce
     const isGone = child.exitCode !== null || child.signalCode !== null;
     if (isGone || performance.now() - began > START_WITHIN_MS) {
       await end('SIGKILL');
-      throw new Error(`${script} did not start: ${output}`);
+      throw new Error(`${command.at(-1)} did not start: ${output}`);
     }
     await sleep(LOOK_MS);
   }

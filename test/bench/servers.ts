@@ -37,7 +37,8 @@ export interface StartOptions {
 const GRAPHS_FILE = path.join(import.meta.dirname, 'graphs/langgraph.json');
 
 interface Kind {
-  script: string;
+  /** As whoever uses it starts it: the peer's command line runs it through tsx. */
+  command: readonly string[];
   probe: string;
   createStore: () => Promise<Store>;
   envOf(store: Store): Record<string, string | undefined>;
@@ -45,7 +46,7 @@ interface Kind {
 }
 
 const THREADQL = {
-  script: 'src/main.ts',
+  command: ['src/start.js'],
   probe: '/ready',
   envOf: ({ databaseUrl, dataDir }: Store) => ({
     DATABASE_URL: databaseUrl,
@@ -61,21 +62,21 @@ const KINDS: Record<Exclude<ServerName, 'graph'>, Kind> = {
   pg: { ...THREADQL, createStore: createPostgres },
   embedded: { ...THREADQL, createStore: createDirectory },
   peer: {
-    script: 'test/bench/peer/server.mjs',
+    command: ['--import', 'tsx', 'test/bench/peer/server.mjs'],
     probe: '/ok',
     createStore: createDirectory,
     envOf: ({ dataDir }) => ({ BENCH_DATA_DIR: dataDir, LOG_LEVEL: 'error' }),
     createClient: createPeerClient,
   },
   embed: {
-    script: 'test/bench/peer/embed.mjs',
+    command: ['--import', 'tsx', 'test/bench/peer/embed.mjs'],
     probe: '/',
     createStore: createDirectory,
     envOf: () => ({ LOG_LEVEL: 'error' }),
     createClient: createEmbedClient,
   },
   transport: {
-    script: 'test/bench/floors/transport.ts',
+    command: ['--import', 'tsx', 'test/bench/floors/transport.ts'],
     probe: '/health',
     createStore: createDirectory,
     envOf: () => ({}),
@@ -91,7 +92,7 @@ export async function startServer(
   name: Exclude<ServerName, 'graph'>,
   { store: given, env = {}, profileDir }: StartOptions = {},
 ): Promise<Server> {
-  const { script, probe, envOf, createClient } = KINDS[name];
+  const { command, probe, envOf, createClient } = KINDS[name];
   const store = given ?? (await createStore(name));
   const removeStore = async () => {
     if (!given) await store[Symbol.asyncDispose]();
@@ -99,7 +100,7 @@ export async function startServer(
   try {
     const isOurs = name === 'pg' || name === 'embedded';
     const process = await startProcess({
-      script,
+      command,
       probe,
       env: { ...envOf(store), ...env },
       profileDir: isOurs ? profileDir : undefined,
@@ -142,7 +143,7 @@ export interface GraphFloor extends AsyncDisposable {
 
 export async function startGraphFloor(): Promise<GraphFloor> {
   const process = await startProcess({
-    script: 'test/bench/floors/graph.ts',
+    command: ['--import', 'tsx', 'test/bench/floors/graph.ts'],
     probe: '/',
     env: { LANGCHAIN_CALLBACKS_BACKGROUND: 'false' },
   });

@@ -46,7 +46,7 @@ export async function createChaosServer({
   const disposed = new AbortController();
 
   function spawnOnce(): ChildProcess {
-    const spawned = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts'], {
+    const spawned = spawn(process.execPath, ['src/start.js'], {
       cwd: ROOT,
       env: { PATH: process.env['PATH'], PORT: String(port), ...env },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -21,9 +21,9 @@ export interface ServerProcess extends TestProcess {
   client: TestApp;
 }
 
-/** Starts Node, with TypeScript, where the server's sources are. It is killed when it is disposed. */
+/** Starts Node where the server's sources are. It is killed when it is disposed. */
 export function startNode(args: string[], env: Record<string, string> = {}): TestProcess {
-  const child = spawn(process.execPath, ['--import', 'tsx', ...args], {
+  const child = spawn(process.execPath, args, {
     cwd: ROOT,
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -51,7 +51,7 @@ export async function startServerProcess(
   { databaseUrl, dataDir }: TestDatabase,
   env: Record<string, string> = {},
 ): Promise<ServerProcess> {
-  const process = startNode(['src/main.ts'], {
+  const process = startNode(['src/start.js'], {
     PORT: '0',
     THREADQL_CONFIG: GRAPHS_FILE,
     THREADQL_DATA_DIR: dataDir,
