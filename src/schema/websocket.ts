@@ -5,7 +5,7 @@ import { getOperationAST, type ExecutionArgs, type GraphQLError } from 'graphql'
 import type { SubscribePayload } from 'graphql-ws';
 import { useServer } from 'graphql-ws/use/ws';
 import { createGraphQLError } from 'graphql-yoga';
-import { WebSocketServer } from 'ws';
+import { WebSocketServer, type WebSocket } from 'ws';
 import type { App } from '../app.ts';
 import { AppError } from '../errors.ts';
 import { createMaskError } from './errors.ts';
@@ -25,6 +25,9 @@ const GOODBYE_MS = 300;
 
 /** What a client may leave unread before it is sent away. */
 const UNSENT_LIMIT_BYTES = 8 * 1024 * 1024;
+
+/** What is written at once. */
+const GATHERED_BYTES = 65_536;
 
 export function createSockets({ config, log }: App, yoga: Yoga): Sockets {
   const maskError = createMaskError(log);
@@ -59,6 +62,7 @@ export function createSockets({ config, log }: App, yoga: Yoga): Sockets {
   return {
     accept(request, connection, head) {
       server.handleUpgrade(request, connection, head, (socket) => {
+        gatherMessages(socket, connection);
         server.emit('connection', socket, request);
       });
     },
@@ -71,6 +75,26 @@ export function createSockets({ config, log }: App, yoga: Yoga): Sockets {
     },
   };
 }
+
+/**
+ * Messages of one turn of the event loop are written at once. graphql-ws makes the next one when it is told that the last
+ * one is sent: it is told so as long as few are unsent.
+ */
+function gatherMessages(socket: WebSocket, connection: Duplex): void {
+  const send: Send = socket.send.bind(socket);
+  const gather: Send = (data, done) => {
+    if (connection.writableCorked === 0) {
+      connection.cork();
+      process.nextTick(() => connection.uncork());
+    }
+    if (socket.bufferedAmount > GATHERED_BYTES) return send(data, done);
+    send(data);
+    done?.();
+  };
+  socket.send = gather as WebSocket['send'];
+}
+
+type Send = (data: string, done?: (error?: Error) => void) => void;
 
 function tooManyOperations(limit: number): AppError {
   return new AppError(
