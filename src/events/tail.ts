@@ -164,11 +164,10 @@ export function createEventTail(sql: Sql, log: Logger): EventTail {
         if (inbox.behind) {
           // From here on events gather in the inbox: what the table does not show yet will be there.
           Object.assign(inbox, EMPTY, { events: [], behind: false });
-          // Before the rows: once it is over, the rows that are read next are all there will be.
-          const { over, last } = await lookAt(sql, followed);
-          const stored = seen === undefined ? [] : readStored(sql, followed, seen);
+          // Seen together with the first rows: where it is over, no others will come after those that are read now.
+          const { over, last, rows } = await lookAt(sql, followed, seen);
           seen ??= last;
-          for await (const event of stored) {
+          for await (const event of readStored(sql, followed, { after: seen, rows })) {
             seen = event.number;
             if (wanted(event)) yield event;
             if (ends(event)) return;
@@ -240,18 +239,21 @@ function fallBehind(inbox: Inbox): void {
   inbox.wake();
 }
 
-/** All stored events after a number, page by page; a GAP, once, in place of those that are no longer kept. */
+/**
+ * All stored events after a number, page by page, of which `rows` are the first; a GAP, once, in place of those that are no
+ * longer kept.
+ */
 async function* readStored(
   sql: Pick<Sql, 'query'>,
   followed: Followed,
-  after: number,
+  { after, rows: first }: { after: number; rows: StoredEvent[] },
 ): AsyncGenerator<StoredEvent, void> {
   let seen = after;
   let limit = PAGE_EVENTS;
   let gapTold = false;
-  for (let more = true; more;) {
-    const rows = await readEvents(sql, followed, { after: seen, limit, bytes: BUFFER_BYTES });
-    more = isFull(rows, limit);
+  let rows = first;
+  for (;;) {
+    const more = isFull(rows, limit);
     // The next page of large events reads little more than it can give.
     limit = Math.min(PAGE_EVENTS, rows.length * 2);
     // Given away one by one: a reader may be slow.
@@ -264,6 +266,8 @@ async function* readStored(
       if (gap) yield gap;
       yield event;
     }
+    if (!more) return;
+    rows = await readEvents(sql, followed, { after: seen, limit, bytes: BUFFER_BYTES });
   }
 }
 
@@ -348,19 +352,48 @@ export async function findGap(
   };
 }
 
-/** The number of the thread's newest event, and whether nothing more can come: the run is final, or the thread is gone. */
+interface Look {
+  /** Nothing more can come: the run is final, or the thread is gone. */
+  over: boolean;
+  /** The number of the thread's newest event. */
+  last: number;
+}
+
+/** How it stands, and the first page of events after number `after`; none where that is undefined. */
 async function lookAt(
   { query }: Pick<Sql, 'query'>,
   { threadId, runId }: Followed,
-): Promise<{ over: boolean; last: number }> {
-  const [row] = await query<{ over: boolean; last: number }>(
-    `SELECT coalesce((SELECT max("number") FROM "RunEvent" WHERE "threadId" = $1), 0) AS "last",
-       CASE WHEN $2::uuid IS NULL THEN NOT EXISTS (SELECT 1 FROM "Thread" WHERE "id" = $1)
-         ELSE NOT EXISTS (SELECT 1 FROM "Run" WHERE "id" = $2 AND "status" IN ('PENDING', 'RUNNING')) END AS "over"`,
-    [threadId, runId ?? null],
+  after: number | undefined,
+): Promise<Look & { rows: StoredEvent[] }> {
+  const page = [after ?? 0, after === undefined ? 0 : PAGE_EVENTS, BUFFER_BYTES];
+  const found = await (runId === undefined
+    ? query<Look & StoredEvent>(LOOK_AT_THREAD, [threadId, ...page])
+    : query<Look & StoredEvent>(LOOK_AT_RUN, [runId, ...page, threadId]));
+  const [{ over, last } = { over: true, last: 0 }] = found;
+  // Without events, there is one row that tells of none.
+  const rows = found.flatMap(({ over: _over, last: _last, ...event }) =>
+    event.number === null ? [] : event,
   );
-  return row ?? { over: true, last: 0 };
+  return { over, last, rows };
 }
+
+function lookStatement(
+  by: 'threadId' | 'runId',
+  { thread, isOpen }: Record<string, string>,
+): string {
+  return `SELECT coalesce((SELECT max("number") FROM "RunEvent" WHERE "threadId" = ${thread}), 0) AS "last",
+    NOT EXISTS (${isOpen}) AS "over", e.*
+    FROM (VALUES (true)) AS one LEFT JOIN (${selectEvents(by, false)}) e ON true ORDER BY e."number"`;
+}
+
+const LOOK_AT_THREAD = lookStatement('threadId', {
+  thread: '$1',
+  isOpen: `SELECT 1 FROM "Thread" WHERE "id" = $1`,
+});
+const LOOK_AT_RUN = lookStatement('runId', {
+  thread: '$5',
+  isOpen: `SELECT 1 FROM "Run" WHERE "id" = $1 AND "status" IN ('PENDING', 'RUNNING')`,
+});
 
 function sizeOf({ size }: StoredEvent): number {
   return EVENT_BYTES + (size ?? 0);
