@@ -1,19 +1,14 @@
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { queryPostgres } from './stores.ts';
 
-const LOOPS = 40_000_000;
-
-/** Milliseconds of work that is always the same: where it takes longer, something else was going on. */
+/** What the calibrating loop takes in a process of its own, in milliseconds. */
 export function calibrate(): number {
-  const began = performance.now();
-  let state = 1;
-  for (let i = 0; i < LOOPS; i++) state = (Math.imul(state, 1_664_525) + 1_013_904_223) | 0;
-  // Looked at, so that it is not left out.
-  return performance.now() - began + (state === 0 ? 1 : 0);
+  const loop = path.join(import.meta.dirname, 'calibrating-loop.js');
+  return Number(execFileSync(process.execPath, [loop], { encoding: 'utf8' }));
 }
 
 /** What a run depends on besides the code: one line each. */
