@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, inject, it } from 'vitest';
 import type { Database } from '../src/db/open.ts';
 import { createTestDatabase, openTestDatabase, type TestDatabase } from './support/databases.ts';
-import { story, type Story } from './support/random-graph.ts';
+import { story, type GraphSpec, type Story } from './support/random-graph.ts';
 import {
   comparable,
   databaseStore,
@@ -17,24 +17,45 @@ const CASES = Number(process.env['EQUIVALENCE_CASES'] || 200);
 /** The same one tells the same stories; another one, others. */
 const SEED = Number(process.env['EQUIVALENCE_SEED'] || 2026);
 
-/** Told first: found by chance once, and rare. */
+const node = (own: Partial<GraphSpec['nodes'][number]>): GraphSpec['nodes'][number] => ({
+  actions: [],
+  after: 0,
+  by: 'edge',
+  subgraph: null,
+  remembers: false,
+  ...own,
+});
+const failing = node({ actions: [{ do: 'fail once' }] });
+const asking = node({ actions: [{ do: 'ask', question: '?' }] });
+const begin: Story['deeds'][number] = {
+  do: 'run',
+  input: { log: ['begin'] },
+  durability: 'sync',
+  stopBefore: null,
+};
+
+/** Told first: rare, and wrong once. An update adds to the state what nodes had written beside one that had not ended. */
 const KEPT: Story[] = [
   {
-    // The update adds what n1 had written beside n2, which failed; who ran last is then a matter of versions.
-    graph: {
-      nodes: [
-        { actions: [], after: 0, by: 'edge', subgraph: null, remembers: false },
-        { actions: [], after: 0, by: 'edge', subgraph: null, remembers: false },
-        { actions: [{ do: 'fail once' }], after: 0, by: 'edge', subgraph: null, remembers: false },
-        { actions: [], after: 1, by: 'edge', subgraph: null, remembers: false },
-      ],
-      loops: false,
-    },
+    // Who ran last is a matter of versions.
+    graph: { nodes: [node({}), node({}), failing, node({ after: 1 })], loops: false },
     deeds: [
-      { do: 'run', input: { log: ['begin'] }, durability: 'sync', stopBefore: null },
+      begin,
       { do: 'update', input: { log: ['by hand'] }, asNode: null },
       { do: 'go on', durability: 'sync' },
       { do: 'update', input: { log: ['by hand again'] }, asNode: null },
+    ],
+  },
+  {
+    // A join that nothing had been written to before: what waits for it is not next.
+    graph: {
+      nodes: [node({}), node({}), node({}), asking, node({ after: 1, by: 'join' })],
+      loops: false,
+    },
+    deeds: [
+      begin,
+      { do: 'update', input: { log: ['by hand'] }, asNode: 3 },
+      { do: 'go on', durability: 'sync' },
     ],
   },
 ];

@@ -391,6 +391,19 @@ describe('the readers of a process', () => {
     });
   });
 
+  it('that wait for an end see it within a second where other events of the thread were told first', async () => {
+    const { threadId, runId, write } = await createWriter();
+    const { sql } = server.app;
+    await withTail({ ...sql, listen: () => () => {} }, async (tail) => {
+      const reader = tail.follow({ threadId, runId }, { after: 'now', types: ['FINISHED'] });
+      const end = reader.next();
+      await sql.query(`UPDATE "Run" SET "status" = 'CANCELLED' WHERE "id" = $1`, [runId]);
+      const events = await write(2, 10);
+      tail.publish(events.slice(1));
+      expect(await end).toEqual({ done: true, value: undefined });
+    });
+  });
+
   it('find what was written without a hint', async () => {
     const writer = await createWriter();
     await withTail({ ...server.app.sql, listen: () => () => {} }, async (tail) => {

@@ -318,6 +318,22 @@ describe('a WebSocket', () => {
     expect((await once(socket, 'close'))[0]).toBe(4408);
   });
 
+  it('stays open for a client that reads what it is sent, however large', async () => {
+    await using wide = await createTestApp({ bodyLimitBytes: 20_000_000 });
+    const { createRun: run } = await wide.gql(CREATE_RUN, {
+      input: { assistantId: 'echo', input: human('x'.repeat(9_000_000)), onCompletion: 'KEEP' },
+      wait: true,
+    });
+    const document = `subscription ($id: ID!) {
+      runEvents(runId: $id) { __typename ... on UpdatesEvent { update } }
+    }`;
+    const types: string[] = [];
+    for await (const { runEvents } of wide.subscribe(document, { id: run.id })) {
+      types.push(runEvents.__typename);
+    }
+    expect(types).toEqual(['RunStartedEvent', 'MessagesEvent', 'UpdatesEvent', 'RunFinishedEvent']);
+  });
+
   it('is closed when its client has left 8 MiB unread', { timeout: 120_000 }, async () => {
     const { createRun: run } = await server.gql(CREATE_RUN, {
       input: { assistantId: 'echo', input: human('x'.repeat(500_000)), onCompletion: 'KEEP' },

@@ -32,6 +32,9 @@ const createVersion = (count: number): number => count * VERSION_STEP + randomIn
 
 const countOf = (version: number): number => Math.floor(version / VERSION_STEP);
 
+/** Of a channel that no step has written: less than 0, which LangGraph takes for what nobody has seen. */
+const UNWRITTEN = -VERSION_STEP;
+
 /** Reads a thread's checkpoints. Writing is for those that extend it. */
 export class CheckpointReader extends BaseCheckpointSaver {
   protected readonly query: Query;
@@ -61,8 +64,7 @@ export class CheckpointReader extends BaseCheckpointSaver {
     const { threadId, namespace } = place(config);
     const checkpointId = getCheckpointId(config) || undefined;
     const items = this.itemsOf(threadId);
-    const found = await findTuple(this.query, threadId, { namespace, checkpointId }, items);
-    return found?.tuple;
+    return findTuple(this.query, threadId, { namespace, checkpointId }, items);
   }
 
   /** The numbers of a thread's items, as far as they are known here. */
@@ -413,11 +415,10 @@ function renewVersions(
   channels: readonly string[],
 ): { checkpoint: Checkpoint; renewed: ChannelVersions } {
   const { channel_versions: before, versions_seen: seenBefore } = checkpoint;
-  // A channel that no step has written is older than all.
-  const unwritten = Object.fromEntries(channels.map((channel) => [channel, 0]));
+  const unwritten = Object.fromEntries(channels.map((channel) => [channel, UNWRITTEN]));
   const renewals = new Map<unknown, number>();
   for (const channel of channels) {
-    const version = Number(before[channel] ?? 0);
+    const version = Number(before[channel] ?? UNWRITTEN);
     renewals.set(version, renewals.get(version) ?? createVersion(countOf(version)));
   }
   const renew = (versions: ChannelVersions) =>

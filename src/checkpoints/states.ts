@@ -128,8 +128,8 @@ export async function findValues(
   threadId: string,
   place: { namespace?: string; checkpointId: string },
 ): Promise<unknown> {
-  const found = await findTuple(app.sql.query, threadId, place);
-  return shownValues(found && (await takeSnapshot(app, found.tuple, false)));
+  const tuple = await findTuple(app.sql.query, threadId, place);
+  return shownValues(tuple && (await takeSnapshot(app, tuple, false)));
 }
 
 function shownValues(snapshot: Snapshot | undefined): unknown {

@@ -268,9 +268,8 @@ interface CheckpointPlace {
   checkpointId?: string | null | undefined;
 }
 
-const FIND = `SELECT c.*, ${LOWEST} AS "lowest", ${HIGHEST} AS "highest"
-  FROM "Checkpoint" c
-  WHERE c."threadId" = $1 AND c."namespace" = $2 AND c."checkpointId" = coalesce($3::uuid,
+const FIND = `SELECT * FROM "Checkpoint"
+  WHERE "threadId" = $1 AND "namespace" = $2 AND "checkpointId" = coalesce($3::uuid,
     (SELECT "checkpointId" FROM "CheckpointHead" WHERE "threadId" = $1 AND "namespace" = $2))`;
 
 function placeParams(threadId: string, { namespace = '', checkpointId }: CheckpointPlace) {
@@ -391,7 +390,7 @@ const LOAD = loadStatement({
 
 /** The checkpoint itself comes as one more row, so that finding and loading it is one statement. */
 const FIND_AND_LOAD = loadStatement({
-  from: `c AS (${FIND}),`,
+  from: `c AS (SELECT c.*, ${LOWEST} AS "lowest", ${HIGHEST} AS "highest" FROM (${FIND}) c),`,
   wanted: `(SELECT e.key, e.value::bigint FROM c, json_each_text(c."versions") e)`,
   ids: `ARRAY(SELECT "checkpointId" FROM c)`,
   also: `UNION ALL SELECT 'checkpoint', NULL, NULL, NULL, NULL, NULL, NULL, 'json', convert_to(row_to_json(c)::text, 'UTF8'), NULL, NULL, NULL, NULL
@@ -404,14 +403,14 @@ export async function findTuple(
   threadId: string,
   place: CheckpointPlace,
   items?: ItemNumbers,
-): Promise<{ row: CheckpointRow; tuple: CheckpointTuple } | undefined> {
+): Promise<CheckpointTuple | undefined> {
   const rows = await query<ValueRow>(FIND_AND_LOAD, placeParams(threadId, place));
   const found = rows.find(({ kind }) => kind === 'checkpoint');
   if (!found) return undefined;
   const row = parseCheckpoint(found);
   const [tuple] = await toTuples(query, [row], rows, items);
   items?.learn([], row);
-  return tuple && { row, tuple };
+  return tuple;
 }
 
 function parseCheckpoint({ value }: ValueRow): CheckpointRow & ItemBounds {

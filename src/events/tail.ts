@@ -30,7 +30,10 @@ export interface EventTail {
 }
 
 export interface Start {
-  /** Events after this number; 'now': those that are stored from here on, for whoever has just seen that there will be more. */
+  /**
+   * Events after this number. 'now': for whoever has just seen that it goes on, and waits for its end: nothing is read that
+   * is stored already, and of what comes before the end some may be left out.
+   */
   after: number | 'now';
   /** Undefined: of every type. */
   types?: readonly StoredEvent['type'][] | undefined;
@@ -52,6 +55,8 @@ interface Inbox extends Sleeper {
   last: number | null;
   /** Something may be in the table that is not in `events`. */
   behind: boolean;
+  /** Whether the table has been looked at: before, something may be there that was never handed over. */
+  looked: boolean;
 }
 
 const EMPTY = { bytes: 0, first: null, last: null };
@@ -84,10 +89,10 @@ export function createEventTail(sql: Sql, log: Logger): EventTail {
     }
   }
 
-  /** Whoever was handed nothing and has not looked may have come too late. */
+  /** Whoever has not looked may have come too late, or been handed things in another order. */
   function isNews(threadId: string, newest: number): boolean {
     return Array.from(inboxes.get(threadId) ?? []).some(
-      ({ behind, last }) => !behind && (last === null || newest > last),
+      ({ behind, looked, last }) => !behind && (!looked || (last !== null && newest > last)),
     );
   }
 
@@ -118,8 +123,8 @@ export function createEventTail(sql: Sql, log: Logger): EventTail {
   async function deliverNews(threadId: string): Promise<void> {
     const waiting = Array.from(inboxes.get(threadId) ?? []).filter(({ behind }) => !behind);
     // Whoever is reading the table may be past the place where the news are.
-    for (const inbox of waiting) if (inbox.last === null) fallBehind(inbox);
-    const known = waiting.flatMap(({ last }) => last ?? []);
+    for (const inbox of waiting) if (!inbox.looked || inbox.last === null) fallBehind(inbox);
+    const known = waiting.flatMap(({ behind, last }) => (behind ? [] : (last ?? [])));
     if (known.length === 0) return;
     const page = { after: Math.min(...known), limit: PAGE_EVENTS, bytes: BUFFER_BYTES };
     const rows = await readEvents(sql, { threadId }, page);
@@ -138,7 +143,7 @@ export function createEventTail(sql: Sql, log: Logger): EventTail {
 
   function enter(followed: Followed, behind: boolean): Inbox {
     const { threadId } = followed;
-    const inbox: Inbox = { ...EMPTY, followed, events: [], behind, wake() {} };
+    const inbox: Inbox = { ...EMPTY, followed, events: [], behind, looked: false, wake() {} };
     inboxes.set(threadId, (inboxes.get(threadId) ?? new Set()).add(inbox));
     return inbox;
   }
@@ -163,7 +168,7 @@ export function createEventTail(sql: Sql, log: Logger): EventTail {
       while (!left.aborted && !closing.signal.aborted) {
         if (inbox.behind) {
           // From here on events gather in the inbox: what the table does not show yet will be there.
-          Object.assign(inbox, EMPTY, { events: [], behind: false });
+          Object.assign(inbox, EMPTY, { events: [], behind: false, looked: true });
           // Seen together with the first rows: where it is over, no others will come after those that are read now.
           const { over, last, rows } = await lookAt(sql, followed, seen);
           seen ??= last;

@@ -9,7 +9,7 @@ export async function waitForRun(
   run: Run,
   left?: AbortSignal,
 ): Promise<Run> {
-  if (run.threadId !== null && !isFinal(run.status)) {
+  if (run.threadId !== null && !isFinal(run.status) && !left?.aborted) {
     const end = tail.follow(
       { runId: run.id, threadId: run.threadId },
       { after: 'now', types: ['FINISHED'] },

@@ -26,7 +26,7 @@ const GOODBYE_MS = 300;
 /** What a client may leave unread before it is sent away. */
 const UNSENT_LIMIT_BYTES = 8 * 1024 * 1024;
 
-/** What is written at once. */
+/** About what is written at once. */
 const GATHERED_BYTES = 65_536;
 
 export function createSockets({ config, log }: App, yoga: Yoga): Sockets {
@@ -77,8 +77,8 @@ export function createSockets({ config, log }: App, yoga: Yoga): Sockets {
 }
 
 /**
- * Messages of one turn of the event loop are written at once. graphql-ws makes the next one when it is told that the last
- * one is sent: it is told so as long as few are unsent.
+ * Messages that follow each other without a pause are written at once. graphql-ws makes the next one when it is told that the
+ * last one is sent: it is told so at once as long as little is unsent.
  */
 function gatherMessages(socket: WebSocket, connection: Duplex): void {
   const send: Send = socket.send.bind(socket);
@@ -87,7 +87,7 @@ function gatherMessages(socket: WebSocket, connection: Duplex): void {
       connection.cork();
       process.nextTick(() => connection.uncork());
     }
-    if (socket.bufferedAmount > GATHERED_BYTES) return send(data, done);
+    if (socket.bufferedAmount + data.length > GATHERED_BYTES) return send(data, done);
     send(data);
     done?.();
   };
