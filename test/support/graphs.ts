@@ -296,6 +296,16 @@ export async function broken(): Promise<never> {
   throw new CustomError('No graph today.');
 }
 
+/** Node `shout` writes a custom event with 9,000,000 bytes of text, and then an empty one. */
+export const shout = new StateGraph(Log)
+  .addNode('shout', (_state, { writer }) => {
+    for (const size of [9_000_000, 0]) writer?.({ text: 'x'.repeat(size) });
+    return { log: ['shout'] };
+  })
+  .addEdge(START, 'shout')
+  .addEdge('shout', END)
+  .compile();
+
 /** Node `flood` writes the custom events {n: 1} to {n: 150}, each with 100,000 bytes of text, without a pause. */
 export const flood = new StateGraph(Log)
   .addNode('flood', (_state, { writer }) => {
