@@ -82,6 +82,31 @@ describe('an answer', () => {
     });
   });
 
+  it('is not overtaken by a run that was delayed when it was given', async () => {
+    await using small = await createTestApp({ workerConcurrency: 1 });
+    await using own = await openRunDoor(small);
+    const threadId = await own.createThread();
+    await own.runToEnd({ threadId, assistantId: 'ask', input: {} });
+    const { file, open: openGate } = own.closedGate();
+    const busy = await own.start({ assistantId: 'gate', input: { file } });
+    await own.running(busy.id);
+    const delayed = await own.start({ threadId, assistantId: 'ask', input: {}, afterSeconds: 0.2 });
+    const answering = await own.start(resume(threadId, 'ask', [{ value: 'yes' }]));
+    await until(async () => {
+      const [run] = await small.app.sql.query<{ isDue: boolean }>(
+        `SELECT "dueAt" <= now() AS "isDue" FROM "Run" WHERE "id" = $1`,
+        [delayed.id],
+      );
+      return run?.isDue ?? false;
+    });
+    await openGate();
+    expect(await own.ended(answering.id)).toMatchObject({
+      status: 'SUCCESS',
+      output: { answer: 'yes', log: ['before', 'ask'] },
+    });
+    expect(await own.ended(delayed.id)).toMatchObject({ status: 'INTERRUPTED' });
+  });
+
   it('goes to the question that it names, and to no other', async () => {
     const threadId = await waitingThread('panel');
     const interruptId = await idOf(threadId, 'two');

@@ -50,9 +50,15 @@ export interface QueueOptions {
   leaseSeconds: number;
 }
 
+/**
+ * SQL: the order of a thread's due runs. One that has begun goes on before any other, and one that brings an answer goes before
+ * those that were delayed when it was accepted: after them, what it answers would not be asked any more.
+ */
+const orderOf = (run: string): string =>
+  `${run}."startedAt" IS NULL, ${run}."command" -> 'resume' IS NULL, ${run}."seq"`;
+
 // One statement. FOR UPDATE on the run waits for no fenced write: a run whose old attempt is just writing is skipped
 // until the next look. Two workers that see the same thread meet at its row; the unique index on RUNNING backs them.
-// A run that has begun goes on before any other: one that was delayed and is due by now may have a lower `seq`.
 // The statement may have been sent before the run before ended, and seen that end: then now() would be too early a start.
 // What begins for the first time says so: nobody else can be writing events of the thread. A retried run has to see first
 // what its last attempt has left. A thread that has no checkpoint has none until this run makes one, unless the run was
@@ -65,7 +71,7 @@ const CLAIM = `WITH next AS (
   WHERE r."dueAt" <= now() AND (r."status" = 'PENDING' OR r."status" = 'RUNNING' AND r."leaseExpiresAt" < now())
     AND NOT EXISTS (SELECT 1 FROM "Run" o WHERE o."threadId" = r."threadId" AND o."id" <> r."id" AND (
       o."status" = 'RUNNING' OR o."status" = 'PENDING' AND o."dueAt" <= now()
-        AND (o."startedAt" IS NULL, o."seq") < (r."startedAt" IS NULL, r."seq")))
+        AND (${orderOf('o')}) < (${orderOf('r')})))
   ORDER BY r."dueAt", r."seq" LIMIT $1
   FOR NO KEY UPDATE OF t SKIP LOCKED FOR UPDATE OF r SKIP LOCKED
 ), busy AS (
