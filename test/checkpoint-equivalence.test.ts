@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, inject, it } from 'vitest';
 import type { Database } from '../src/db/open.ts';
 import { createTestDatabase, openTestDatabase, type TestDatabase } from './support/databases.ts';
-import { story, type GraphSpec, type Story } from './support/random-graph.ts';
+import { BEGIN, story, type GraphSpec, type Story } from './support/random-graph.ts';
 import {
   comparable,
   databaseStore,
@@ -27,20 +27,13 @@ const node = (own: Partial<GraphSpec['nodes'][number]>): GraphSpec['nodes'][numb
 });
 const failing = node({ actions: [{ do: 'fail once' }] });
 const asking = node({ actions: [{ do: 'ask', question: '?' }] });
-const begin: Story['deeds'][number] = {
-  do: 'run',
-  input: { log: ['begin'] },
-  durability: 'sync',
-  stopBefore: null,
-};
-
 /** Told first: rare, and wrong once. An update adds to the state what nodes had written beside one that had not ended. */
 const KEPT: Story[] = [
   {
     // Who ran last is a matter of versions.
     graph: { nodes: [node({}), node({}), failing, node({ after: 1 })], loops: false },
     deeds: [
-      begin,
+      BEGIN,
       { do: 'update', input: { log: ['by hand'] }, asNode: null },
       { do: 'go on', durability: 'sync' },
       { do: 'update', input: { log: ['by hand again'] }, asNode: null },
@@ -53,7 +46,7 @@ const KEPT: Story[] = [
       loops: false,
     },
     deeds: [
-      begin,
+      BEGIN,
       { do: 'update', input: { log: ['by hand'] }, asNode: 3 },
       { do: 'go on', durability: 'sync' },
     ],

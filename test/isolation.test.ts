@@ -3,7 +3,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { CREATE_RUN, randomId, until, type TestApp } from './support/app.ts';
 import { createTestDatabase, openTestDatabase, type TestDatabase } from './support/databases.ts';
-import { startNode, startServerProcess, type ServerProcess } from './support/processes.ts';
+import { startCode, startServerProcess, type ServerProcess } from './support/processes.ts';
 
 const RUN = `query ($id: ID!) { run(id: $id) { status attempt output error { name message } } }`;
 const RUNNING = `query ($id: ID!) { run(id: $id) { events { nodes { __typename } } } }`;
@@ -147,18 +147,14 @@ describe('a run that blocks the event loop', { timeout: SEVERAL_STARTS_MS }, () 
 describe('an error in no run', { timeout: SEVERAL_STARTS_MS }, () => {
   /** A process that handles stray errors, and then does this. */
   function startWithHandlers(then: string) {
-    return startNode([
-      '--import',
-      'tsx',
-      '--input-type=module',
-      '-e',
+    return startCode(
       `import { setTimeout as sleep } from 'node:timers/promises';
        import { createLogger } from './src/log.ts';
        import { handleStrayErrors, runAttributed } from './src/stray.ts';
        const log = createLogger('info');
        handleStrayErrors(log);
        ${then}`,
-    ]);
+    );
   }
 
   it('is logged, and the process goes on, when it is a rejection', async () => {

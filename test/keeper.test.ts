@@ -6,7 +6,7 @@ import type { Database } from '../src/db/open.ts';
 import { createKeeper, type Claim, type Keeper } from '../src/runs/keeper.ts';
 import { randomId, until } from './support/app.ts';
 import { createTestDatabase, openTestDatabase, type TestDatabase } from './support/databases.ts';
-import { startNode } from './support/processes.ts';
+import { startCode } from './support/processes.ts';
 
 const CONNECTIONS = `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'threadql leases'`;
 
@@ -223,7 +223,7 @@ function startKeeper(then: string, maxBlockedSeconds = 2) {
     });
     keeper.hold({ id: '${HELD}', claimToken: '${randomId()}' });
     ${then}`;
-  return startNode(['--import', 'tsx', '--input-type=module', '-e', code]);
+  return startCode(code);
 }
 
 const HELD = randomId();

@@ -365,7 +365,17 @@ interface ValueRow extends StoredValue {
 }
 
 /** A statement that reads what checkpoints of one namespace hold: an item that several of them show comes once. */
-function loadStatement({ wanted, ids, from = '', also = '' }: Record<string, string>): string {
+function loadStatement({
+  wanted,
+  ids,
+  from = '',
+  also = '',
+}: {
+  wanted: string;
+  ids: string;
+  from?: string;
+  also?: string;
+}): string {
   return `WITH ${from} v AS (
   SELECT v."channel", v."version", v."type", v."value", v."ranges" FROM ${wanted} AS wanted(channel, version)
   JOIN "ChannelValue" v ON v."threadId" = $1 AND v."namespace" = $2 AND v."channel" = wanted.channel AND v."version" = wanted.version
@@ -408,8 +418,11 @@ export async function findTuple(
   const found = rows.find(({ kind }) => kind === 'checkpoint');
   if (!found) return undefined;
   const row = parseCheckpoint(found);
-  const [tuple] = await toTuples(query, [row], rows, items);
-  items?.learn([], row);
+  items?.learn(
+    rows.filter(({ kind }) => kind === 'item'),
+    row,
+  );
+  const [tuple] = await toTuples(query, [row], rows);
   return tuple;
 }
 
@@ -445,12 +458,10 @@ async function toTuples(
   query: Query,
   checkpoints: readonly CheckpointRow[],
   rows: readonly ValueRow[],
-  items?: ItemNumbers,
 ): Promise<CheckpointTuple[]> {
   const sends = await loadSends(query, checkpoints);
   const decoded = new Map<number, unknown>();
   const itemRows = rows.filter(({ kind }) => kind === 'item');
-  items?.learn(itemRows, { lowest: 0, highest: 0 });
   await Promise.all(
     itemRows.map(async (row) => {
       decoded.set(row.number, await serde.loadsTyped(row.type, row.value ?? new Uint8Array()));

@@ -384,7 +384,7 @@ async function lookAt(
 
 function lookStatement(
   by: 'threadId' | 'runId',
-  { thread, isOpen }: Record<string, string>,
+  { thread, isOpen }: { thread: string; isOpen: string },
 ): string {
   return `SELECT coalesce((SELECT max("number") FROM "RunEvent" WHERE "threadId" = ${thread}), 0) AS "last",
     NOT EXISTS (${isOpen}) AS "over", e.*

@@ -22,7 +22,7 @@ export interface ServerProcess extends TestProcess {
 }
 
 /** Starts Node where the server's sources are. It is killed when it is disposed. */
-export function startNode(args: string[], env: Record<string, string> = {}): TestProcess {
+function startNode(args: string[], env: Record<string, string> = {}): TestProcess {
   const child = spawn(process.execPath, args, {
     cwd: ROOT,
     env: { PATH: process.env['PATH'], ...env },
@@ -44,6 +44,11 @@ export function startNode(args: string[], env: Record<string, string> = {}): Tes
       await ended;
     },
   };
+}
+
+/** Starts Node with this code, an ES module, which may import the server's sources. */
+export function startCode(code: string): TestProcess {
+  return startNode(['--import', 'tsx', '--input-type=module', '-e', code]);
 }
 
 /** Starts a server on this database, with the tests' graphs. */

@@ -230,7 +230,12 @@ const deed: fc.Arbitrary<Deed> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('copy'), stay: fc.boolean() }) },
 ) as fc.Arbitrary<Deed>;
 
-const BEGIN: Deed = { do: 'run', input: { log: ['begin'] }, durability: 'sync', stopBefore: null };
+export const BEGIN: Deed = {
+  do: 'run',
+  input: { log: ['begin'] },
+  durability: 'sync',
+  stopBefore: null,
+};
 
 /** A graph, and what is done to a thread with it. */
 export interface Story {
