@@ -8,6 +8,7 @@ import { text } from 'node:stream/consumers';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished, vi } from 'vitest';
 import type { Database } from '../src/db/open.ts';
+import { vacuum } from '../src/db/vacuum.ts';
 import { createEmptyDatabase, createTestDatabase, openTestDatabase } from './support/databases.ts';
 import type { TestDatabase } from './support/databases.ts';
 
@@ -314,6 +315,40 @@ describe.skipIf(onPostgres)('the embedded database', () => {
     await second.close();
     expect(await readdir(database.dataDir)).toEqual(['database']);
     await database.dispose();
+  });
+
+  describe('when it is vacuumed', () => {
+    const used = useDatabase();
+
+    it('gives the space of rows that are gone to new ones', async () => {
+      const { query } = used.opened.sql;
+      const sizes: number[] = [];
+      for (let i = 0; i < 6; i++) {
+        await query(`DELETE FROM "Thread"`);
+        await query(
+          `INSERT INTO "Thread" ("id") SELECT gen_random_uuid() FROM generate_series(1, 3000)`,
+        );
+        await vacuum(query);
+        const [row] = await query<{ size: number }>(
+          `SELECT pg_relation_size('"Thread"') AS "size"`,
+        );
+        sizes.push(row?.size ?? 0);
+      }
+      expect(sizes.at(-1)).toBeLessThan(3 * Number(sizes[0]));
+    });
+
+    it('plans for what it holds', async () => {
+      const { query } = used.opened.sql;
+      await query(`DELETE FROM "Thread"`);
+      await vacuum(query);
+      const counted = `SELECT "reltuples" AS "rows" FROM "pg_class" WHERE "relname" = 'Thread'`;
+      expect(await query(counted)).toEqual([{ rows: 0 }]);
+      await query(
+        `INSERT INTO "Thread" ("id") SELECT gen_random_uuid() FROM generate_series(1, 60)`,
+      );
+      await vacuum(query);
+      expect(await query(counted)).toEqual([{ rows: 60 }]);
+    });
   });
 
   it('is open once in a process, too', async () => {

@@ -5,9 +5,11 @@ import type { Config } from '../config.ts';
 import { DatabaseAwayError, isDatabaseAway, isUniqueViolation, summarizeError } from '../errors.ts';
 import { PrismaClient } from '../generated/prisma/client.ts';
 import type { Logger } from '../log.ts';
+import { repeat } from '../repeat.ts';
 import { openEmbedded } from './embedded.ts';
 import { createHints } from './hints.ts';
 import { migrate, MIGRATIONS } from './migrate.ts';
+import { vacuum } from './vacuum.ts';
 
 export type Query = <Row extends object = Record<string, unknown>>(
   text: string,
@@ -49,6 +51,7 @@ export interface Database {
 
 const CONNECT_TIMEOUT_MS = 15_000;
 const TRANSACTION_ATTEMPTS = 4;
+const VACUUM_EVERY_MS = 60_000;
 
 /**
  * What a connection begins with. Prisma's adapter takes every timestamptz for UTC. Compiling a statement takes longer
@@ -105,7 +108,16 @@ export async function openDatabase(config: Config, log: Logger): Promise<Databas
   );
   const db = new PrismaClient({ adapter: new PrismaPg(pool), errorFormat: 'minimal' });
 
+  const vacuuming =
+    embedded &&
+    repeat(
+      VACUUM_EVERY_MS,
+      () => vacuum(statements.query),
+      (error) => log.warn({ err: error }, 'The embedded database could not be vacuumed.'),
+    );
+
   async function close(): Promise<void> {
+    await vacuuming?.stop();
     await hints.close();
     await db.$disconnect();
     await pool.end();

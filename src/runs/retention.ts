@@ -1,12 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { App } from '../app.ts';
 import type { Sql } from '../db/open.ts';
-
-/** Removes what is no longer kept, for as long as the server runs. */
-export interface Retention {
-  /** Ends it after the statement that is under way. */
-  stop(): Promise<void>;
-}
+import { repeat, type Repeated } from '../repeat.ts';
 
 const EVERY_MS = 60_000;
 /** Idempotency keys are kept at least so long. */
@@ -26,31 +20,19 @@ export function startRetention({
   sql,
   config,
   log,
-}: Pick<App, 'sql' | 'config' | 'log'>): Retention {
-  const stopping = new AbortController();
+}: Pick<App, 'sql' | 'config' | 'log'>): Repeated {
   const { eventRetentionSeconds } = config;
   const sweeps = [createSweep(sql, eventRetentionSeconds)];
   // Rows with a key were passed by, where they are kept for longer.
   if (eventRetentionSeconds < KEYS_SECONDS) sweeps.push(createSweep(sql, KEYS_SECONDS));
 
-  async function sweepUntilStopped(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      try {
-        for (const sweep of sweeps) await sweep(stopping.signal);
-      } catch (error) {
-        log.warn({ err: error }, 'Old events could not be removed.');
-      }
-      await sleep(EVERY_MS, undefined, { signal: stopping.signal, ref: false }).catch(() => {});
-    }
-  }
-
-  const stopped = sweepUntilStopped();
-  return {
-    stop() {
-      stopping.abort();
-      return stopped;
+  return repeat(
+    EVERY_MS,
+    async (stopping) => {
+      for (const sweep of sweeps) await sweep(stopping);
     },
-  };
+    (error) => log.warn({ err: error }, 'Old events could not be removed.'),
+  );
 }
 
 // The newest of a run's events go first: where its start is kept, all is kept that came next (events/tail.ts, findGap).
