@@ -6,10 +6,12 @@ import { readHistory } from '../src/checkpoints/history.ts';
 import { lastMessages } from '../src/checkpoints/schema.ts';
 import { findState } from '../src/checkpoints/states.ts';
 import type { Database, Query } from '../src/db/open.ts';
-import { CREATE_THREAD, createTestApp, human } from './support/app.ts';
+import { CREATE_RUN, CREATE_THREAD, createTestApp, human } from './support/app.ts';
 import { startAttempt } from './support/attempts.ts';
 import { kilobyte } from './support/graphs.ts';
 import { createTestDatabase, openTestDatabase, type TestDatabase } from './support/databases.ts';
+import { nodesOf, printPlan, recordPlans, rowsRead } from './support/plans.ts';
+import { startTestServer } from './support/servers.ts';
 import { threadRows, threadTables } from './support/thread-rows.ts';
 
 const MINUTES = 60_000;
@@ -130,6 +132,51 @@ describe.runIf(onPostgres)('A thread of 400 turns', () => {
     const [early, late] = [reads.get(10)?.messages, reads.get(TURNS)?.messages];
     expect(late?.statements.length).toBe(early?.statements.length);
   });
+});
+
+describe.runIf(onPostgres)('A long thread among short ones', () => {
+  const SHORT_THREADS = 60;
+  const TURNS = 40;
+  /** Tables that have more rows for each turn. Of items, which are messages, the last turn reads all. */
+  const GROWING = new Set(['Checkpoint', 'CheckpointWrite', 'ChannelValue', 'RunEvent']);
+  /** A short thread has fewer in each, and a long one more. */
+  const ROWS = 60;
+
+  it(
+    'costs its next run no more rows than theirs, however the statements were planned for those',
+    { timeout: 5 * MINUTES },
+    async () => {
+      const database = await createTestDatabase();
+      await using recorder = await recordPlans(database.databaseUrl ?? '', 'force_generic_plan');
+      const server = await startTestServer({ ...database, databaseUrl: recorder.databaseUrl });
+      try {
+        for (let i = 0; i < SHORT_THREADS; i++) await run(await createThread());
+        await server.app.sql.query('ANALYZE');
+        const threadId = await createThread();
+        for (let turn = 1; turn < TURNS; turn++) await run(threadId);
+        const { length: before } = recorder.executed;
+        await run(threadId);
+        const nodes = recorder.executed.slice(before).flatMap(({ plan }) => nodesOf(plan));
+        const growing = nodes.filter((node) => GROWING.has(node['Relation Name'] ?? ''));
+        expect(growing.length).toBeGreaterThan(10);
+        const long = growing.filter((node) => rowsRead(node) > ROWS);
+        expect(long.map((node) => printPlan(node))).toEqual([]);
+      } finally {
+        await server.stop();
+        await database.dispose();
+      }
+
+      async function createThread(): Promise<string> {
+        const { createThread: thread } = await server.gql(CREATE_THREAD);
+        return thread.id;
+      }
+      async function run(threadId: string): Promise<void> {
+        const input = { threadId, assistantId: 'talkative', input: human('Say something.') };
+        const { createRun } = await server.gql(CREATE_RUN, { input, wait: true });
+        expect(createRun.status).toBe('SUCCESS');
+      }
+    },
+  );
 });
 
 const CREATE_RUNS = `mutation ($input: [CreateRunInput!]!) { createRuns(inputs: $input) { id } }`;

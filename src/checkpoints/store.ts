@@ -54,12 +54,18 @@ export interface NewWrites {
 /** An edit by hand has no run: its write rows carry this one. */
 const NO_RUN = '00000000-0000-0000-0000-000000000000';
 
+/**
+ * Ends a subquery that looks up rows by a whole key: it is not turned into a join. A plan is made for a thread as long as
+ * most, and where those are short, the planner reads all that a thread has and sifts it.
+ */
+const BY_KEY = 'OFFSET 0';
+
 // ── Writing ──────────────────────────────────────────────────────────────────────────────────
 
 // FOR KEY SHARE makes the fence a lock: a claim, which takes the run's row FOR UPDATE, waits for a statement that
-// is under way, and a statement that comes later finds another token.
+// is under way, and a statement that comes later finds another token, or none once the run has ended.
 const CLAIM = `claim AS (
-  SELECT "id" FROM "Run" WHERE "id" = $1::uuid AND "claimToken" = $2::uuid AND "status" = 'RUNNING' FOR KEY SHARE)`;
+  SELECT "id" FROM "Run" WHERE "id" = $1::uuid AND "claimToken" = $2::uuid FOR KEY SHARE)`;
 const NO_CLAIM = `claim AS (SELECT $1::uuid AS "id" WHERE $2::uuid IS NULL)`;
 
 /** Of the numbers of the items of thread c."threadId". */
@@ -109,7 +115,7 @@ const INSERT_CHECKPOINTS = `new AS (
   INSERT INTO "CheckpointHead" ("threadId", "namespace", "checkpointId")
   SELECT DISTINCT ON (new.namespace) $3::uuid, new.namespace, new.id FROM new
   WHERE NOT EXISTS (SELECT 1 FROM "Checkpoint" c
-    WHERE c."threadId" = $3::uuid AND c."namespace" = new.namespace AND c."checkpointId" = new.id)
+    WHERE c."threadId" = $3::uuid AND c."namespace" = new.namespace AND c."checkpointId" = new.id ${BY_KEY})
   ORDER BY new.namespace, new.place DESC
   ON CONFLICT ("threadId", "namespace") DO UPDATE SET "checkpointId" = EXCLUDED."checkpointId"
 ), checkpoints AS (
@@ -377,19 +383,21 @@ function loadStatement({
   also?: string;
 }): string {
   return `WITH ${from} v AS (
-  SELECT v."channel", v."version", v."type", v."value", v."ranges" FROM ${wanted} AS wanted(channel, version)
-  JOIN "ChannelValue" v ON v."threadId" = $1 AND v."namespace" = $2 AND v."channel" = wanted.channel AND v."version" = wanted.version
+  SELECT v.* FROM ${wanted} AS wanted(channel, version), LATERAL (SELECT * FROM "ChannelValue"
+    WHERE "threadId" = $1 AND "namespace" = $2 AND "channel" = wanted.channel AND "version" = wanted.version ${BY_KEY}) v
 ), w AS (
-  SELECT * FROM "CheckpointWrite" WHERE "threadId" = $1 AND "namespace" = $2 AND "checkpointId" = ANY(${ids})
+  SELECT w.* FROM unnest(${ids}) AS ids(id), LATERAL (SELECT * FROM "CheckpointWrite"
+    WHERE "threadId" = $1 AND "namespace" = $2 AND "checkpointId" = ids.id ${BY_KEY}) w
 ), n AS (
-  SELECT DISTINCT generate_series(r."ranges"[i], r."ranges"[i + 1]) AS "number"
+  SELECT unnest(range_agg(int4range(r."ranges"[i], r."ranges"[i + 1], '[]'))) AS "range"
   FROM (SELECT "ranges" FROM v UNION ALL SELECT "ranges" FROM w) r, generate_series(1, cardinality(r."ranges"), 2) i
 )
 SELECT 'value' AS "kind", "channel", "version", NULL::uuid AS "checkpointId", NULL AS "taskId", NULL::int AS "index", NULL::uuid AS "runId",
   "type", "value", "ranges", NULL::int AS "number", NULL::bytea AS "hash", NULL::bigint AS "seq" FROM v
 UNION ALL SELECT 'write', "channel", NULL, "checkpointId", "taskId", "index", "runId", "type", "value", "ranges", NULL, NULL, "seq" FROM w
 UNION ALL SELECT 'item', NULL, NULL, NULL, NULL, NULL, NULL, i."type", i."value", NULL, i."number", i."hash", NULL
-  FROM n JOIN "ChannelItem" i ON i."threadId" = $1 AND i."number" = n."number"
+  FROM n, LATERAL (SELECT * FROM "ChannelItem"
+    WHERE "threadId" = $1 AND "number" >= lower(n."range") AND "number" < upper(n."range") ${BY_KEY}) i
 ${also} ORDER BY "seq"`;
 }
 

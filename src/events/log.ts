@@ -48,9 +48,8 @@ const ATTEMPTS = 5;
 
 // The fence of every write: see checkpoints/store.ts. A token that is missing in the answer is a claim that was lost.
 const INSERT_EVENTS = `WITH claims AS (
-  SELECT c.token FROM unnest($1::uuid[], $2::uuid[]) AS c(run, token)
-  JOIN "Run" r ON r."id" = c.run AND r."claimToken" = c.token
-  WHERE r."status" = 'RUNNING' ORDER BY r."id" FOR KEY SHARE OF r
+  SELECT c.token FROM (SELECT * FROM unnest($1::uuid[], $2::uuid[]) AS c(run, token) ORDER BY run) c,
+    LATERAL (SELECT FROM "Run" r WHERE r."id" = c.run AND r."claimToken" = c.token FOR KEY SHARE) r
 ), stored AS (
   INSERT INTO "RunEvent" ("runId", "threadId", "number", "type", "namespace", "data", "checkpointId", "createdAt")
   SELECT e.run, e.thread, e.number, e.type::"RunEventType", string_to_array(e.namespace, '|'), e.data::json, e.checkpoint, e.at

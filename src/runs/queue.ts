@@ -65,7 +65,7 @@ const orderOf = (run: string): string =>
 // delayed: meanwhile the state could be edited.
 const CLAIM = `WITH next AS (
   SELECT r."id", r."threadId", r."startedAt" IS NOT NULL AS "retried", r."startedAt" IS NULL AND r."dueAt" <= r."createdAt"
-    AND (SELECT h."checkpointId" FROM "CheckpointHead" h WHERE h."threadId" = r."threadId" LIMIT 1) IS NULL AS "isFresh",
+    AND (SELECT h."checkpointId" FROM "CheckpointHead" h WHERE h."threadId" = r."threadId" ORDER BY h."namespace" LIMIT 1) IS NULL AS "isFresh",
     greatest(t."lastEvent", coalesce((SELECT max("number") FROM "RunEvent" e WHERE e."threadId" = r."threadId"), 0)) AS "before"
   FROM "Run" r JOIN "Thread" t ON t."id" = r."threadId"
   WHERE r."dueAt" <= now() AND (r."status" = 'PENDING' OR r."status" = 'RUNNING' AND r."leaseExpiresAt" < now())
@@ -79,7 +79,7 @@ const CLAIM = `WITH next AS (
 ), claimed AS (
   UPDATE "Run" r SET "status" = 'RUNNING', "attempt" = r."attempt" + 1, "claimToken" = gen_random_uuid(), "worker" = $2,
     "leaseExpiresAt" = now() + $3::interval, "startedAt" = coalesce(r."startedAt", clock_timestamp())
-  FROM next WHERE r."id" = next."id" AND r."status" IN ('PENDING', 'RUNNING')
+  FROM next WHERE r."id" = next."id"
   RETURNING r.*, next."retried", next."isFresh", next."before",
     r."timeoutSeconds" - extract(epoch FROM clock_timestamp() - r."startedAt")::float8 AS "secondsLeft"
 ), told AS (
@@ -116,7 +116,7 @@ export function createRunQueue(sql: Sql, { worker, leaseSeconds }: QueueOptions)
     async renew({ id, claimToken }) {
       const [held] = await sql.query<{ cancelAction: CancelAction | null }>(
         `UPDATE "Run" SET "leaseExpiresAt" = now() + $3::interval
-         WHERE "id" = $1 AND "claimToken" = $2 AND "status" = 'RUNNING' RETURNING "cancelAction"`,
+         WHERE "id" = $1 AND "claimToken" = $2 RETURNING "cancelAction"`,
         [id, claimToken, lease],
       );
       return { lost: !held, cancelAction: held?.cancelAction ?? null };
@@ -136,7 +136,7 @@ export function createRunQueue(sql: Sql, { worker, leaseSeconds }: QueueOptions)
     async release({ id, claimToken }) {
       await sql.query(
         `UPDATE "Run" SET "status" = 'PENDING', "attempt" = "attempt" - 1, "claimToken" = NULL, "leaseExpiresAt" = NULL
-         WHERE "id" = $1 AND "claimToken" = $2 AND "status" = 'RUNNING'`,
+         WHERE "id" = $1 AND "claimToken" = $2`,
         [id, claimToken],
       );
       sql.notify(RUNS_CHANNEL, id);
@@ -152,7 +152,7 @@ async function settleLocked(
   // The thread before the run, as everywhere: the order of locks that keeps transactions from waiting in a circle.
   const [held] = await query<{ cancelAction: CancelAction | null }>(
     `SELECT r."cancelAction" FROM "Thread" t JOIN "Run" r ON r."threadId" = t."id"
-     WHERE t."id" = $1 AND r."id" = $2 AND r."claimToken" = $3 AND r."status" = 'RUNNING'
+     WHERE t."id" = $1 AND r."id" = $2 AND r."claimToken" = $3
      FOR NO KEY UPDATE OF t FOR UPDATE OF r`,
     [claim.threadId, claim.id, claim.claimToken],
   );
