@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createAccess, isLoopback, type Access } from './access.ts';
 import type { App } from './app.ts';
 import type { Config } from './config.ts';
+import { corkThisTurn } from './cork.ts';
 import type { ErrorCode } from './errors.ts';
 import { createSockets } from './schema/websocket.ts';
 import { createGraphql } from './schema/yoga.ts';
@@ -56,6 +57,7 @@ export function createHttpServer(app: App): HttpServer {
     if (request.method === 'POST') {
       Object.assign(request, { body: await readJson(request, config.bodyLimitBytes) });
     }
+    gatherEvents(response);
     await yoga(request, response);
   }
 
@@ -207,6 +209,15 @@ function refuseUpgrade(connection: Duplex, error: RefusedError): void {
 
 function bodyOf({ message, code }: RefusedError): string {
   return JSON.stringify({ errors: [{ message, extensions: { code } }] });
+}
+
+/** An event is several writes, and so is the end of a stream: what is there together is sent at once. */
+function gatherEvents(response: ServerResponse): void {
+  const write: ServerResponse['write'] = response.write.bind(response);
+  response.write = ((...chunk: Parameters<typeof write>) => {
+    if (response.socket && isEventStream(response)) corkThisTurn(response.socket);
+    return write(...chunk);
+  }) as typeof write;
 }
 
 function isEventStream(answer: ServerResponse): boolean {

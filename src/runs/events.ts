@@ -7,6 +7,7 @@ import { lastNumber } from '../events/log.ts';
 import { findGap, readEvents } from '../events/tail.ts';
 import type { Run } from '../generated/prisma/client.ts';
 import { parseUuid } from '../uuid.ts';
+import { findRun } from './search.ts';
 
 /** What is told of a run whichever modes are asked for. */
 const ALWAYS: readonly StoredEvent['type'][] = ['STARTED', 'INTERRUPT', 'FINISHED', GAP];
@@ -23,12 +24,12 @@ interface EventFilter {
 
 /** A run's events, the stored ones and then the live ones, until its final one; a gap in place of those that are no longer kept. */
 export async function followRun(
-  app: Pick<App, 'db' | 'sql' | 'tail'>,
+  app: Pick<App, 'sql' | 'tail'>,
   id: string,
   { after, modes }: EventFilter,
 ): Promise<AsyncIterableIterator<StoredEvent, void>> {
   const runId = parseUuid('runId', id);
-  const run = await app.db.run.findUnique({ where: { id: runId } });
+  const run = await findRun(app, runId);
   if (!run) throw new NotFoundError('Run', runId);
   const threadId = await threadOfEvents(app, run);
   const number = readCursor(after, threadId);

@@ -7,6 +7,7 @@ import { useServer } from 'graphql-ws/use/ws';
 import { createGraphQLError } from 'graphql-yoga';
 import { WebSocketServer, type WebSocket } from 'ws';
 import type { App } from '../app.ts';
+import { corkThisTurn } from '../cork.ts';
 import { AppError } from '../errors.ts';
 import { createMaskError } from './errors.ts';
 import type { Yoga } from './yoga.ts';
@@ -83,10 +84,7 @@ export function createSockets({ config, log }: App, yoga: Yoga): Sockets {
 function gatherMessages(socket: WebSocket, connection: Duplex): void {
   const send: Send = socket.send.bind(socket);
   const gather: Send = (data, done) => {
-    if (connection.writableCorked === 0) {
-      connection.cork();
-      process.nextTick(() => connection.uncork());
-    }
+    corkThisTurn(connection);
     if (socket.bufferedAmount + data.length > GATHERED_BYTES) return send(data, done);
     send(data);
     done?.();
