@@ -27,7 +27,7 @@ const node = (own: Partial<GraphSpec['nodes'][number]>): GraphSpec['nodes'][numb
 });
 const failing = node({ actions: [{ do: 'fail once' }] });
 const asking = node({ actions: [{ do: 'ask', question: '?' }] });
-/** Told first: rare, and wrong once. An update adds to the state what nodes had written beside one that had not ended. */
+/** Told first: rare, and once different. In two, an update adds to the state what nodes had written beside one that had not ended. */
 const KEPT: Story[] = [
   {
     // Who ran last is a matter of versions.
@@ -49,6 +49,19 @@ const KEPT: Story[] = [
       BEGIN,
       { do: 'update', input: { log: ['by hand'] }, asNode: 3 },
       { do: 'go on', durability: 'sync' },
+    ],
+  },
+  {
+    // What remembers writes something else when it is done anew.
+    graph: {
+      nodes: [node({}), node({ remembers: true, subgraph: { nodes: [node({})], loops: false } })],
+      loops: false,
+    },
+    deeds: [
+      BEGIN,
+      { do: 'update', input: { log: [] }, asNode: 0 },
+      { do: 'go on', durability: 'sync' },
+      { do: 'fork by run', from: 1, input: null, durability: 'sync' },
     ],
   },
 ];

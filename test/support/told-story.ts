@@ -5,7 +5,7 @@ import type {
   CheckpointPendingWrite,
   CheckpointTuple,
 } from '@langchain/langgraph-checkpoint';
-import { MemorySaver } from '@langchain/langgraph-checkpoint';
+import { MemorySaver, WRITES_IDX_MAP } from '@langchain/langgraph-checkpoint';
 import { isMessage } from '../../src/checkpoints/plain.ts';
 import { CheckpointReader, EditSaver } from '../../src/checkpoints/saver.ts';
 import type { Database } from '../../src/db/open.ts';
@@ -25,11 +25,20 @@ interface Store {
   namespaces(threadId: string): Promise<string[]>;
 }
 
-/**
- * LangGraph stores a checkpoint again where a run with durability "exit" ends before its first step, and MemorySaver then
- * takes it for its own parent: what was before it would be lost.
- */
-class KeepingParents extends MemorySaver {
+/** MemorySaver, but for what is lost in it. */
+class ReferenceSaver extends MemorySaver {
+  /** The tasks that the run under way has written for. */
+  #written: Set<string> | undefined;
+
+  begin(what: 'run' | 'edit'): this {
+    this.#written = what === 'run' ? new Set() : undefined;
+    return this;
+  }
+
+  /**
+   * LangGraph stores a checkpoint again where a run with durability "exit" ends before its first step, and MemorySaver then
+   * takes it for its own parent: what was before it would be lost.
+   */
   override put(...[config, ...rest]: Parameters<MemorySaver['put']>) {
     const { thread_id: thread, checkpoint_ns: namespace = '' } = config.configurable ?? {};
     const stored = this.storage[thread]?.[namespace]?.[rest[0].id];
@@ -39,14 +48,37 @@ class KeepingParents extends MemorySaver {
       ...rest,
     );
   }
+
+  /**
+   * A run that does a task anew may write something else than the one before, and goes on with that: here that is what the
+   * task wrote. MemorySaver would keep what it wrote at first.
+   */
+  override async putWrites(...[config, writes, taskId]: Parameters<MemorySaver['putWrites']>) {
+    const {
+      thread_id: thread,
+      checkpoint_ns: namespace,
+      checkpoint_id: id,
+    } = config.configurable ?? {};
+    const place = JSON.stringify([thread, namespace, id]);
+    const task = `${place} ${taskId}`;
+    const writesChannels = writes.some(([channel]) => !(channel in WRITES_IDX_MAP));
+    if (this.#written && writesChannels && !this.#written.has(task)) {
+      this.#written.add(task);
+      const stored = this.writes[place] ?? {};
+      for (const [key, [writer, channel]] of Object.entries(stored)) {
+        if (writer === taskId && !(channel in WRITES_IDX_MAP)) delete stored[key];
+      }
+    }
+    return super.putWrites(config, writes, taskId);
+  }
 }
 
 export function memoryStore(): Store {
-  const saver = new KeepingParents();
+  const saver = new ReferenceSaver();
   return {
     reader: saver,
-    run: (_threadId, work) => work(saver),
-    edit: (_threadId, work) => work(saver),
+    run: (_threadId, work) => work(saver.begin('run')),
+    edit: (_threadId, work) => work(saver.begin('edit')),
     async copy(threadId) {
       const id = randomUUID();
       saver.storage[id] = structuredClone(saver.storage[threadId] ?? {});
