@@ -228,7 +228,8 @@ const TaskRef = builder.objectRef<TaskOf>('Task').implement({
     result: t.field({
       type: 'JSON',
       nullable: true,
-      description: 'What the task wrote; null while it has not finished.',
+      description:
+        'What the task wrote, the last time that a run did it; null while it has not finished.',
       resolve: ({ task }) => toPlain(task.result ?? null),
     }),
     state: t.field({
