@@ -61,12 +61,16 @@ class ReferenceSaver extends MemorySaver {
     } = config.configurable ?? {};
     const place = JSON.stringify([thread, namespace, id]);
     const task = `${place} ${taskId}`;
-    const writesChannels = writes.some(([channel]) => !(channel in WRITES_IDX_MAP));
-    if (this.#written && writesChannels && !this.#written.has(task)) {
+    const isResult = writes.some(([channel]) => !(channel in WRITES_IDX_MAP));
+    if (this.#written && isResult && !this.#written.has(task)) {
       this.#written.add(task);
       const stored = this.writes[place] ?? {};
       for (const [key, [writer, channel]] of Object.entries(stored)) {
-        if (writer === taskId && !(channel in WRITES_IDX_MAP)) delete stored[key];
+        if (writer !== taskId || channel in WRITES_IDX_MAP) continue;
+        const write = writes[Number(key.slice(taskId.length + 1))];
+        // Where it stood, as everywhere.
+        if (write) stored[key] = [taskId, write[0], (await this.serde.dumpsTyped(write[1]))[1]];
+        else delete stored[key];
       }
     }
     return super.putWrites(config, writes, taskId);
