@@ -1,4 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+/** How often is looked for what a lost hint would have told. */
+export const POLL_MS = 1000;
 
 /** Work that is done again and again. */
 export interface Repeated {
@@ -6,24 +7,44 @@ export interface Repeated {
   stop(): Promise<void>;
 }
 
-/** Does the work at once, and then again after each pause. It keeps no process alive. */
+interface RepeatOptions {
+  /** From the end of the work to its next beginning. */
+  pauseMs: number;
+  /** Whether it is done before the first pause, too. Default: it is not. */
+  atOnce?: boolean;
+  /** Told of each time it failed; it goes on. */
+  onError: (error: unknown) => void;
+}
+
+/** Does the work after each pause. It keeps no process alive. */
 export function repeat(
-  pauseMs: number,
   work: (stopping: AbortSignal) => Promise<void>,
-  onError: (error: unknown) => void,
+  { pauseMs, atOnce = false, onError }: RepeatOptions,
 ): Repeated {
   const stopping = new AbortController();
   const { signal } = stopping;
-  const stopped = (async () => {
-    while (!signal.aborted) {
-      await work(signal).catch(onError);
-      await sleep(pauseMs, undefined, { signal, ref: false }).catch(() => {});
-    }
-  })();
+  let timer: NodeJS.Timeout | undefined;
+  let underWay = Promise.resolve();
+
+  function pause(): void {
+    timer = setTimeout(begin, pauseMs).unref();
+  }
+
+  function begin(): void {
+    underWay = work(signal)
+      .catch(onError)
+      .then(() => {
+        if (!signal.aborted) pause();
+      });
+  }
+
+  if (atOnce) begin();
+  else pause();
   return {
     stop() {
       stopping.abort();
-      return stopped;
+      clearTimeout(timer);
+      return underWay;
     },
   };
 }

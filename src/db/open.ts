@@ -110,11 +110,10 @@ export async function openDatabase(config: Config, log: Logger): Promise<Databas
 
   const vacuuming =
     embedded &&
-    repeat(
-      VACUUM_EVERY_MS,
-      () => vacuum(statements.query),
-      (error) => log.warn({ err: error }, 'The embedded database could not be vacuumed.'),
-    );
+    repeat(() => vacuum(statements.query), {
+      pauseMs: VACUUM_EVERY_MS,
+      onError: (error) => log.warn({ err: error }, 'The embedded database could not be vacuumed.'),
+    });
 
   async function close(): Promise<void> {
     await vacuuming?.stop();

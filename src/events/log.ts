@@ -46,7 +46,8 @@ const BATCH_BYTES = 524_288;
 const ROOM = 1000;
 const ATTEMPTS = 5;
 
-// The fence of every write: see checkpoints/store.ts. A token that is missing in the answer is a claim that was lost.
+// The fence of every write: see checkpoints/store.ts. Runs are locked in the order of their ids, so that two statements do
+// not wait for each other; a lookup that locks is not turned into a join. A token that is missing in the answer is a claim that was lost.
 const INSERT_EVENTS = `WITH claims AS (
   SELECT c.token FROM (SELECT * FROM unnest($1::uuid[], $2::uuid[]) AS c(run, token) ORDER BY run) c,
     LATERAL (SELECT FROM "Run" r WHERE r."id" = c.run AND r."claimToken" = c.token FOR KEY SHARE) r

@@ -1,9 +1,9 @@
 import { EVENTS_CHANNEL } from '../channels.ts';
 import type { Sql } from '../db/open.ts';
 import type { Logger } from '../log.ts';
+import { POLL_MS, repeat } from '../repeat.ts';
 import { GAP, type StoredEvent } from './event.ts';
 import { interruptible, sleepUntilWoken, type Sleeper } from './interruptible.ts';
-import { pollEverySecond } from './poll.ts';
 
 /** What a reader may have waiting; with more it drops all, and reads it from the table when it gets there. */
 const BUFFER_BYTES = 1_048_576;
@@ -65,27 +65,26 @@ export function createEventTail(sql: Sql, log: Logger): EventTail {
   const inboxes = new Map<string, Set<Inbox>>();
   const closing = new AbortController();
   const unlisten = sql.listen(EVENTS_CHANNEL, (threadId) => void fetchNews(threadId));
-  const stopPolling = pollEverySecond(() => lookForMissed(Array.from(inboxes.keys())));
+  const polling = repeat(() => lookForMissed(Array.from(inboxes.keys())), {
+    pauseMs: POLL_MS,
+    onError: (error) => log.warn({ err: error }, 'Events could not be polled.'),
+  });
   /** Threads whose news are being read; true where there is more since that began. */
   const fetching = new Map<string, boolean>();
 
-  /** The truth behind the hints: one statement a second for all readers of the process. Never rejects. */
+  /** The truth behind the hints: one statement a second for all readers of the process. */
   async function lookForMissed(threadIds: readonly string[]): Promise<void> {
     const followed = threadIds.filter((threadId) => inboxes.has(threadId));
     if (followed.length === 0) return;
-    try {
-      const rows = await sql.query<{ threadId: string; last: number | null; gone: boolean }>(
-        `SELECT f.id AS "threadId", (SELECT max("number") FROM "RunEvent" WHERE "threadId" = f.id) AS "last",
-           NOT EXISTS (SELECT 1 FROM "Thread" WHERE "id" = f.id) AS "gone"
-         FROM unnest($1::uuid[]) AS f(id)`,
-        [followed],
-      );
-      for (const { threadId, last, gone } of rows) {
-        if (gone) fallAllBehind(threadId);
-        else if (isNews(threadId, last ?? 0)) void fetchNews(threadId);
-      }
-    } catch (error) {
-      log.warn({ err: error }, 'Events could not be polled.');
+    const rows = await sql.query<{ threadId: string; last: number | null; gone: boolean }>(
+      `SELECT f.id AS "threadId", (SELECT max("number") FROM "RunEvent" WHERE "threadId" = f.id) AS "last",
+         NOT EXISTS (SELECT 1 FROM "Thread" WHERE "id" = f.id) AS "gone"
+       FROM unnest($1::uuid[]) AS f(id)`,
+      [followed],
+    );
+    for (const { threadId, last, gone } of rows) {
+      if (gone) fallAllBehind(threadId);
+      else if (isNews(threadId, last ?? 0)) void fetchNews(threadId);
     }
   }
 
@@ -211,7 +210,7 @@ export function createEventTail(sql: Sql, log: Logger): EventTail {
     publish,
     end: fallAllBehind,
     close() {
-      stopPolling();
+      void polling.stop();
       unlisten();
       closing.abort();
       for (const threadId of inboxes.keys()) fallAllBehind(threadId);

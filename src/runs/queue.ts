@@ -62,7 +62,8 @@ const orderOf = (run: string): string =>
 // The statement may have been sent before the run before ended, and seen that end: then now() would be too early a start.
 // What begins for the first time says so: nobody else can be writing events of the thread. A retried run has to see first
 // what its last attempt has left. A thread that has no checkpoint has none until this run makes one, unless the run was
-// delayed: meanwhile the state could be edited.
+// delayed: meanwhile the state could be edited. Its head is asked for in the order of the index: the planner would look
+// through all heads for any.
 const CLAIM = `WITH next AS (
   SELECT r."id", r."threadId", r."startedAt" IS NOT NULL AS "retried", r."startedAt" IS NULL AND r."dueAt" <= r."createdAt"
     AND (SELECT h."checkpointId" FROM "CheckpointHead" h WHERE h."threadId" = r."threadId" ORDER BY h."namespace" LIMIT 1) IS NULL AS "isFresh",

@@ -27,11 +27,14 @@ export function startRetention({
   if (eventRetentionSeconds < KEYS_SECONDS) sweeps.push(createSweep(sql, KEYS_SECONDS));
 
   return repeat(
-    EVERY_MS,
     async (stopping) => {
       for (const sweep of sweeps) await sweep(stopping);
     },
-    (error) => log.warn({ err: error }, 'Old events could not be removed.'),
+    {
+      pauseMs: EVERY_MS,
+      atOnce: true,
+      onError: (error) => log.warn({ err: error }, 'Old events could not be removed.'),
+    },
   );
 }
 

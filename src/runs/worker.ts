@@ -4,12 +4,11 @@ import type { App } from '../app.ts';
 import { RUNS_CHANNEL, STOPS_CHANNEL, THREADS_CHANNEL } from '../channels.ts';
 import { ClaimLostError } from '../errors.ts';
 import type { StoredEvent } from '../events/event.ts';
+import { POLL_MS } from '../repeat.ts';
 import { CancelledError, createAttempt, execute, GivenBackError, type Attempt } from './attempt.ts';
 import type { Keeper, KeeperOptions } from './keeper.ts';
 import { startedEvent, type ClaimedRun, type RunQueue } from './queue.ts';
 import { runAttributed } from '../stray.ts';
-
-const POLL_MS = 1000;
 
 /** With more, each statement would carry less: what waits for its turn gathers. */
 export const STORES_AT_A_TIME = 3;

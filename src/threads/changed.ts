@@ -4,9 +4,9 @@ import { readSize } from '../db/page.ts';
 import type { Sql } from '../db/open.ts';
 import { NotFoundError } from '../errors.ts';
 import { interruptible, sleepUntilWoken, type Sleeper } from '../events/interruptible.ts';
-import { pollEverySecond } from '../events/poll.ts';
 import type { Thread } from '../generated/prisma/client.ts';
 import type { Logger } from '../log.ts';
+import { POLL_MS, repeat } from '../repeat.ts';
 import { parseUuid } from '../uuid.ts';
 
 /** How far back a poll looks: a transaction may be committed that much after it began, which is the time it leaves. */
@@ -49,11 +49,10 @@ export function createThreadChanges(sql: Sql, log: Logger): ThreadChanges {
   const unlisten = sql.listen(THREADS_CHANNEL, (id) => {
     for (const watcher of watchers) if (watcher.ids?.has(id) ?? true) tell(watcher, id);
   });
-  const stopPolling = pollEverySecond(() =>
-    lookForMissed().catch((error: unknown) =>
-      log.warn({ err: error }, 'Threads could not be polled.'),
-    ),
-  );
+  const polling = repeat(lookForMissed, {
+    pauseMs: POLL_MS,
+    onError: (error) => log.warn({ err: error }, 'Threads could not be polled.'),
+  });
 
   /** The truth behind the hints: one statement a second for all watchers of the process. */
   async function lookForMissed(): Promise<void> {
@@ -127,7 +126,7 @@ export function createThreadChanges(sql: Sql, log: Logger): ThreadChanges {
     },
     watch: (ids) => interruptible((left) => watch(ids, left)),
     close() {
-      stopPolling();
+      void polling.stop();
       unlisten();
       closing.abort();
       for (const watcher of watchers) watcher.wake();
