@@ -107,16 +107,20 @@ async function headOf(threadId: string): Promise<string> {
   return String(tuple?.checkpoint.id);
 }
 
-/** Waits until a statement waits for a lock that another session holds. */
-async function untilBlocked(): Promise<void> {
+/**
+ * Waits until so many statements wait for a lock that another session holds, and says how many do. It asks from a
+ * transaction: other statements may be behind those.
+ */
+async function untilBlocked(holding: Query, statements = 1): Promise<number> {
   for (let tries = 0; tries < 500; tries++) {
-    const blocked = await query(
+    await holding('SELECT pg_stat_clear_snapshot()');
+    const blocked = await holding(
       `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
     );
-    if (blocked.length > 0) return;
+    if (blocked.length >= statements) return blocked.length;
     await sleep(20);
   }
-  throw new Error('No statement waits for a lock.');
+  throw new Error(`Fewer than ${statements} statements wait for a lock.`);
 }
 
 /** A graph of any state, of which only the values count. */
@@ -321,7 +325,7 @@ describe('An attempt that has lost its claim', () => {
         await claiming(`SELECT 1 FROM "Run" WHERE "id" = $1 FOR UPDATE`, [attempt.runId]);
         lost = invoke(graph, { log: ['input'] }, { attempt, durability: 'sync' });
         lost.catch(() => {});
-        await untilBlocked();
+        await untilBlocked(claiming);
         await claiming(`UPDATE "Run" SET "claimToken" = gen_random_uuid() WHERE "id" = $1`, [
           attempt.runId,
         ]);
@@ -347,21 +351,14 @@ describe('An attempt that has lost its claim', () => {
         await holding('SELECT pg_advisory_xact_lock(4)');
         lost = invoke(chain(2), { log: ['input'] }, { attempt, durability: 'sync' });
         lost.catch(() => {});
-        await untilBlocked();
+        await untilBlocked(holding);
         claimed = database.sql.transaction(async (claiming) => {
           await attempt.loseClaim(claiming);
           seen = await claiming(`SELECT "step" FROM "Checkpoint" WHERE "threadId" = $1`, [
             attempt.threadId,
           ]);
         });
-        const waiting = async () =>
-          (
-            await holding(
-              `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
-            )
-          ).length;
-        for (let tries = 0; tries < 500 && (await waiting()) < 2; tries++) await sleep(20);
-        expect(await waiting()).toBe(2);
+        expect(await untilBlocked(holding, 2)).toBe(2);
       });
       await claimed;
       expect(seen).toContainEqual({ step: -1 });

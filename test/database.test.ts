@@ -144,6 +144,68 @@ describe('a database', () => {
   });
 });
 
+describe('a connection', () => {
+  const used = useDatabase();
+  const ONE = `SELECT 1 AS "one"`;
+
+  it.runIf(onPostgres)('is shared by statements that are sent together', async () => {
+    const { sql } = used.opened;
+    const pids = await Promise.all(
+      Array.from({ length: 10 }, () => sql.query(`SELECT pg_backend_pid()`)),
+    );
+    expect(new Set(pids.map(([row]) => row?.['pg_backend_pid'])).size).toBe(1);
+  });
+
+  it('gives each statement that shares it its own answer, or its own error', async () => {
+    const { sql } = used.opened;
+    const numbers = [0, 1, 2, 3, 0, 4, 5];
+    const answers = await Promise.allSettled(
+      numbers.map((number) => sql.query(`SELECT 60 / $1::int AS "answer"`, [number])),
+    );
+    expect(answers).toMatchObject(
+      numbers.map((number) =>
+        number === 0
+          ? { reason: { message: 'division by zero' } }
+          : { value: [{ answer: 60 / number }] },
+      ),
+    );
+  });
+
+  it.runIf(onPostgres)('is not shared by those who come while it does not answer', async () => {
+    const { sql } = used.opened;
+    let isOver = false;
+    let blocked: Promise<unknown> | undefined;
+    await sql.transaction(async (query) => {
+      await query('SELECT pg_advisory_xact_lock(7)');
+      blocked = sql.query('SELECT pg_advisory_xact_lock(7)').then(() => (isOver = true));
+      // The first of these may be behind it.
+      const answers: unknown[] = [];
+      await vi.waitFor(() => {
+        void sql.query(ONE).then((rows) => answers.push(rows));
+        expect(answers).not.toEqual([]);
+      }, SOON);
+      expect(isOver).toBe(false);
+    });
+    await blocked;
+  });
+
+  it('comes free for a transaction, however many go on sharing it', async () => {
+    const { sql } = used.opened;
+    const done = new AbortController();
+    const askOnAndOn = async () => {
+      while (!done.signal.aborted) await sql.query('SELECT pg_sleep(0.005)');
+    };
+    // So many that some are always under way.
+    const asking = Array.from({ length: 8 }, askOnAndOn);
+    const counts = await Promise.all(
+      Array.from({ length: 20 }, () => sql.transaction((query) => query(ONE))),
+    );
+    done.abort();
+    await Promise.all(asking);
+    expect(counts).toEqual(Array.from({ length: 20 }, () => [{ one: 1 }]));
+  });
+});
+
 describe('a transaction', () => {
   const used = useDatabase();
   const insert = 'INSERT INTO "Thread" ("id") VALUES ($1)';
@@ -292,11 +354,18 @@ describe('a hint', () => {
 
     it('arrives again after the connection that listens was lost', async () => {
       await connect('lost');
-      const lost = await used.opened.sql.query(
-        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+      const { sql } = used.opened;
+      const lost = await sql.query<{ pid: number }>(
+        `SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity
          WHERE datname = current_database() AND query LIKE 'LISTEN%'`,
       );
       expect(lost).toHaveLength(2);
+      const pids = lost.map(({ pid }) => pid);
+      // Until then, they still listen.
+      await vi.waitFor(async () => {
+        const left = await sql.query('SELECT FROM pg_stat_activity WHERE pid = ANY($1)', [pids]);
+        expect(left).toEqual([]);
+      }, SOON);
       const heard = await connect('lost');
       used.opened.sql.notify('lost', 'found');
       await vi.waitFor(() => expect(heard).toEqual(['found']), SOON);

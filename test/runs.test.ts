@@ -40,12 +40,9 @@ async function refusal(input: Record<string, unknown>): Promise<any> {
   return error?.extensions;
 }
 
-const RUN = `query ($id: ID!) {
-  run(id: $id) {
-    id status threadId thread { id } assistantId input config context metadata multitaskStrategy attempt output
-    error { name message } createdAt startedAt finishedAt
-  }
-}`;
+const RUN_FIELDS = `id status threadId thread { id } assistantId input config context metadata multitaskStrategy
+  attempt output interrupts { id } error { name message } createdAt startedAt finishedAt`;
+const RUN = `query ($id: ID!) { run(id: $id) { ${RUN_FIELDS} } }`;
 
 async function findRun(id: string): Promise<any> {
   return (await server.gql(RUN, { id })).run;
@@ -86,6 +83,25 @@ describe('createRun', () => {
     const thread = await findThread(threadId);
     expect(thread).toMatchObject({ status: 'IDLE', error: null });
     expect(thread.values).toEqual(run.output);
+  });
+
+  it.each([
+    ['on a thread', () => createThread()],
+    ['without one', () => Promise.resolve(null)],
+  ])('shows whoever waited the run as it is from then on: %s', async (_place, findThreadId) => {
+    const { createRun: waited } = await server.gql(
+      `mutation ($input: CreateRunInput!) { createRun(input: $input, wait: true) { ${RUN_FIELDS} } }`,
+      {
+        input: {
+          threadId: await findThreadId(),
+          assistantId: 'echo',
+          input: human('Hello'),
+          metadata: { at: 'once' },
+        },
+      },
+    );
+    expect(waited).toMatchObject({ status: 'SUCCESS', attempt: 1, metadata: { at: 'once' } });
+    expect(await findRun(waited.id)).toEqual(waited);
   });
 
   it('returns at once without wait: the run goes on by itself', async () => {

@@ -452,13 +452,14 @@ export async function loadTuples(
       wanted.set(`${version} ${channel}`, [channel, Number(version)]);
     }
   }
-  const rows = await query<ValueRow>(LOAD, [
+  const params = [
     first.threadId,
     first.namespace,
     Array.from(wanted.values(), ([channel]) => channel),
     Array.from(wanted.values(), ([, version]) => version),
     checkpoints.map(({ checkpointId }) => checkpointId),
-  ]);
+  ];
+  const rows = await query<ValueRow>(LOAD, params, { takesLong: true });
   return toTuples(query, checkpoints, rows);
 }
 

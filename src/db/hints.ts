@@ -6,7 +6,7 @@ import type { Logger } from '../log.ts';
 import type { Sql } from './open.ts';
 
 /** The hints that a process gives and gets. */
-export interface Hints extends Pick<Sql, 'notify' | 'notifyOthers' | 'listen'> {
+export interface Hints extends Pick<Sql, 'notify' | 'notifyOthers' | 'notifyHere' | 'listen'> {
   /** Sends what still waits, and listens no more. */
   close(): Promise<void>;
 }
@@ -41,14 +41,18 @@ export function createHints(log: Logger, wire?: Wire): Hints {
     }
   }
 
+  const notifyHere: Hints['notifyHere'] = (channel, payload) => {
+    queueMicrotask(() => deliver(channel, payload));
+  };
+  const notifyOthers: Hints['notifyOthers'] = (channel, payload) => remote?.send(channel, payload);
+
   return {
     notify(channel, payload) {
-      queueMicrotask(() => deliver(channel, payload));
-      remote?.send(channel, payload);
+      notifyHere(channel, payload);
+      notifyOthers(channel, payload);
     },
-    notifyOthers(channel, payload) {
-      remote?.send(channel, payload);
-    },
+    notifyHere,
+    notifyOthers,
     listen(channel, onPayload) {
       const listener = (payload: string): void => onPayload(payload);
       listeners.set(channel, (listeners.get(channel) ?? new Set()).add(listener));

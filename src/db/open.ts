@@ -1,14 +1,14 @@
-import { createHash } from 'node:crypto';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import type { Config } from '../config.ts';
-import { DatabaseAwayError, isDatabaseAway, isUniqueViolation, summarizeError } from '../errors.ts';
+import { summarizeError } from '../errors.ts';
 import { PrismaClient } from '../generated/prisma/client.ts';
 import type { Logger } from '../log.ts';
 import { repeat } from '../repeat.ts';
 import { openEmbedded } from './embedded.ts';
 import { createHints } from './hints.ts';
 import { migrate, MIGRATIONS } from './migrate.ts';
+import { createStatements } from './statements.ts';
 import { vacuum } from './vacuum.ts';
 
 export type Query = <Row extends object = Record<string, unknown>>(
@@ -20,12 +20,15 @@ export type Query = <Row extends object = Record<string, unknown>>(
 export interface QueryOptions {
   /** Plan the statement anew, for these values: where the best plan depends on them. Default: it is prepared. */
   planAnew?: boolean;
+  /** It may take long: no other statement is to wait behind it. Default: several may share a connection. */
+  takesLong?: boolean;
 }
 
 /** The database as the hot path sees it. */
 export interface Sql {
   /**
    * Runs one statement. Its text is prepared once per connection, so texts must not hold values. int8 comes as number.
+   * Statements that are sent together may be answered one after the other.
    * Throws DatabaseAwayError where there is no database to ask.
    */
   query: Query;
@@ -35,6 +38,8 @@ export interface Sql {
   notify(channel: string, payload: string): void;
   /** The same for the other processes alone: this one has been told in more detail. */
   notifyOthers(channel: string, payload: string): void;
+  /** The same for this process alone: there is nothing yet that others could find. */
+  notifyHere(channel: string, payload: string): void;
   /** Calls `onPayload` for each hint until the returned function is called. */
   listen(channel: string, onPayload: (payload: string) => void): () => void;
 }
@@ -50,7 +55,6 @@ export interface Database {
 }
 
 const CONNECT_TIMEOUT_MS = 15_000;
-const TRANSACTION_ATTEMPTS = 4;
 const VACUUM_EVERY_MS = 60_000;
 
 /**
@@ -76,6 +80,7 @@ export async function openDatabase(config: Config, log: Logger): Promise<Databas
   };
   const pool = new pg.Pool({
     ...poolConfig,
+    pipeline: true,
     // oxlint-disable-next-line typescript/no-misused-promises -- the pool waits for it, whatever its types say
     onConnect: (client) => client.query(embedded ? EMBEDDED_SESSION : SESSION),
   });
@@ -129,6 +134,7 @@ export async function openDatabase(config: Config, log: Logger): Promise<Databas
       ...statements,
       notify: hints.notify,
       notifyOthers: hints.notifyOthers,
+      notifyHere: hints.notifyHere,
       listen: hints.listen,
     },
     embedded: embedded !== undefined,
@@ -158,94 +164,5 @@ function reasonOf(error: unknown): string {
   return causes.map((cause) => summarizeError(cause).message).join('; ');
 }
 
-/** `sql` without its hints. */
-function createStatements(pool: pg.Pool): Pick<Sql, 'query' | 'transaction'> {
-  const names = new Map<string, string>();
-
-  function nameOf(text: string): string {
-    let name = names.get(text);
-    if (!name) {
-      name = createHash('sha1').update(text).digest('base64url');
-      names.set(text, name);
-    }
-    return name;
-  }
-
-  function queryOn(client: pg.ClientBase): Query {
-    return async <Row extends object>(
-      text: string,
-      params: readonly unknown[] = [],
-      { planAnew = false }: QueryOptions = {},
-    ) => {
-      const { rows } = await client.query<Row>({
-        ...(!planAnew && { name: nameOf(text) }),
-        text,
-        values: [...params],
-        types: TYPES,
-      });
-      return rows;
-    };
-  }
-
-  /** Lends a connection, which goes back to the pool unless it broke. */
-  async function withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-    try {
-      const client = await pool.connect();
-      try {
-        return await work(client);
-      } finally {
-        client.release();
-      }
-    } catch (error) {
-      throw isDatabaseAway(error) ? new DatabaseAwayError(error) : error;
-    }
-  }
-
-  async function transactOnce<T>(work: (query: Query) => Promise<T>): Promise<T> {
-    return withClient(async (client) => {
-      await client.query('BEGIN');
-      try {
-        const result = await work(queryOn(client));
-        const { command } = await client.query('COMMIT');
-        // What PostgreSQL answers when `work` swallowed the error of a statement.
-        if (command === 'ROLLBACK') throw new Error('A statement of the transaction had failed.');
-        return result;
-      } catch (error) {
-        // Where ROLLBACK fails too, the connection is broken, and with it the transaction.
-        await client.query('ROLLBACK').catch(() => {});
-        throw error;
-      }
-    });
-  }
-
-  return {
-    query: (...statement) => withClient((client) => queryOn(client)(...statement)),
-    async transaction(work) {
-      for (let attempt = 1; ; attempt++) {
-        try {
-          return await transactOnce(work);
-        } catch (error) {
-          if (attempt === TRANSACTION_ATTEMPTS || !isTransient(error)) throw error;
-        }
-      }
-    },
-  };
-}
-
-/** pg parses int8 to a string. Ours are sequence numbers and versions, all below 2^53. */
-const TYPES: pg.CustomTypesConfig = {
-  getTypeParser: (type, format) =>
-    type === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(type, format),
-};
-
 /** The statement that waits gets the error of a broken connection; the event repeats it. */
 function ignoreBroken(): void {}
-
-/** The same transaction may succeed at once, after a serialization failure or a deadlock. */
-function isTransient(error: unknown): boolean {
-  // A run that is going on numbers its events without the thread's lock: it was first.
-  if (isUniqueViolation(error, 'RunEvent_pkey')) return true;
-  return (
-    error instanceof Error && 'code' in error && (error.code === '40001' || error.code === '40P01')
-  );
-}

@@ -81,7 +81,7 @@ export async function readPage<Row extends object>(
   listing: Listing,
   request: PageRequest,
 ): Promise<Page<Row>> {
-  const { from, columns, order } = listing;
+  const { from, order } = listing;
   const list = `${from} ${order.by}`;
   const { size, backwards, cursor } = readRequest(list, request);
   const params = [...listing.params];
@@ -96,15 +96,12 @@ export async function readPage<Row extends object>(
   const way = ascending ? 'ASC' : 'DESC';
   const sorted = `ORDER BY ${order.by} ${way}, ${order.unique} ${way}`;
   const limit = `$${params.length}`;
-  const rows = await query<Row & { placeValue: unknown; placeUnique: unknown }>(
-    `SELECT ${columns}, (${order.by})::text AS "placeValue", (${order.unique})::text AS "placeUnique"
-     FROM ${selectRows(listing, { place, sorted, limit })} ${sorted} LIMIT ${limit}`,
-    params,
-    { planAnew: (listing.filters ?? []).length > 0 },
-  ).catch((error: unknown) => {
-    if (cursor && isDataError(error)) throw foreignCursor(backwards ? 'before' : 'after');
-    throw error;
-  });
+  const rows = await readRows<Row>(query, listing, { place, sorted, limit, params }).catch(
+    (error: unknown) => {
+      if (cursor && isDataError(error)) throw foreignCursor(backwards ? 'before' : 'after');
+      throw error;
+    },
+  );
 
   const more = rows.length > size;
   const page = rows.slice(0, size);
@@ -125,32 +122,65 @@ export async function readPage<Row extends object>(
   };
 }
 
+/** A row, and where it stands in the list. */
+type Placed<Row> = Row & { placeValue: unknown; placeUnique: unknown };
+
+/** The part of a list that a page is read from, as SQL. */
+interface Part {
+  /** After or before the cursor. */
+  place: string | undefined;
+  sorted: string;
+  limit: string;
+  params: unknown[];
+}
+
 /**
- * Where a page's rows are read from. PostgreSQL cannot know how many rows meet a filter and where in the list they are;
- * where it guesses wrong, it walks through the whole table for a few of them, or sorts most of it for a page. So a page
- * is looked for among the next 5,000 rows; where they do not fill it, all rows that meet the filters are gathered.
+ * Rows from a place on. PostgreSQL cannot know how many rows meet a filter and where in the list they are; where it guesses
+ * wrong, it walks through the whole table for a few of them, or sorts most of it for a page. So a page is looked for among
+ * the next 5,000 rows; where they do not fill it, all rows that meet the filters are gathered.
  */
-function selectRows(
-  { from, where, filters = [] }: Listing,
-  { place, sorted, limit }: { place: string | undefined; sorted: string; limit: string },
-): string {
+async function readRows<Row extends object>(
+  query: Query,
+  { from, columns, where, filters = [], order }: Listing,
+  { place, sorted, limit, params }: Part,
+): Promise<Placed<Row>[]> {
   const there = place === undefined ? [] : [place];
   const next = `${from} ${whereClause([...where, ...there])}`;
-  if (filters.length === 0) return next;
-  return `(
-    WITH near AS MATERIALIZED (
-      SELECT * FROM (SELECT * FROM ${next} ${sorted} LIMIT ${NEAR_ROWS}) next
-      ${whereClause(filters)} ${sorted} LIMIT ${limit}
-    ), missing AS MATERIALIZED (
-      SELECT (SELECT count(*) FROM near) < ${limit}
-        AND EXISTS (SELECT 1 FROM ${next} ${sorted} OFFSET ${NEAR_ROWS}) AS "some"
-    ), matching AS MATERIALIZED (
-      SELECT * FROM ${from} ${whereClause([...where, ...filters, '(SELECT "some" FROM missing)'])}
-    )
-    SELECT * FROM matching ${whereClause(there)}
-    UNION ALL SELECT * FROM near WHERE NOT (SELECT "some" FROM missing)
-  ) page`;
+  const placed = `${columns}, (${order.by})::text AS "placeValue", (${order.unique})::text AS "placeUnique"`;
+  // Which index to read depends on where the part begins and ends; the first part of a whole list is the same each time.
+  const planAnew = [...where, ...there].some((condition) => condition.includes('$'));
+  if (filters.length === 0) {
+    const statement = `SELECT ${placed} FROM ${next} ${sorted} LIMIT ${limit}`;
+    return query<Placed<Row>>(statement, params, { planAnew });
+  }
+  const near = await query<Placed<Row> & { missing: boolean }>(
+    `WITH near AS MATERIALIZED (
+       SELECT * FROM (SELECT * FROM ${next} ${sorted} LIMIT ${NEAR_ROWS}) next
+       ${whereClause(filters)} ${sorted} LIMIT ${limit}
+     ), missing AS MATERIALIZED (
+       SELECT (SELECT count(*) FROM near) < ${limit}
+         AND EXISTS (SELECT 1 FROM ${next} ${sorted} OFFSET ${NEAR_ROWS}) AS "missing"
+     )
+     SELECT ${placed} FROM missing LEFT JOIN near ON NOT "missing" ${sorted}`,
+    params,
+    { planAnew, takesLong: true },
+  );
+  if (!near[0]?.missing) {
+    // Where there is no row at all, one tells that none is missing.
+    return near
+      .filter(({ placeUnique }) => placeUnique !== null)
+      .map(({ missing: _, ...row }) => row as unknown as Placed<Row>);
+  }
+  return query<Placed<Row>>(
+    `WITH matching AS MATERIALIZED (SELECT * FROM ${from} ${whereClause([...where, ...filters])})
+     SELECT ${placed} FROM matching ${whereClause(there)} ${sorted} LIMIT ${limit}`,
+    params,
+    SEARCH,
+  );
 }
+
+/** Where the rows are that meet a filter, only the filter's values tell. */
+const SEARCH = { planAnew: true, takesLong: true };
 
 async function countRows(
   query: Query,
@@ -160,7 +190,7 @@ async function countRows(
   const [row] = await query<{ count: number }>(
     `SELECT count(*) AS count FROM (SELECT 1 FROM ${from} ${conditions} LIMIT ${LARGEST_COUNT + 1}) AS "found"`,
     params,
-    { planAnew: true },
+    SEARCH,
   );
   return row?.count ?? 0;
 }

@@ -18,5 +18,7 @@ FROM (
  */
 export async function vacuum(query: Query): Promise<void> {
   await query(FLUSH);
-  for (const { statement } of await query<{ statement: string }>(DUE)) await query(statement);
+  for (const { statement } of await query<{ statement: string }>(DUE)) {
+    await query(statement, [], { takesLong: true });
+  }
 }

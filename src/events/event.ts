@@ -1,3 +1,4 @@
+import type { Run } from '../generated/prisma/client.ts';
 import type { RunEventType } from '../generated/prisma/enums.ts';
 
 /** What a run can be asked to tell while it runs. */
@@ -25,6 +26,8 @@ export interface StoredEvent extends Omit<NewEvent, 'type'> {
   createdAt: Date;
   /** Bytes of `data`, where they are known. */
   size?: number;
+  /** Of a final event that has just been stored here, where it is known: the run's row as it is then. */
+  run?: Run;
 }
 
 /** The event's opaque id: its thread and number. */

@@ -174,9 +174,12 @@ async function storeRuns({ sql, tail }: Needs, prepared: readonly PreparedRun[])
     for (const run of inLockOrder) runs.set(run, await storeRun(query, run, stops));
   };
   try {
-    await (fresh.length === 1 && fresh.every(isPlain)
-      ? storeAll(sql.query)
-      : sql.transaction(storeAll));
+    if (fresh.length === 1 && fresh.every(isPlain)) {
+      const stored = storeAll(sql.query);
+      // The worker's claim follows on the same connection, and is answered with the insertion.
+      sql.notifyHere(RUNS_CHANNEL, '');
+      await stored;
+    } else await sql.transaction(storeAll);
   } finally {
     // Also when it was refused: a worker that met the thread's lock has passed by the run that it was refused for.
     for (const { id } of fresh) sql.notify(RUNS_CHANNEL, id);

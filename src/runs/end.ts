@@ -28,6 +28,8 @@ export interface Ended {
   events: StoredEvent[];
   /** Another run of the thread is due. */
   nextIsDue: boolean;
+  /** The checkpoint that the run left as the thread's head. */
+  headId: string | null;
 }
 
 /** Whether `endRun` is one statement for it, and needs no transaction: that one locks what it reads. */
@@ -58,7 +60,7 @@ export async function endRun(
   const tells = !rollback && (status !== 'CANCELLED' || isTold);
   const waits = asked.length > 0;
   const thrownAway = run.onCompletion === 'DELETE';
-  const rows = await query<StoredEvent & { nextIsDue: boolean }>(END, [
+  const rows = await query<StoredEvent & Omit<Ended, 'events'>>(END, [
     ...lockedEvents(run, [
       ...(interruptIds.length > 0 ? [{ type: 'INTERRUPT' as const, data: { interruptIds } }] : []),
       { type: 'FINISHED' as const, data: { status, error: error ?? null } },
@@ -73,10 +75,11 @@ export async function endRun(
     run.claimToken,
     thrownAway,
   ]);
-  if (rows.length === 0) return undefined;
+  const [row] = rows;
+  if (!row) return undefined;
   if (rollback) await query(FORGET_GRAPH, [threadId]);
-  const events = rows.map(({ nextIsDue: _, ...event }) => event);
-  return { events, nextIsDue: rows.some(({ nextIsDue }) => nextIsDue) };
+  const events = rows.map(({ nextIsDue: _nextIsDue, headId: _headId, ...event }) => event);
+  return { events, nextIsDue: row.nextIsDue, headId: row.headId };
 }
 
 // Whoever stores or ends a run of a thread updates the thread's row: where that is as this statement first saw it,
@@ -87,13 +90,15 @@ const END = `WITH held AS (
     AND (r."cancelAction" IS NULL OR $5 = 'CANCELLED')
   FOR NO KEY UPDATE OF t SKIP LOCKED FOR UPDATE OF r SKIP LOCKED
 ), ending AS (
-  SELECT held."id", ${isBusy('$1', '$2')} AS "nextIsDue" FROM held JOIN "Thread" seen ON seen."id" = $1 AND seen."xmin" = held."xmin"
+  SELECT held."id", ${isBusy('$1', '$2')} AS "nextIsDue",
+    (SELECT "checkpointId" FROM "CheckpointHead" WHERE "threadId" = $1 AND "namespace" = '') AS "headId"
+  FROM held JOIN "Thread" seen ON seen."id" = $1 AND seen."xmin" = held."xmin"
 ), event AS (
   ${appendEvents('ending')}
 ), run AS (
   UPDATE "Run" SET "status" = $5::"RunStatus", "error" = $6::json, "output" = $7::json, "finishedAt" = now(),
     "claimToken" = NULL, "leaseExpiresAt" = NULL, "tombstone" = $8,
-    "headId" = (SELECT "checkpointId" FROM "CheckpointHead" WHERE "threadId" = $1 AND "namespace" = '')
+    "headId" = ending."headId"
   FROM ending WHERE "Run"."id" = ending."id"
 ), closed AS (
   ${closeOthers('$9')} AND EXISTS (SELECT 1 FROM ending)
@@ -107,7 +112,22 @@ const END = `WITH held AS (
 ), gone AS (
   DELETE FROM "Thread" USING ending WHERE "Thread"."id" = $1 AND $13::boolean
 )
-SELECT event.*, ending."nextIsDue" FROM event, ending ORDER BY "number"`;
+SELECT event.*, ending."nextIsDue", ending."headId" FROM event, ending ORDER BY "number"`;
+
+/** What END makes of a run's row, where it is a plain end: all else is as it was claimed, for nobody else changes it meanwhile. */
+export function rowAfter(run: Run, { status, output }: Outcome, { events, headId }: Ended): Run {
+  const thrownAway = run.onCompletion === 'DELETE';
+  return {
+    ...run,
+    status,
+    output: thrownAway ? (output ?? null) : null,
+    finishedAt: events.at(-1)?.createdAt ?? null,
+    claimToken: null,
+    leaseExpiresAt: null,
+    headId,
+    threadId: thrownAway ? null : run.threadId,
+  };
+}
 
 /** The thread's graph is that of its last run, or the one that made its state. */
 const FORGET_GRAPH = `UPDATE "Thread" t SET "graphId" = last.graph,

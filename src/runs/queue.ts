@@ -2,7 +2,7 @@ import { RUNS_CHANNEL } from '../channels.ts';
 import type { Query, Sql } from '../db/open.ts';
 import type { StoredEvent } from '../events/event.ts';
 import type { CancelAction, Run } from '../generated/prisma/client.ts';
-import { endRun, isPlainEnd, type Ended, type Outcome } from './end.ts';
+import { endRun, isPlainEnd, rowAfter, type Ended, type Outcome } from './end.ts';
 
 /** A run that a worker holds: the row, and what its attempt writes with. */
 export interface ClaimedRun extends Run {
@@ -125,7 +125,8 @@ export function createRunQueue(sql: Sql, { worker, leaseSeconds }: QueueOptions)
 
     async settle(claim, outcome) {
       const ended = isPlainEnd(outcome) && (await endRun(sql.query, claim, outcome));
-      return ended || sql.transaction((query) => settleLocked(query, claim, outcome));
+      if (ended) return withRow(ended, rowAfter(claim, outcome, ended));
+      return sql.transaction((query) => settleLocked(query, claim, outcome));
     },
 
     async expireAll() {
@@ -143,6 +144,11 @@ export function createRunQueue(sql: Sql, { worker, leaseSeconds }: QueueOptions)
       sql.notify(RUNS_CHANNEL, id);
     },
   };
+}
+
+/** Tells the run's end, which is all that a plain end tells, with its row: who waits for the run need not read it. */
+function withRow(ended: Ended, run: Run): Ended {
+  return { ...ended, events: ended.events.map((event) => ({ ...event, run })) };
 }
 
 async function settleLocked(

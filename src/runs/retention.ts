@@ -78,10 +78,10 @@ function createSweep(sql: Sql, seconds: number): (stopping: AbortSignal) => Prom
     let place = { finishedAt: begin, id: NO_ID };
     while (!stopping.aborted) {
       const params = [LOCK, seconds, place.finishedAt, place.id];
-      const [batch] = await sql.query<Batch>(REMOVE_EVENTS, params);
+      const [batch] = await sql.query<Batch>(REMOVE_EVENTS, params, { takesLong: true });
       if (!batch?.mine) break;
       if (batch.events === BATCH_EVENTS) continue;
-      if (batch.going) await sql.query(REMOVE_RUNS, [batch.going]);
+      if (batch.going) await sql.query(REMOVE_RUNS, [batch.going], { takesLong: true });
       place = batch;
     }
     const latest = place.finishedAt.getTime() - LATEST_COMMIT_SECONDS * 1000;

@@ -18,7 +18,8 @@ export async function waitForRun(
     const timer = setTimeout(stop, config.waitSeconds * 1000);
     left?.addEventListener('abort', stop);
     try {
-      await end.next();
+      const { value: event } = await end.next();
+      if (event?.run) return event.run;
     } finally {
       clearTimeout(timer);
       left?.removeEventListener('abort', stop);

@@ -39,18 +39,32 @@ export function createWorker(
   const attempts = new Map<Attempt, Promise<void>>();
   const inTurn = pLimit(STORES_AT_A_TIME);
   const stopping = new AbortController();
-  let hint = createHint();
+  /** Runs of which was told since the last claim was sent, and that have not come with it; '' where it may be any. */
+  const told = new Set<string>();
   /** There may be more to claim than there was room for. */
   let isFull = false;
-  const wake = () => hint.give();
-  const unlisten = [sql.listen(RUNS_CHANNEL, wake), sql.listen(STOPS_CHANNEL, onStop)];
+  let resume = (): void => {};
+  const executes = concurrency > 0;
+  const unlisten = [
+    sql.listen(STOPS_CHANNEL, onStop),
+    ...(executes ? [sql.listen(RUNS_CHANNEL, wake)] : []),
+  ];
+
+  function wake(runId = ''): void {
+    told.add(runId);
+    resume();
+  }
 
   /** Claims what there is room for, and starts it. */
   async function tick(): Promise<void> {
+    told.clear();
     const room = concurrency - attempts.size;
     const claims = room > 0 ? await queue.claim(room) : [];
     isFull = claims.length >= room;
-    for (const claim of claims) start(claim);
+    for (const claim of claims) {
+      told.delete(claim.id);
+      start(claim);
+    }
   }
 
   function start(claim: ClaimedRun): void {
@@ -120,12 +134,14 @@ export function createWorker(
     }
   }
 
-  /** Waits for a hint, for a free place or for the next look; a hint that came meanwhile counts. */
+  /** Waits for a hint, for a free place or for the next look. */
   async function idle(): Promise<void> {
+    if (told.size > 0) return;
     const poll = setTimeout(wake, POLL_MS).unref();
-    await hint.promise;
+    await new Promise<void>((resolve) => {
+      resume = resolve;
+    });
     clearTimeout(poll);
-    hint = createHint();
   }
 
   function onStop(runId: string): void {
@@ -143,8 +159,8 @@ export function createWorker(
     }
   }
 
-  const keeper = concurrency > 0 ? keep({ onLost: onStop, onCancel: onStop }) : undefined;
-  const claiming = concurrency > 0 ? claimUntilStopped() : Promise.resolve();
+  const keeper = executes ? keep({ onLost: onStop, onCancel: onStop }) : undefined;
+  const claiming = executes ? claimUntilStopped() : Promise.resolve();
 
   return {
     async stop() {
@@ -168,13 +184,4 @@ export function createWorker(
 function statusIn(events: readonly StoredEvent[]): { status?: unknown } {
   const { status } = (events.at(-1)?.data ?? {}) as { status?: unknown };
   return { status };
-}
-
-/** Something to wait for, given once. */
-function createHint(): { promise: Promise<void>; give: () => void } {
-  let give = () => {};
-  const promise = new Promise<void>((resolve) => {
-    give = resolve;
-  });
-  return { promise, give };
 }

@@ -46,7 +46,7 @@ const SHOW_PLANS = {
  * What sessions do with prepared statements: plan them for each execution's values, or once for all values. PostgreSQL
  * itself chooses one of the two when it has executed a statement five times, and keeps to it.
  */
-export type PlanCacheMode = 'force_custom_plan' | 'force_generic_plan';
+export type PlanCacheMode = 'force_custom_plan' | 'force_generic_plan' | 'auto';
 
 /** Listens in front of a database, until it is disposed of. */
 export async function recordPlans(
