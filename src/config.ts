@@ -14,7 +14,7 @@ export interface Config {
   dataDir: string;
   /** Connections to PostgreSQL. Default 10; the embedded database has one. */
   poolSize: number;
-  /** Runs executed at a time; 0 serves without executing. Default 10. */
+  /** Runs executed at a time; 0 serves without executing. Default 50: most of a run is waiting for models. */
   workerConcurrency: number;
   /** The longest that `wait: true` waits. Default 300. */
   waitSeconds: number;
@@ -66,7 +66,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     databaseListenUrl: postgresUrl(env, 'DATABASE_LISTEN_URL'),
     dataDir: env['THREADQL_DATA_DIR'] || '.threadql',
     poolSize: integer(env, 'DATABASE_POOL_SIZE', { otherwise: 10, min: 1, max: 1000 }),
-    workerConcurrency: integer(env, 'WORKER_CONCURRENCY', { otherwise: 10, min: 0, max: 1000 }),
+    workerConcurrency: integer(env, 'WORKER_CONCURRENCY', { otherwise: 50, min: 0, max: 1000 }),
     waitSeconds: integer(env, 'WAIT_SECONDS', { otherwise: 300, min: 1, max: 86_400 }),
     shutdownGraceSeconds: integer(env, 'SHUTDOWN_GRACE_SECONDS', {
       otherwise: 30,

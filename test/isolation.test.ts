@@ -10,6 +10,7 @@ const RUNNING = `query ($id: ID!) { run(id: $id) { events { nodes { __typename }
 
 /** Starting takes seconds on a machine that is busy. */
 const SEVERAL_STARTS_MS = 120_000;
+const MANY_STARTS_MS = 300_000;
 const MANY_EVENTS_MS = 300_000;
 
 async function createRun(client: TestApp, graph: string, input: object = {}): Promise<string> {
@@ -114,6 +115,54 @@ describe('a run that blocks the event loop', { timeout: SEVERAL_STARTS_MS }, () 
     await next[Symbol.asyncDispose]();
     await database.dispose();
   });
+
+  it(
+    'for ever ends in ERROR after its third attempt, and no other that was beside it',
+    { timeout: MANY_STARTS_MS },
+    async () => {
+      const database = await createTestDatabase();
+      const gate = path.join(path.dirname(database.dataDir), randomId());
+      await using front = await startServerProcess(database, { WORKER_CONCURRENCY: '0' });
+      const before = await createRun(front.client, 'careless', { file: gate });
+      const hog = await createRun(front.client, 'hog');
+      const after = await createRun(front.client, 'careless', { file: gate });
+      await front[Symbol.asyncDispose]();
+
+      /** How the runs stand after a process has executed them, and died of it. */
+      const afterAnotherDeath = async () => {
+        // It may be blocked before it can say that it has started.
+        const started = startServerProcess(database, { MAX_BLOCKED_SECONDS: '2' });
+        await started.then(({ ended }) => ended).catch(() => {});
+        const { sql, close } = await openTestDatabase(database);
+        const runs = await sql.query<{ id: string; attempt: number }>(
+          `SELECT "id", "status"::text, "attempt" FROM "Run" ORDER BY "seq"`,
+        );
+        await sql.query(`UPDATE "Run" SET "leaseExpiresAt" = now() WHERE "status" = 'RUNNING'`);
+        await close();
+        return runs;
+      };
+      for (const attempt of [1, 2]) {
+        expect(await afterAnotherDeath()).toEqual(
+          [before, hog, after].map((id) => ({ id, status: 'RUNNING', attempt })),
+        );
+      }
+      await writeFile(gate, '');
+      expect(await afterAnotherDeath()).toEqual([
+        { id: before, status: 'SUCCESS', attempt: 3 },
+        { id: hog, status: 'RUNNING', attempt: 3 },
+        { id: after, status: 'RUNNING', attempt: 2 },
+      ]);
+
+      await using last = await startServerProcess(database);
+      expect(await endOf(last.client, hog)).toMatchObject({
+        status: 'ERROR',
+        error: { message: 'The run was tried 3 times and lost its worker each time.' },
+      });
+      expect(await endOf(last.client, after)).toMatchObject({ status: 'SUCCESS' });
+      await last[Symbol.asyncDispose]();
+      await database.dispose();
+    },
+  );
 
   // The embedded database has one process.
   it.skipIf(inject('database') === 'embedded')(

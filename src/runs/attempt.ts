@@ -13,10 +13,7 @@ import { withCheckpointer, type CompiledGraph } from '../graphs/load.ts';
 import { commandOf } from './command.ts';
 import type { Outcome } from './end.ts';
 import { executeRun, runConfig, type StartingPoint } from './execute.ts';
-import type { ClaimedRun } from './queue.ts';
-
-/** The claim of a run that has lost so many workers is its last. */
-const MAX_ATTEMPTS = 3;
+import { MAX_ATTEMPTS, type ClaimedRun } from './queue.ts';
 
 /** One try of a run. */
 export interface Attempt extends Writer {

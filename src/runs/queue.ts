@@ -44,6 +44,9 @@ export interface RunQueue {
   release(claim: ClaimedRun): Promise<void>;
 }
 
+/** A run that has lost its worker so many times ends in ERROR. */
+export const MAX_ATTEMPTS = 3;
+
 export interface QueueOptions {
   worker: string;
   /** How long a claim holds without renewal; Infinity where one process owns the database. */
@@ -56,6 +59,15 @@ export interface QueueOptions {
  */
 const orderOf = (run: string): string =>
   `${run}."startedAt" IS NULL, ${run}."command" -> 'resume' IS NULL, ${run}."seq"`;
+
+/**
+ * SQL: a process makes last attempts one at a time, so that a run which takes its process along every time does not
+ * take the last attempt of those that were beside it.
+ */
+const LAST_ATTEMPT_IS_ALONE = `(r."attempt" <> ${MAX_ATTEMPTS - 1} OR r."cancelAction" IS NOT NULL OR NOT EXISTS (
+  SELECT 1 FROM "Run" o WHERE o."status" = 'RUNNING' AND (
+    o."attempt" = ${MAX_ATTEMPTS - 1} AND o."leaseExpiresAt" < now() AND (o."dueAt", o."seq") < (r."dueAt", r."seq")
+    OR o."attempt" = ${MAX_ATTEMPTS} AND o."leaseExpiresAt" >= now() AND o."worker" = $2)))`;
 
 // One statement. FOR UPDATE on the run waits for no fenced write: a run whose old attempt is just writing is skipped
 // until the next look. Two workers that see the same thread meet at its row; the unique index on RUNNING backs them.
@@ -73,6 +85,7 @@ const CLAIM = `WITH next AS (
     AND NOT EXISTS (SELECT 1 FROM "Run" o WHERE o."threadId" = r."threadId" AND o."id" <> r."id" AND (
       o."status" = 'RUNNING' OR o."status" = 'PENDING' AND o."dueAt" <= now()
         AND (${orderOf('o')}) < (${orderOf('r')})))
+    AND ${LAST_ATTEMPT_IS_ALONE}
   ORDER BY r."dueAt", r."seq" LIMIT $1
   FOR NO KEY UPDATE OF t SKIP LOCKED FOR UPDATE OF r SKIP LOCKED
 ), busy AS (

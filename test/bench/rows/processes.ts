@@ -38,6 +38,6 @@ export async function measureProcesses(bench: Bench): Promise<void> {
   }
   results.note(
     7,
-    'Each process serves half of the clients and executes ten runs at a time; the client and PostgreSQL share the cores with them.',
+    'Each process serves half of the clients and executes up to fifty runs at a time; the client and PostgreSQL share the cores with them.',
   );
 }

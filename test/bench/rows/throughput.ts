@@ -20,7 +20,10 @@ const FLOOR_RUNS: Record<GraphName, number> = { echo: 800, steps10: 200, slow: 3
 export async function measureThroughput(bench: Bench): Promise<void> {
   const { results, rounds, say } = bench;
   await using fleet = await startFleet(bench, ['pg', 'embedded', 'peer', 'embed', 'graph']);
-  results.note(2, 'Ten workers on every server; `slow` waits 50 ms in each of 2 nodes.');
+  results.note(
+    2,
+    'Fifty runs at a time on every server, and as many as come on the embed server; `slow` waits 50 ms in each of 2 nodes.',
+  );
   for (const graph of ['echo', 'steps10', 'slow'] as const) {
     for (const concurrency of [16, 64]) {
       const measure: Measure = {
