@@ -1,14 +1,15 @@
 import path from 'node:path';
 import { startServer } from '@langchain/langgraph-api/server';
 
-// The open LangGraph.js server as its command line starts it, with as many workers as threadql has by default.
+// The open LangGraph.js server as its command line starts it, with ten workers. With fifty, as many as threadql has, it stopped
+// answering on the way to 10,000 stored runs: each worker that is idle looks through all of them.
 
 const file = path.join(import.meta.dirname, 'graphs.mjs');
 const names = ['echo', 'steps10', 'tokens', 'slow'];
 
 await startServer({
   port: Number(process.env.PORT),
-  nWorkers: 50,
+  nWorkers: 10,
   host: '127.0.0.1',
   cwd: process.env.BENCH_DATA_DIR,
   graphs: Object.fromEntries(names.map((name) => [name, `${file}:${name}`])),

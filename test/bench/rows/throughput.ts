@@ -22,7 +22,7 @@ export async function measureThroughput(bench: Bench): Promise<void> {
   await using fleet = await startFleet(bench, ['pg', 'embedded', 'peer', 'embed', 'graph']);
   results.note(
     2,
-    'Fifty runs at a time on every server, and as many as come on the embed server; `slow` waits 50 ms in each of 2 nodes.',
+    'Every server as it comes: threadql executes 50 runs at a time, the peer 10, the embed server as many as come. `slow` waits 50 ms in each of 2 nodes.',
   );
   for (const graph of ['echo', 'steps10', 'slow'] as const) {
     for (const concurrency of [16, 64]) {
