@@ -99,7 +99,7 @@ export async function openDatabase(config: Config, log: Logger): Promise<Databas
   }
 
   const statements = createStatements(pool);
-  const hints = createHints(
+  const { close: closeHints, ...hints } = createHints(
     log,
     embedded
       ? undefined
@@ -122,7 +122,7 @@ export async function openDatabase(config: Config, log: Logger): Promise<Databas
 
   async function close(): Promise<void> {
     await vacuuming?.stop();
-    await hints.close();
+    await closeHints();
     await db.$disconnect();
     await pool.end();
     await embedded?.close();
@@ -130,13 +130,7 @@ export async function openDatabase(config: Config, log: Logger): Promise<Databas
   let closed: Promise<void> | undefined;
   return {
     db,
-    sql: {
-      ...statements,
-      notify: hints.notify,
-      notifyOthers: hints.notifyOthers,
-      notifyHere: hints.notifyHere,
-      listen: hints.listen,
-    },
+    sql: { ...statements, ...hints },
     embedded: embedded !== undefined,
     close: () => (closed ??= close()),
   };
