@@ -104,6 +104,16 @@ describe('createRun', () => {
     expect(await findRun(waited.id)).toEqual(waited);
   });
 
+  it.each([
+    ['on a thread', () => createThread()],
+    ['without one', () => Promise.resolve(null)],
+  ])('shows whoever waited the output as it was stored: %s', async (_place, findThreadId) => {
+    const threadId = await findThreadId();
+    const waited = await runToEnd({ threadId, assistantId: 'renamed', input: { value: null } });
+    expect(waited.output).toEqual({ value: { name: 'Error', message: 'Boo!' } });
+    expect((await findRun(waited.id)).output).toEqual(waited.output);
+  });
+
   it('returns at once without wait: the run goes on by itself', async () => {
     const gate = closedGate();
     const threadId = await createThread();

@@ -168,6 +168,7 @@ export class RunSaver extends CheckpointReader {
   readonly #checkpoints = new Set<string>();
   readonly #puts = new EventEmitter();
   #freshThreadId: string | undefined;
+  #newest: CheckpointTuple | undefined;
   #waiting: Promise<Serialized>[] = [];
   /** Resolves when all that was put before is stored, or never will be. */
   #stored: Promise<void> = Promise.resolve();
@@ -187,13 +188,23 @@ export class RunSaver extends CheckpointReader {
   ): Promise<RunnableConfig> {
     const added = { ...this.#options.metadata, ...metadata };
     const record = newCheckpoint(config, checkpoint, { metadata: added, newVersions });
+    const next = after(config, checkpoint.id);
+    if (place(config).namespace === '') {
+      const parent = getCheckpointId(config) ? { parentConfig: config } : {};
+      this.#newest = { config: next, checkpoint, metadata: added, ...parent };
+    }
     const stored = this.#store(record).then(() => {
       this.#checkpoints.add(checkpoint.id);
       this.#puts.emit('put');
     });
     // Whatever follows from the input is stored after it, and waits for that.
     await (metadata.source === 'input' ? nextTurn() : this.#until(stored));
-    return after(config, checkpoint.id);
+    return next;
+  }
+
+  /** The checkpoint of a whole graph that was put last, as the graph gave it. */
+  get newest(): CheckpointTuple | undefined {
+    return this.#newest;
   }
 
   /**

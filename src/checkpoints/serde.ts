@@ -32,6 +32,11 @@ export const jsonSerde: SerializerProtocol = {
   },
 };
 
+/** A value as it would be read once it was stored. */
+export async function asRead(value: unknown): Promise<unknown> {
+  return serde.loadsTyped(...(await serde.dumpsTyped(value)));
+}
+
 // ── Writing ──────────────────────────────────────────────────────────────────────────────────
 
 const TYPED_ARRAYS = [

@@ -2,10 +2,12 @@ import type { RunnableConfig } from '@langchain/core/runnables';
 import type { StateSnapshot } from '@langchain/langgraph';
 import type { CheckpointTuple } from '@langchain/langgraph-checkpoint';
 import type { App } from '../app.ts';
-import { withCheckpointer } from '../graphs/load.ts';
+import type { Query } from '../db/open.ts';
+import { withCheckpointer, type CompiledGraph } from '../graphs/load.ts';
 import { knowsSubgraph } from '../graphs/subgraphs.ts';
 import { toPlain } from './plain.ts';
 import { StateReader } from './saver.ts';
+import { asRead } from './serde.ts';
 import type { CheckpointRow } from './store.ts';
 import { findCheckpoint, findTuple, listChildren, listParents, loadTuples } from './store.ts';
 
@@ -102,7 +104,7 @@ function bareSnapshot({ checkpoint }: CheckpointTuple): Snapshot {
 class LoadedReader extends StateReader {
   readonly #tuple: CheckpointTuple;
 
-  constructor(query: ConstructorParameters<typeof StateReader>[0], tuple: CheckpointTuple) {
+  constructor(query: Query, tuple: CheckpointTuple) {
     super(query);
     this.#tuple = tuple;
   }
@@ -130,6 +132,33 @@ export async function findValues(
 ): Promise<unknown> {
   const tuple = await findTuple(app.sql.query, threadId, place);
   return shownValues(tuple && (await takeSnapshot(app, tuple, false)));
+}
+
+/** The same of a checkpoint that has just been stored here, as they would be read. */
+export async function valuesLeft(
+  app: Pick<App, 'sql' | 'graphs'>,
+  left: CheckpointTuple,
+): Promise<unknown> {
+  return shownValues(await takeSnapshot(app, await asStored(left), false));
+}
+
+/** What the graph makes of a checkpoint that has just been stored here, as it would be read. */
+export async function stateLeft(
+  query: Query,
+  graph: CompiledGraph,
+  left: CheckpointTuple,
+): Promise<StateSnapshot> {
+  const stored = await asStored(left);
+  return withCheckpointer(graph, new LoadedReader(query, stored)).getState(stored.config);
+}
+
+/** What was put, with the values as they come back. */
+async function asStored({ checkpoint, ...tuple }: CheckpointTuple): Promise<CheckpointTuple> {
+  const held = Object.entries(checkpoint.channel_values).filter(([, value]) => value !== undefined);
+  const values = await Promise.all(
+    held.map(async ([channel, value]) => [channel, await asRead(value)] as const),
+  );
+  return { ...tuple, checkpoint: { ...checkpoint, channel_values: Object.fromEntries(values) } };
 }
 
 function shownValues(snapshot: Snapshot | undefined): unknown {

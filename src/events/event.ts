@@ -1,3 +1,4 @@
+import type { CheckpointTuple } from '@langchain/langgraph-checkpoint';
 import type { Run } from '../generated/prisma/client.ts';
 import type { RunEventType } from '../generated/prisma/enums.ts';
 
@@ -17,6 +18,11 @@ export interface NewEvent {
   checkpointId?: string | undefined;
 }
 
+/** A run's row as it is when it has ended, and where that was here, the checkpoint that it left. */
+export interface EndedRun extends Run {
+  left?: CheckpointTuple | undefined;
+}
+
 /** A row of "RunEvent", or what stands for rows that are gone. Numbers are the thread's: they order the events of all its runs. */
 export interface StoredEvent extends Omit<NewEvent, 'type'> {
   type: RunEventType | typeof GAP;
@@ -27,7 +33,7 @@ export interface StoredEvent extends Omit<NewEvent, 'type'> {
   /** Bytes of `data`, where they are known. */
   size?: number;
   /** Of a final event that has just been stored here, where it is known: the run's row as it is then. */
-  run?: Run;
+  run?: EndedRun;
 }
 
 /** The event's opaque id: its thread and number. */

@@ -5,6 +5,7 @@ import type { App } from '../app.ts';
 import { pendingInterrupts, QuestionReader } from '../checkpoints/interrupts.ts';
 import { toPlain } from '../checkpoints/plain.ts';
 import { RunSaver, type InTurn } from '../checkpoints/saver.ts';
+import { stateLeft } from '../checkpoints/states.ts';
 import { findCheckpoint, type CheckpointRow } from '../checkpoints/store.ts';
 import { ClaimLostError, DatabaseAwayError, summarizeError } from '../errors.ts';
 import type { Writer } from '../events/log.ts';
@@ -118,11 +119,16 @@ export async function execute(
     const { mayWait } = await drive(app, attempt, { graph, saver });
     await saver.flush();
     if (attempt.failure !== undefined) throw attempt.failure;
-    const state = mayWait || claim.onCompletion === 'DELETE' ? await readState(graph) : undefined;
+    const left = mayWait ? undefined : saver.newest;
+    const isNeeded = mayWait || claim.onCompletion === 'DELETE';
+    const state = isNeeded
+      ? await (left ? stateLeft(app.sql.query, graph, left) : readState(graph))
+      : undefined;
     return {
       status: mayWait && state?.next.length ? 'INTERRUPTED' : 'SUCCESS',
       interrupts: mayWait && state ? await pendingInterrupts(app.sql.query, state) : [],
       output: outputOf(claim, state),
+      left,
     };
   } catch (error) {
     const reason = attempt.failure ?? error;

@@ -1,7 +1,8 @@
+import type { CheckpointTuple } from '@langchain/langgraph-checkpoint';
 import { closeOthers, storeInterrupts, type PendingInterrupt } from '../checkpoints/interrupts.ts';
 import type { Query } from '../db/open.ts';
 import type { ErrorSummary } from '../errors.ts';
-import type { StoredEvent } from '../events/event.ts';
+import type { EndedRun, StoredEvent } from '../events/event.ts';
 import { appendEvents, lastNumber, lockedEvents } from '../events/log.ts';
 import type { Run } from '../generated/prisma/client.ts';
 import { isBusy } from '../threads/lock.ts';
@@ -18,9 +19,11 @@ export interface Outcome {
   output?: unknown;
   /** The thread is to be as if the run had never been. */
   rollback?: boolean;
+  /** The checkpoint that the run put last, where nothing waits in it. */
+  left?: CheckpointTuple | undefined;
 }
 
-type EndedRun = Pick<Run, 'id' | 'onCompletion' | 'claimToken'> & { threadId: string };
+type EndingRun = Pick<Run, 'id' | 'onCompletion' | 'claimToken'> & { threadId: string };
 
 /** What a run's end has brought about. */
 export interface Ended {
@@ -44,7 +47,7 @@ export function isPlainEnd({ status, interrupts }: Outcome): boolean {
  */
 export async function endRun(
   query: Query,
-  run: EndedRun,
+  run: EndingRun,
   outcome: Outcome,
 ): Promise<Ended | undefined> {
   const { id, threadId } = run;
@@ -115,7 +118,11 @@ const END = `WITH held AS (
 SELECT event.*, ending."nextIsDue", ending."headId" FROM event, ending ORDER BY "number"`;
 
 /** What END makes of a run's row, where it is a plain end: all else is as it was claimed, for nobody else changes it meanwhile. */
-export function rowAfter(run: Run, { status, output }: Outcome, { events, headId }: Ended): Run {
+export function rowAfter(
+  run: Run,
+  { status, output, left }: Outcome,
+  { events, headId }: Ended,
+): EndedRun {
   const thrownAway = run.onCompletion === 'DELETE';
   return {
     ...run,
@@ -126,6 +133,7 @@ export function rowAfter(run: Run, { status, output }: Outcome, { events, headId
     leaseExpiresAt: null,
     headId,
     threadId: thrownAway ? null : run.threadId,
+    left: left?.checkpoint.id === headId ? left : undefined,
   };
 }
 
@@ -141,7 +149,7 @@ WHERE t."id" = $1 AND last.graph IS NOT NULL`;
  * Takes back all that a run's attempts left in its thread: nothing else has written there since the first of them began.
  * A thread's head is always the checkpoint that was stored last; numbers of items and events only grow.
  */
-async function undo(query: Query, { id, threadId }: EndedRun): Promise<void> {
+async function undo(query: Query, { id, threadId }: EndingRun): Promise<void> {
   const run = [threadId, id];
   const thread = [threadId];
   await query(`UPDATE "Thread" SET "lastEvent" = $2 WHERE "id" = $1`, [

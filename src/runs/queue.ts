@@ -1,6 +1,6 @@
 import { RUNS_CHANNEL } from '../channels.ts';
 import type { Query, Sql } from '../db/open.ts';
-import type { StoredEvent } from '../events/event.ts';
+import type { EndedRun, StoredEvent } from '../events/event.ts';
 import type { CancelAction, Run } from '../generated/prisma/client.ts';
 import { endRun, isPlainEnd, rowAfter, type Ended, type Outcome } from './end.ts';
 
@@ -160,7 +160,7 @@ export function createRunQueue(sql: Sql, { worker, leaseSeconds }: QueueOptions)
 }
 
 /** Tells the run's end, which is all that a plain end tells, with its row: who waits for the run need not read it. */
-function withRow(ended: Ended, run: Run): Ended {
+function withRow(ended: Ended, run: EndedRun): Ended {
   return { ...ended, events: ended.events.map((event) => ({ ...event, run })) };
 }
 

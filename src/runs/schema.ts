@@ -1,6 +1,7 @@
 import { AssistantRef } from '../assistants/schema.ts';
 import { CheckpointRef, InterruptRef } from '../checkpoints/schema.ts';
-import { findValues } from '../checkpoints/states.ts';
+import { findValues, valuesLeft } from '../checkpoints/states.ts';
+import type { EndedRun } from '../events/event.ts';
 import { builder } from '../schema/builder.ts';
 import { clientLeft } from '../schema/client-left.ts';
 import { connectionOf, forwardArgs } from '../schema/connection.ts';
@@ -130,8 +131,9 @@ export const RunRef = builder.prismaObject('Run', {
       type: 'JSON',
       nullable: true,
       description: 'The values the run left, also after ERROR or CANCELLED; null until it ends.',
-      resolve: async ({ status, output, threadId, headId }, _args, app) => {
+      resolve: async ({ status, output, threadId, headId, left }: EndedRun, _args, app) => {
         if (!isFinal(status) || output !== null) return output;
+        if (left) return valuesLeft(app, left);
         if (threadId === null || headId === null) return null;
         return findValues(app, threadId, { checkpointId: headId });
       },

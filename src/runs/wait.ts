@@ -1,4 +1,5 @@
 import type { App } from '../app.ts';
+import type { EndedRun } from '../events/event.ts';
 import type { Run } from '../generated/prisma/client.ts';
 import { findRun } from './search.ts';
 import { isFinal } from './status.ts';
@@ -8,7 +9,7 @@ export async function waitForRun(
   { sql, tail, config }: Pick<App, 'sql' | 'tail' | 'config'>,
   run: Run,
   left?: AbortSignal,
-): Promise<Run> {
+): Promise<EndedRun> {
   if (run.threadId !== null && !isFinal(run.status) && !left?.aborted) {
     const end = tail.follow(
       { runId: run.id, threadId: run.threadId },

@@ -255,6 +255,13 @@ export const exotic = new StateGraph(Annotation.Root({ value: Annotation<unknown
   .addEdge('make', END)
   .compile();
 
+/** Puts what is another thing once it has been stored into `value`: an error keeps no name of its own. */
+export const renamed = new StateGraph(Annotation.Root({ value: Annotation<unknown> }))
+  .addNode('make', () => ({ value: Object.assign(new Error('Boo!'), { name: 'Ghost' }) }))
+  .addEdge(START, 'make')
+  .addEdge('make', END)
+  .compile();
+
 /** Puts the input's `list` into `list` in place of what is there, then drops its first element. */
 export const shrink = new StateGraph(Annotation.Root({ list: Annotation<unknown[]> }))
   .addNode('drop', ({ list }) => ({ list: list.slice(1) }))
