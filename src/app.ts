@@ -1,3 +1,4 @@
+import type { KnownAssistants } from './assistants/known.ts';
 import type { Config } from './config.ts';
 import type { Sql } from './db/open.ts';
 import type { EventLog } from './events/log.ts';
@@ -16,6 +17,8 @@ export interface App {
   /** The hot path, and every transaction. */
   sql: Sql;
   graphs: Graphs;
+  /** What runs are started of. */
+  assistants: KnownAssistants;
   /** Where events are appended. */
   events: EventLog;
   /** Where events are followed. */

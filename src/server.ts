@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import type { App } from './app.ts';
 import { ensureSystemAssistants } from './assistants/create.ts';
+import { createKnownAssistants } from './assistants/known.ts';
 import type { Config } from './config.ts';
 import { openDatabase, type Database } from './db/open.ts';
 import { createEventLog } from './events/log.ts';
@@ -47,7 +48,8 @@ async function startOn(
   const tail = createEventTail(sql, log);
   const events = createEventLog(sql.query, tail, log);
   const changes = createThreadChanges(sql, log);
-  const app: App = { config, log, db, sql, graphs, events, tail, changes };
+  const assistants = createKnownAssistants(sql);
+  const app: App = { config, log, db, sql, graphs, assistants, events, tail, changes };
   await ensureSystemAssistants(app);
 
   // One process owns an embedded database: its claims do not expire, and every run it left running is due.

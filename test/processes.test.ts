@@ -88,6 +88,38 @@ describe.skipIf(inject('database') === 'embedded')('processes on one PostgreSQL'
     },
   );
 
+  it('accept runs of an assistant as it is, whoever changed it', LONG, async () => {
+    const other = await startTestServer(database, { workerConcurrency: 0 });
+    const CREATE = `mutation ($input: CreateAssistantInput!) { createAssistant(input: $input) { id } }`;
+    const UPDATE = `mutation ($id: ID!, $input: UpdateAssistantInput!) { updateAssistant(id: $id, input: $input) { id } }`;
+    const RUNS = `mutation ($inputs: [CreateRunInput!]!) { createRuns(inputs: $inputs) { context } }`;
+    const { createAssistant } = await front.gql(CREATE, {
+      input: { graphId: 'echo', context: { turn: 1 } },
+    });
+    const { id } = createAssistant;
+    const turns = async (threadId: string | null, count = 1) => {
+      const input = { assistantId: id, threadId, input: human('Whose turn?'), afterSeconds: 3600 };
+      const inputs = Array.from({ length: count }, () => input);
+      const { createRuns } = await front.gql(RUNS, { inputs });
+      return createRuns.map(({ context }: any) => context.turn);
+    };
+    expect(await turns(null)).toEqual([1]);
+    await other.gql(UPDATE, { id, input: { context: { turn: 2 } } });
+    expect(await turns(null)).toEqual([2]);
+    const threadId = await door.createThread();
+    await other.gql(UPDATE, { id, input: { context: { turn: 3 } } });
+    expect(await turns(threadId)).toEqual([3]);
+    await other.gql(UPDATE, { id, input: { context: { turn: 4 } } });
+    expect(await turns(threadId, 3)).toEqual([4, 4, 4]);
+    await other.gql('mutation ($id: ID!) { deleteAssistant(id: $id) }', { id });
+    for (const place of [{}, { threadId }]) {
+      const input = { ...place, assistantId: id, input: human('Anybody?') };
+      expect(await door.refusal(input)).toMatchObject({ code: 'NOT_FOUND' });
+    }
+    expect((await door.thread(threadId)).runs.totalCount).toBe(4);
+    await other.stop();
+  });
+
   it('keep deadlines, delays and answers over restarts', LONG, async () => {
     const thread = await door.createThread();
     const asking = await startWorker();

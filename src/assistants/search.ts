@@ -25,16 +25,12 @@ export interface AssistantOrder {
   direction: 'ASC' | 'DESC';
 }
 
-/**
- * By UUID, or by a graph's name for its default assistant; null where there is none. Throws a BadInputError for
- * `argument` where it can be neither.
- */
+/** By UUID, or by a graph's name for its default assistant; null where there is none. Throws where it can be neither. */
 export async function findAssistant(
   app: Pick<App, 'sql' | 'graphs'>,
   idOrGraphId: string,
-  argument = 'id',
 ): Promise<Assistant | null> {
-  const id = readAssistantId(app, argument, idOrGraphId);
+  const id = readAssistantId(app, 'id', idOrGraphId);
   const [assistant] = await app.sql.query<Assistant>(
     `SELECT * FROM "Assistant" WHERE "id" = $1 AND "deletedAt" IS NULL`,
     [id],

@@ -1,6 +1,7 @@
 import type { App } from '../app.ts';
 import { checkConfig, mergeConfig } from '../assistants/config.ts';
-import { findAssistant } from '../assistants/search.ts';
+import { readAssistantId } from '../assistants/input.ts';
+import { AssistantChangedError, isStill, type KnownAssistant } from '../assistants/known.ts';
 import { RUNS_CHANNEL, THREADS_CHANNEL } from '../channels.ts';
 import type { Query } from '../db/open.ts';
 import { readSize } from '../db/page.ts';
@@ -62,22 +63,37 @@ const LONGEST_TIMEOUT_SECONDS = 2_000_000;
 
 /** Inserts a PENDING run. Inserting is enqueueing: a worker can claim it once this commits. */
 export async function createRun(app: Needs, request: NewRun): Promise<Run> {
-  const prepared = await prepareRun(app, 'input', request);
-  const [run] = await storeRuns(app, [prepared]);
+  const [run] = await whileKnown(app, async () =>
+    storeRuns(app, [await prepareRun(app, 'input', request)]),
+  );
   return run as Run;
 }
 
 /** Inserts several PENDING runs in their order, all or none. */
 export async function createRuns(app: Needs, requests: readonly NewRun[]): Promise<Run[]> {
   readSize('inputs', requests.length);
-  const prepared: PreparedRun[] = [];
-  for (const [i, request] of requests.entries()) {
-    prepared.push(await prepareRun(app, `inputs[${i}]`, request));
-  }
-  return storeRuns(app, prepared);
+  return whileKnown(app, async () => {
+    const prepared: PreparedRun[] = [];
+    for (const [i, request] of requests.entries()) {
+      prepared.push(await prepareRun(app, `inputs[${i}]`, request));
+    }
+    return storeRuns(app, prepared);
+  });
 }
 
-type Needs = Pick<App, 'sql' | 'graphs' | 'tail'>;
+type Needs = Pick<App, 'sql' | 'graphs' | 'assistants' | 'tail'>;
+
+/** Does it anew, with the assistant as it is now, where that has changed since it was read. */
+async function whileKnown<T>({ assistants }: Needs, store: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await store();
+    } catch (error) {
+      if (!(error instanceof AssistantChangedError)) throw error;
+      assistants.forget(error.assistantId);
+    }
+  }
+}
 
 /** A request that has been checked as far as it can be without its thread, or the run that it made before. */
 type PreparedRun = Awaited<ReturnType<typeof prepareNewRun>> | { repeated: Run };
@@ -190,11 +206,11 @@ async function storeRuns({ sql, tail }: Needs, prepared: readonly PreparedRun[])
 }
 
 async function findRunAssistant(
-  app: Pick<App, 'sql' | 'graphs'>,
+  app: Pick<App, 'graphs' | 'assistants'>,
   argument: string,
   idOrGraphId: string,
-): Promise<Assistant> {
-  const assistant = await findAssistant(app, idOrGraphId, argument);
+): Promise<KnownAssistant> {
+  const assistant = await app.assistants.find(readAssistantId(app, argument, idOrGraphId));
   if (!assistant) throw new NotFoundError('Assistant', idOrGraphId);
   if (!app.graphs.has(assistant.graphId)) {
     throw new BadInputError(
@@ -206,10 +222,11 @@ async function findRunAssistant(
 }
 
 /** The assistant's configuration with the request's on top. Nothing comes from the thread or its earlier runs. */
-function newRun(assistant: Assistant, request: NewRun) {
+function newRun(assistant: KnownAssistant, request: NewRun) {
   return {
     id: newId(),
     assistantId: assistant.id,
+    assistantVersion: assistant.rowVersion,
     graphId: assistant.graphId,
     input: request.input ?? null,
     command: request.command ?? null,
@@ -356,10 +373,11 @@ const METADATA = `jsonb_build_object('graph_id', $4::text)`;
 const IS_DUE = `now() + make_interval(secs => $22) <= statement_timestamp()`;
 const CHANGES = `"graphId" = $4, "metadata" = "Thread"."metadata" || ${METADATA}, "updatedAt" = now(),
     "status" = CASE WHEN ${IS_DUE} OR ${isBusy('$2')} THEN 'BUSY' ELSE "Thread"."status" END`;
-const UPDATE_THREAD = `UPDATE "Thread" SET ${CHANGES} WHERE "id" = $2 RETURNING "id"`;
+const IS_AS_PREPARED = isStill('$3', '$23');
+const UPDATE_THREAD = `UPDATE "Thread" SET ${CHANGES} WHERE "id" = $2 AND ${IS_AS_PREPARED} RETURNING "id"`;
 const MAKE_OR_UPDATE_THREAD = `INSERT INTO "Thread" ("id", "graphId", "metadata", "status")
   SELECT $2, $4, ${METADATA}, CASE WHEN ${IS_DUE} THEN 'BUSY' ELSE 'IDLE' END::"ThreadStatus"
-  WHERE ${isForThread('$2')}
+  WHERE ${isForThread('$2')} AND ${IS_AS_PREPARED}
   ON CONFLICT ("id") DO UPDATE SET ${CHANGES} RETURNING "id"`;
 
 /** Where `threadStatement` finds or makes a thread. */
@@ -377,7 +395,7 @@ function insertStatement(threadStatement: string): string {
 const INSERT = insertStatement(UPDATE_THREAD);
 const INSERT_WITH_THREAD = insertStatement(MAKE_OR_UPDATE_THREAD);
 
-/** Throws where there is no thread, or none that could be made. */
+/** Throws where there is no thread, or none that could be made, and where the assistant is no longer as it was. */
 async function insertRun(
   query: Query,
   run: Omit<PreparedNewRun, 'command'> & { threadId: string; command: StoredCommand | null },
@@ -406,7 +424,20 @@ async function insertRun(
     run.repeatable?.key ?? null,
     run.repeatable?.inputHash ?? null,
     run.afterSeconds,
+    run.assistantVersion,
   ]);
   if (stored) return stored;
+  await requireAssistant(query, run);
   throw makesThread ? new IdTakenError(run.threadId) : new NotFoundError('Thread', run.threadId);
+}
+
+async function requireAssistant(
+  query: Query,
+  { assistantId, assistantVersion }: Pick<PreparedNewRun, 'assistantId' | 'assistantVersion'>,
+): Promise<void> {
+  const [found] = await query<{ isStill: boolean }>(`SELECT ${isStill('$1', '$2')} AS "isStill"`, [
+    assistantId,
+    assistantVersion,
+  ]);
+  if (!found?.isStill) throw new AssistantChangedError(assistantId);
 }
