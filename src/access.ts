@@ -23,9 +23,13 @@ export function createAccess({
   );
   const origins = new Set(corsOrigins.map((origin) => originOf(origin)?.origin));
 
+  /** What most requests name is what the one before them named. */
+  let last = { host: '', name: hostnameOf('') };
+
   return {
-    allowsHost({ headers, socket }) {
-      const name = hostnameOf(headers.host ?? '');
+    allowsHost({ headers: { host = '' }, socket }) {
+      if (host !== last.host) last = { host, name: hostnameOf(host) };
+      const { name } = last;
       return name !== undefined && (names.has(name) || isLoopback(name) || isLocal(name, socket));
     },
     allowsOrigin({ headers }) {

@@ -125,6 +125,35 @@ describe('a document', () => {
     await server.gql(three, { first: 5 });
   });
 
+  it.each(['first', 'constructor'])(
+    'costs what its variables make of it, whatever it cost before: $%s',
+    async (name) => {
+      const document = `query ($${name}: Int = 100, $more: Boolean = false, $ids: [ID!]) {
+        threads(first: $${name}, filter: { ids: $ids }) { nodes {
+          history(first: $${name}) { nodes { step thread @include(if: $more) { runs(first: 10) { nodes { id } } } } }
+        } }
+      }`;
+      const isRefused = async (variables: Record<string, unknown>) => {
+        const { errors } = await server.request(document, { ids: [NOBODY], ...variables });
+        return errors?.some(({ message }) => message.includes('COST_LIMIT')) ?? false;
+      };
+      const asked: [Record<string, unknown>, boolean][] = [
+        [{}, false],
+        [{ more: true }, true],
+        [{ more: true, [name]: 5 }, false],
+        [{ more: true, [name]: 100, ids: {} }, false], // which is wrong, and not counted
+        [{ more: true, [name]: 100 }, true],
+        [{ more: true, [name]: null }, false],
+        [{ more: true }, true],
+        [{ more: false }, false],
+        [{ more: true, [name]: 5 }, false],
+      ];
+      for (const [variables, refused] of asked) {
+        expect([variables, await isRefused(variables)]).toEqual([variables, refused]);
+      }
+    },
+  );
+
   it('cannot hide its cost in fragments, nor behind an argument that fails', async () => {
     const fragments = Array.from(
       { length: 40 },

@@ -28,6 +28,8 @@ const LONGEST_CACHED = 20_000;
 
 const PAGE_SIZE = 20;
 const LARGEST_PAGE = 100;
+/** Of one document. */
+const MOST_COSTS = 100;
 
 /** Refuses documents that would be too much work, before anything of them is executed, over every transport. */
 export function documentLimits(config: Config): Plugin[] {
@@ -118,6 +120,8 @@ function guarded<Args extends unknown[], Result>(run: (...args: Args) => Result)
  * times as `first` or `last` say. Introspection counts nothing; graphql limits its depth.
  */
 function useCostLimit(limit: number): Plugin {
+  /** Of documents, which Yoga keeps: what was found to be within the limit, by all that a cost depends on. */
+  const within = new WeakMap<DocumentNode, Set<string>>();
   return {
     onValidate:
       ({ params: { schema, documentAST }, context }) =>
@@ -126,12 +130,35 @@ function useCostLimit(limit: number): Plugin {
         const document: DocumentNode = documentAST;
         const operation = valid && getOperationAST(document, operationName);
         if (!operation) return;
+        const given = variables ?? {};
+        const known = within.get(document) ?? new Set();
+        const key = costKey(operation, given);
+        if (known.has(key)) return;
+        // Where variables are wrong, the executor says so better, and nothing is known of the cost.
+        if (getVariableValues(schema, operation.variableDefinitions ?? [], given).errors) return;
         const { definitions } = document;
         const fragments = definitions.filter(({ kind }) => kind === Kind.FRAGMENT_DEFINITION);
         // Not as a result: Yoga keeps results by document, and this one depends on the variables too.
-        checkCost({ schema, operation, fragments, variables: variables ?? {} }, limit);
+        checkCost({ schema, operation, fragments, variables: given }, limit);
+        if (known.size < MOST_COSTS) within.set(document, known.add(key));
       },
   };
+}
+
+/** All that an operation's cost depends on: the sizes of pages are Int, and what @include and @skip ask is Boolean. */
+function costKey(
+  { name, variableDefinitions = [] }: OperationDefinitionNode,
+  variables: Record<string, unknown>,
+): string {
+  const deciding = variableDefinitions
+    .filter(({ type }) => {
+      const named = type.kind === Kind.NON_NULL_TYPE ? type.type : type;
+      return named.kind === Kind.NAMED_TYPE && ['Int', 'Boolean'].includes(named.name.value);
+    })
+    .map(({ variable }) => variable.name.value)
+    // Null is not the default.
+    .map((name) => (Object.hasOwn(variables, name) ? [variables[name]] : []));
+  return JSON.stringify([name?.value, deciding]);
 }
 
 interface Execution {
@@ -142,8 +169,6 @@ interface Execution {
 }
 
 function checkCost({ schema, operation, fragments, variables }: Execution, limit: number): void {
-  // The executor says so better.
-  if (getVariableValues(schema, operation.variableDefinitions ?? [], variables).errors) return;
   let fields = 0;
   const estimator: ComplexityEstimator = (selected) => {
     fields += 1;

@@ -21,8 +21,8 @@ import { createThread } from './create.ts';
 import { deleteThread } from './delete.ts';
 import { updateThreadState } from './edit.ts';
 import { listPendingInterrupts } from './interrupts.ts';
-import { findThread, searchThreads } from './search.ts';
-import { currentState, storageBytes } from './state.ts';
+import { searchThreads } from './search.ts';
+import { currentState, showThread, storageBytes } from './state.ts';
 import { updateThread } from './update.ts';
 
 const ThreadStatus = builder.enumType('ThreadStatus', {
@@ -195,7 +195,7 @@ builder.queryField('thread', (t) =>
     nullable: true,
     description: 'Null where there is none.',
     args: { id: t.arg.id({ required: true }) },
-    resolve: (_root, { id }, { sql }) => findThread(sql.query, parseUuid('id', id)),
+    resolve: (_root, { id }, app) => showThread(app, parseUuid('id', id)),
   }),
 );
 

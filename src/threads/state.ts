@@ -1,8 +1,25 @@
 import type { App } from '../app.ts';
 import { findState, type State } from '../checkpoints/states.ts';
+import type { Thread } from '../generated/prisma/client.ts';
 
 /** Finds a thread's state of now once for all fields of one object that show a part of it. */
 const found = new WeakMap<object, Promise<State | undefined>>();
+
+/** The thread to show. Where it has no state, none will be looked for. */
+export async function showThread(
+  { sql }: Pick<App, 'sql'>,
+  id: string,
+): Promise<Thread | undefined> {
+  const [row] = await sql.query<Thread & { hasState: boolean }>(
+    `SELECT t.*, EXISTS (SELECT 1 FROM "CheckpointHead" h WHERE h."threadId" = t."id" AND h."namespace" = '') AS "hasState"
+     FROM "Thread" t WHERE t."id" = $1`,
+    [id],
+  );
+  if (!row) return undefined;
+  const { hasState, ...thread } = row;
+  if (!hasState) found.set(thread, Promise.resolve(undefined));
+  return thread;
+}
 
 export function currentState(
   app: Pick<App, 'sql' | 'graphs'>,
