@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { summarizeError } from '../errors.ts';
 import type { Logger } from '../log.ts';
@@ -15,10 +15,11 @@ export interface Hints extends Pick<Sql, 'notify' | 'notifyOthers' | 'notifyHere
 export interface Wire {
   /** Where to listen. */
   connection: pg.ClientConfig;
-  send: (channel: string, payload: string) => Promise<unknown>;
+  /** Sends a payload on each channel. */
+  send: (channels: string[], payloads: string[]) => Promise<unknown>;
 }
 
-/** Twenty statements a second and channel: NOTIFY takes a lock over every commit of the cluster. */
+/** Twenty statements a second: NOTIFY takes a lock over every commit of the cluster. */
 const SEND_EVERY_MS = 50;
 /** PostgreSQL takes less than 8,000. */
 const LARGEST_PAYLOAD_BYTES = 7000;
@@ -84,21 +85,30 @@ function createRemote(
   /** Begins every payload, so that a process knows its own and does not hear them twice. */
   const sender = randomBytes(6).toString('base64url');
   const outboxes = new Map<string, Set<string>>();
-  const sending = new Set<Promise<void>>();
+  let sending: Promise<void> | undefined;
   const channels = new Set<string>();
   let client: pg.Client | undefined;
   let listening: Promise<void> | undefined;
   let statements = Promise.resolve();
 
-  /** Sends what gathers in a channel's outbox until it is empty. */
-  async function empty(channel: string, outbox: Set<string>): Promise<void> {
-    while (outbox.size > 0) {
-      await send(channel, `${sender} ${takeBatch(outbox)}`).catch((error: unknown) => {
-        log.warn({ channel, reason: summarizeError(error).message }, 'a hint was not sent');
+  /** Sends what gathers in the outboxes until they are empty. */
+  async function sendAll(): Promise<void> {
+    // Let what is told in this turn of the event loop come along.
+    await nextTurn();
+    while (outboxes.size > 0) {
+      const batches = Array.from(outboxes, ([channel, outbox]) => {
+        const batch = `${sender} ${takeBatch(outbox)}`;
+        if (outbox.size === 0) outboxes.delete(channel);
+        return [channel, batch] as const;
+      });
+      const told = batches.map(([channel]) => channel);
+      const payloads = batches.map(([, batch]) => batch);
+      await send(told, payloads).catch((error: unknown) => {
+        log.warn({ channels: told, reason: summarizeError(error).message }, 'hints were not sent');
       });
       await sleep(SEND_EVERY_MS, undefined, { signal: closing }).catch(() => {});
     }
-    outboxes.delete(channel);
+    sending = undefined;
   }
 
   async function keepListening(): Promise<void> {
@@ -156,15 +166,8 @@ function createRemote(
 
   return {
     send(channel, payload) {
-      const outbox = outboxes.get(channel);
-      if (outbox) {
-        outbox.add(payload);
-        return;
-      }
-      const fresh = new Set([payload]);
-      outboxes.set(channel, fresh);
-      const sent = empty(channel, fresh).finally(() => sending.delete(sent));
-      sending.add(sent);
+      outboxes.set(channel, (outboxes.get(channel) ?? new Set()).add(payload));
+      sending ??= sendAll();
     },
     subscribe(channel) {
       if (channels.has(channel) || closing.aborted) return;
@@ -179,7 +182,7 @@ function createRemote(
         );
     },
     async closed() {
-      await Promise.all([...sending, listening]);
+      await Promise.all([sending, listening]);
     },
   };
 }

@@ -62,6 +62,7 @@ const VACUUM_EVERY_MS = 60_000;
  * than any of ours runs.
  */
 const SESSION = `SET TIME ZONE 'UTC'; SET jit = off`;
+const NOTIFY = `SELECT pg_notify(channel, payload) FROM unnest($1::text[], $2::text[]) AS hint(channel, payload)`;
 /** The embedded database is one session, whose prepared statements outlive the connections. */
 const EMBEDDED_SESSION = `${SESSION}; DEALLOCATE ALL`;
 
@@ -107,8 +108,8 @@ export async function openDatabase(config: Config, log: Logger): Promise<Databas
           connection: config.databaseListenUrl
             ? { connectionString: config.databaseListenUrl, application_name: 'threadql hints' }
             : poolConfig,
-          send: (channel, payload) =>
-            statements.query('SELECT pg_notify($1, $2)', [channel, payload]),
+          send: (channels, payloads) =>
+            statements.query(NOTIFY, [channels, payloads], { takesLong: true }),
         },
   );
   const db = new PrismaClient({ adapter: new PrismaPg(pool), errorFormat: 'minimal' });
