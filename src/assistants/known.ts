@@ -16,8 +16,9 @@ export interface KnownAssistants {
   forget(id: string): void;
 }
 
-/** What was read first is forgotten first. */
+/** What was read first is forgotten first. Clients make assistants: none that is large is remembered. */
 const MOST_KNOWN = 500;
+const LARGEST_KNOWN = 20_000;
 
 export function createKnownAssistants({ query }: Pick<Sql, 'query'>): KnownAssistants {
   const known = new Map<string, KnownAssistant>();
@@ -30,9 +31,10 @@ export function createKnownAssistants({ query }: Pick<Sql, 'query'>): KnownAssis
         [id],
       );
       if (!assistant) return null;
-      known.set(id, assistant);
+      if (JSON.stringify(assistant).length > LARGEST_KNOWN) return assistant;
       const [oldest] = known.keys();
-      if (known.size > MOST_KNOWN && oldest !== undefined) known.delete(oldest);
+      if (known.size >= MOST_KNOWN && oldest !== undefined) known.delete(oldest);
+      known.set(id, assistant);
       return assistant;
     },
     forget: (id) => void known.delete(id),
