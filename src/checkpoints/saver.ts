@@ -202,9 +202,10 @@ export class RunSaver extends CheckpointReader {
     return next;
   }
 
-  /** The checkpoint of a whole graph that was put last, as the graph gave it. */
-  get newest(): CheckpointTuple | undefined {
-    return this.#newest;
+  /** The thread's checkpoint that was put last, as the graph gave it; undefined where the last one was another thread's. */
+  newestOf(threadId: string): CheckpointTuple | undefined {
+    const { config } = this.#newest ?? {};
+    return config?.configurable?.['thread_id'] === threadId ? this.#newest : undefined;
   }
 
   /**

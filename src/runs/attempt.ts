@@ -119,7 +119,7 @@ export async function execute(
     const { mayWait } = await drive(app, attempt, { graph, saver });
     await saver.flush();
     if (attempt.failure !== undefined) throw attempt.failure;
-    const left = mayWait ? undefined : saver.newest;
+    const left = mayWait ? undefined : saver.newestOf(claim.threadId);
     const isNeeded = mayWait || claim.onCompletion === 'DELETE';
     const state = isNeeded
       ? await (left ? stateLeft(app.sql.query, graph, left) : readState(graph))
