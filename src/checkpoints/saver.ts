@@ -186,9 +186,9 @@ export class RunSaver extends CheckpointReader {
     metadata: CheckpointMetadata,
     newVersions: ChannelVersions,
   ): Promise<RunnableConfig> {
+    const next = after(config, checkpoint.id);
     const added = { ...this.#options.metadata, ...metadata };
     const record = newCheckpoint(config, checkpoint, { metadata: added, newVersions });
-    const next = after(config, checkpoint.id);
     if (place(config).namespace === '') {
       const parent = getCheckpointId(config) ? { parentConfig: config } : {};
       this.#newest = { config: next, checkpoint, metadata: added, ...parent };

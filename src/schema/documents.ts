@@ -133,23 +133,26 @@ function useCostLimit(limit: number): Plugin {
         const given = variables ?? {};
         const known = within.get(document) ?? new Set();
         const key = costKey(operation, given);
-        if (known.has(key)) return;
+        if (key !== undefined && known.has(key)) return;
         // Where variables are wrong, the executor says so better, and nothing is known of the cost.
         if (getVariableValues(schema, operation.variableDefinitions ?? [], given).errors) return;
         const { definitions } = document;
         const fragments = definitions.filter(({ kind }) => kind === Kind.FRAGMENT_DEFINITION);
         // Not as a result: Yoga keeps results by document, and this one depends on the variables too.
         checkCost({ schema, operation, fragments, variables: given }, limit);
-        if (known.size < MOST_COSTS) within.set(document, known.add(key));
+        if (key !== undefined && known.size < MOST_COSTS) within.set(document, known.add(key));
       },
   };
 }
 
-/** All that an operation's cost depends on: the sizes of pages are Int, and what @include and @skip ask is Boolean. */
+/**
+ * All that an operation's cost depends on: the sizes of pages are Int, and what @include and @skip ask is Boolean. Undefined
+ * where one is neither.
+ */
 function costKey(
   { name, variableDefinitions = [] }: OperationDefinitionNode,
   variables: Record<string, unknown>,
-): string {
+): string | undefined {
   const deciding = variableDefinitions
     .filter(({ type }) => {
       const named = type.kind === Kind.NON_NULL_TYPE ? type.type : type;
@@ -158,7 +161,8 @@ function costKey(
     .map(({ variable }) => variable.name.value)
     // Null is not the default.
     .map((name) => (Object.hasOwn(variables, name) ? [variables[name]] : []));
-  return JSON.stringify([name?.value, deciding]);
+  const isWrong = deciding.some(([value]) => typeof value === 'object' && value !== null);
+  return isWrong ? undefined : JSON.stringify([name?.value, deciding]);
 }
 
 interface Execution {
