@@ -114,6 +114,16 @@ describe('createRun', () => {
     expect((await findRun(waited.id)).output).toEqual(waited.output);
   });
 
+  it.each([
+    ['on a thread', () => createThread()],
+    ['without one', () => Promise.resolve(null)],
+  ])('shows whoever waited that there is no output, too: %s', async (_place, findThreadId) => {
+    const threadId = await findThreadId();
+    const waited = await runToEnd({ threadId, assistantId: 'nothing', input: {} });
+    expect(waited).toMatchObject({ status: 'SUCCESS' });
+    expect((await findRun(waited.id)).output).toEqual(waited.output);
+  });
+
   it('returns at once without wait: the run goes on by itself', async () => {
     const gate = closedGate();
     const threadId = await createThread();

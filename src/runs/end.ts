@@ -133,7 +133,7 @@ export function rowAfter(
     leaseExpiresAt: null,
     headId,
     threadId: thrownAway ? null : run.threadId,
-    left: left?.checkpoint.id === headId ? left : undefined,
+    left: !thrownAway && left?.checkpoint.id === headId ? left : undefined,
   };
 }
 

@@ -947,6 +947,9 @@ const askTwice = task('askTwice', async (name: string) =>
   [1, 2].map((n) => `${name} ${n}: ${JSON.stringify(interrupt(`${name} ${n}`))}`),
 );
 
+/** A graph of the functional API that gives nothing. */
+export const nothing = entrypoint({ name: 'nothing' }, async (_input: unknown) => null);
+
 /** A graph of the functional API: two tasks, one after the other, each ask twice, "a 1" and so on. */
 export const taskAsk = entrypoint({ name: 'taskAsk' }, async (_input: unknown) => [
   ...(await askTwice('a')),
