@@ -89,7 +89,7 @@ describe.skipIf(inject('database') === 'embedded')('processes on one PostgreSQL'
   );
 
   it('accept runs of an assistant as it is, whoever changed it', LONG, async () => {
-    const other = await startTestServer(database, { workerConcurrency: 0 });
+    await using other = await startTestServer(database, { workerConcurrency: 0 });
     const CREATE = `mutation ($input: CreateAssistantInput!) { createAssistant(input: $input) { id } }`;
     const UPDATE = `mutation ($id: ID!, $input: UpdateAssistantInput!) { updateAssistant(id: $id, input: $input) { id } }`;
     const RUNS = `mutation ($inputs: [CreateRunInput!]!) { createRuns(inputs: $inputs) { context } }`;
@@ -117,7 +117,6 @@ describe.skipIf(inject('database') === 'embedded')('processes on one PostgreSQL'
       expect(await door.refusal(input)).toMatchObject({ code: 'NOT_FOUND' });
     }
     expect((await door.thread(threadId)).runs.totalCount).toBe(4);
-    await other.stop();
   });
 
   it('keep deadlines, delays and answers over restarts', LONG, async () => {

@@ -1,5 +1,6 @@
 import type { Sql } from '../db/open.ts';
 import type { Assistant } from '../generated/prisma/client.ts';
+import { remember } from '../remember.ts';
 
 /** An assistant as it was once, and which state of its row that was. */
 export interface KnownAssistant extends Assistant {
@@ -32,9 +33,7 @@ export function createKnownAssistants({ query }: Pick<Sql, 'query'>): KnownAssis
       );
       if (!assistant) return null;
       if (JSON.stringify(assistant).length > LARGEST_KNOWN) return assistant;
-      const [oldest] = known.keys();
-      if (known.size >= MOST_KNOWN && oldest !== undefined) known.delete(oldest);
-      known.set(id, assistant);
+      remember(known, id, assistant, MOST_KNOWN);
       return assistant;
     },
     forget: (id) => void known.delete(id),

@@ -62,9 +62,11 @@ const VACUUM_EVERY_MS = 60_000;
  * than any of ours runs.
  */
 const SESSION = `SET TIME ZONE 'UTC'; SET jit = off`;
-const NOTIFY = `SELECT pg_notify(channel, payload) FROM unnest($1::text[], $2::text[]) AS hint(channel, payload)`;
 /** The embedded database is one session, whose prepared statements outlive the connections. */
 const EMBEDDED_SESSION = `${SESSION}; DEALLOCATE ALL`;
+
+/** A payload on each channel. */
+const NOTIFY = `SELECT pg_notify(channel, payload) FROM unnest($1::text[], $2::text[]) AS hint(channel, payload)`;
 
 /**
  * Opens the database that the configuration names and brings it up to date: PostgreSQL, or the embedded one in

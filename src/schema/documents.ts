@@ -22,6 +22,7 @@ import {
 import type { GraphQLParams, Plugin } from 'graphql-yoga';
 import type { Config } from '../config.ts';
 import { AppError } from '../errors.ts';
+import { remember } from '../remember.ts';
 
 const CACHED_DOCUMENTS = 500;
 const LONGEST_CACHED = 20_000;
@@ -71,10 +72,7 @@ export function createDocumentCache() {
     documentCache: {
       get: (text: string) => documents.get(text),
       set(text: string, document: DocumentNode) {
-        if (text.length > LONGEST_CACHED) return;
-        const [oldest] = documents.keys();
-        if (documents.size >= CACHED_DOCUMENTS && oldest !== undefined) documents.delete(oldest);
-        documents.set(text, document);
+        if (text.length <= LONGEST_CACHED) remember(documents, text, document, CACHED_DOCUMENTS);
       },
     },
     errorCache: { get: () => undefined, set: () => {} },
@@ -133,21 +131,21 @@ function useCostLimit(limit: number): Plugin {
         const given = variables ?? {};
         const known = within.get(document) ?? new Set();
         const key = costKey(operation, given);
-        if (key !== undefined && known.has(key)) return;
         // Where variables are wrong, the executor says so better, and nothing is known of the cost.
+        if (key === undefined || known.has(key)) return;
         if (getVariableValues(schema, operation.variableDefinitions ?? [], given).errors) return;
         const { definitions } = document;
         const fragments = definitions.filter(({ kind }) => kind === Kind.FRAGMENT_DEFINITION);
         // Not as a result: Yoga keeps results by document, and this one depends on the variables too.
         checkCost({ schema, operation, fragments, variables: given }, limit);
-        if (key !== undefined && known.size < MOST_COSTS) within.set(document, known.add(key));
+        if (known.size < MOST_COSTS) within.set(document, known.add(key));
       },
   };
 }
 
 /**
  * All that an operation's cost depends on: the sizes of pages are Int, and what @include and @skip ask is Boolean. Undefined
- * where one is neither.
+ * where one is an object or a list, which is wrong, and may nest deeper than the stack.
  */
 function costKey(
   { name, variableDefinitions = [] }: OperationDefinitionNode,

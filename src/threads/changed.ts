@@ -7,6 +7,7 @@ import { interruptible, sleepUntilWoken, type Sleeper } from '../events/interrup
 import type { Thread } from '../generated/prisma/client.ts';
 import type { Logger } from '../log.ts';
 import { POLL_MS, repeat } from '../repeat.ts';
+import { remember } from '../remember.ts';
 import { parseUuid } from '../uuid.ts';
 
 /** How far back a poll looks: a transaction may be committed that much after it began, which is the time it leaves. */
@@ -94,7 +95,7 @@ export function createThreadChanges(sql: Sql, log: Logger): ThreadChanges {
           const row = rows.get(id);
           if (!row) watcher.ids?.delete(id);
           if (!row || watcher.told.get(id) === row.version) continue;
-          remember(watcher, row);
+          noteTold(watcher, row);
           yield row;
         }
         if (ids?.size === 0) return;
@@ -109,7 +110,7 @@ export function createThreadChanges(sql: Sql, log: Logger): ThreadChanges {
     const rows = await sql.query<Version>(
       `SELECT t."id", ${VERSION} FROM ${THREADS} WHERE ${IS_RECENT}`,
     );
-    for (const row of rows) remember(watcher, row);
+    for (const row of rows) noteTold(watcher, row);
   }
 
   async function readThreads(ids: string[]): Promise<Map<string, Thread & Version>> {
@@ -157,11 +158,8 @@ function tell(watcher: Watcher, id: string): void {
   watcher.wake();
 }
 
-/** The oldest is forgotten first: a thread that changed so long ago comes in no poll. */
-function remember({ ids, told }: Watcher, { id, version }: Version): void {
+/** A thread that was told so long ago that it is forgotten comes in no poll. */
+function noteTold({ ids, told }: Watcher, { id, version }: Version): void {
   told.delete(id);
-  told.set(id, version);
-  if (ids || told.size <= MOST_REMEMBERED) return;
-  const [oldest] = told.keys();
-  if (oldest !== undefined) told.delete(oldest);
+  remember(told, id, version, ids ? Infinity : MOST_REMEMBERED);
 }
