@@ -162,12 +162,13 @@ export const ANSWERS_HELD = `coalesce((
   ORDER BY w."seq" DESC LIMIT 1), 0)`;
 
 /** What is closed is not opened again: also by no delayed run that was to answer it, should that be cancelled. */
-const UNANSWERED = `("pending" OR "answeredById" IN (SELECT "id" FROM "Run" WHERE "threadId" = $1 AND "status" = 'PENDING'))`;
+const unanswered = (threadId: string): string =>
+  `("pending" OR "answeredById" IN (SELECT "id" FROM "Run" WHERE "threadId" = ${threadId} AND "status" = 'PENDING'))`;
 
-/** SQL: closes the thread's questions, $1, that are not among those in `open`, a parameter; none where that is null. */
-export function closeOthers(open: string): string {
+/** SQL: closes the thread's questions that are not among those in `open`, a parameter; none where that is null. */
+export function closeOthers(threadId: string, open: string): string {
   return `UPDATE "Interrupt" SET "pending" = false, "answeredById" = NULL
-    WHERE "threadId" = $1 AND "id" <> ALL(${open}::uuid[]) AND ${UNANSWERED}`;
+    WHERE "threadId" = ${threadId} AND "id" <> ALL(${open}::uuid[]) AND ${unanswered(threadId)}`;
 }
 
 /**
@@ -218,7 +219,7 @@ export async function closeInterrupts(
 ): Promise<void> {
   await query(
     `UPDATE "Interrupt" SET "pending" = false, "answeredById" = NULL WHERE "threadId" = $1
-       AND ${UNANSWERED} AND ($2 = '' OR "namespace" = $2 OR starts_with("namespace", $2 || '|'))`,
+       AND ${unanswered('$1')} AND ($2 = '' OR "namespace" = $2 OR starts_with("namespace", $2 || '|'))`,
     [threadId, namespace],
   );
 }

@@ -19,9 +19,10 @@ import { EventEmitter, once } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Query } from '../db/open.ts';
 import { ClaimLostError, isUniqueViolation, summarizeError } from '../errors.ts';
+import type { EventLog, Writer } from '../events/log.ts';
 import { jsonSerde, serde } from './serde.ts';
-import type { CheckpointRow, Fence, NewCheckpoint, NewWrites } from './store.ts';
-import { findTuple, listCheckpoints, loadTuples, storeRecords } from './store.ts';
+import type { CheckpointRow, Fence, NewCheckpoint, NewWrites, Storable } from './store.ts';
+import { findTuple, listCheckpoints, loadTuples, store } from './store.ts';
 import type { ItemNumbers } from './values.ts';
 import { createItemNumbers, serializeValue } from './values.ts';
 
@@ -134,8 +135,8 @@ export interface SaverOptions {
   metadata: Record<string, unknown>;
   /** A thread that is known to have no checkpoint: until one is put, none is looked for. */
   freshThreadId?: string;
-  /** Called before anything is stored: what must be stored before it. */
-  beforeStoring?: () => Promise<void>;
+  /** What the attempt tells while something that it put waits goes into the same statement. Default: it goes by itself. */
+  events?: { log: EventLog; writer: Writer };
   /**
    * The graph does not wait for what it puts: it is stored when it is this attempt's turn, with all that came meanwhile.
    * Default: it waits.
@@ -172,6 +173,10 @@ export class RunSaver extends CheckpointReader {
   #waiting: Promise<Serialized>[] = [];
   /** Resolves when all that was put before is stored, or never will be. */
   #stored: Promise<void> = Promise.resolve();
+  /** The statement that is under way. */
+  #storing: Promise<void> = Promise.resolve();
+  /** What waits is kept for the statement that ends the run. */
+  #isKept = false;
   #failed = false;
 
   constructor(query: Query, options: SaverOptions) {
@@ -193,10 +198,9 @@ export class RunSaver extends CheckpointReader {
       const parent = getCheckpointId(config) ? { parentConfig: config } : {};
       this.#newest = { config: next, checkpoint, metadata: added, ...parent };
     }
-    const stored = this.#store(record).then(() => {
-      this.#checkpoints.add(checkpoint.id);
-      this.#puts.emit('put');
-    });
+    const stored = this.#store(record);
+    this.#checkpoints.add(checkpoint.id);
+    this.#puts.emit('put');
     // Whatever follows from the input is stored after it, and waits for that.
     await (metadata.source === 'input' ? nextTurn() : this.#until(stored));
     return next;
@@ -219,7 +223,24 @@ export class RunSaver extends CheckpointReader {
 
   /** Resolves when all that was put is stored, or never will be. */
   async flush(): Promise<void> {
-    await this.#stored;
+    this.#isKept = false;
+    await this.#storeSoon();
+  }
+
+  /**
+   * What is not on its way to the database, for the statement that ends the run: until `flush`, it stays here too. Undefined
+   * where that statement cannot store it.
+   */
+  async rest(
+    threadId: string,
+  ): Promise<(Pick<Storable, 'records'> & { items: ItemNumbers }) | undefined> {
+    this.#isKept = true;
+    await this.#storing;
+    const serialized = await Promise.all(this.#waiting);
+    const records = serialized.flatMap((each) => ('record' in each ? each.record : []));
+    const isWhole = records.length === serialized.length && !this.#failed;
+    if (!isWhole || records.some((record) => record.threadId !== threadId)) return undefined;
+    return { records, items: this.itemsOf(threadId) };
   }
 
   /** Stores nothing any more, and resolves when what was under way is stored. */
@@ -250,8 +271,8 @@ export class RunSaver extends CheckpointReader {
     }
   }
 
-  /** Resolves when the checkpoint is stored; also when it never will be, because the attempt was aborted. */
-  async whenStored(checkpointId: string, aborted: AbortSignal): Promise<void> {
+  /** Resolves when the checkpoint has been put; also when it never will be, because the attempt was aborted. */
+  async whenPut(checkpointId: string, aborted: AbortSignal): Promise<void> {
     while (!this.#checkpoints.has(checkpointId) && !aborted.aborted) {
       await once(this.#puts, 'put', { signal: aborted }).catch(() => {});
     }
@@ -274,28 +295,49 @@ export class RunSaver extends CheckpointReader {
         (error: unknown) => ({ error }),
       ),
     );
+    this.#holdEvents();
+    return this.#storeSoon();
+  }
+
+  /** What is told from now on is stored with what waits: whoever reads an event finds the checkpoint that it shows. */
+  #holdEvents(): void {
+    const { events } = this.#options;
+    if (!events) return;
+    if (this.#waiting.length > 0 && !this.#failed) events.log.hold(events.writer);
+    else events.log.release(events.writer);
+  }
+
+  #storeSoon(): Promise<void> {
     // After a statement that takes it along, nothing is left to do.
+    const isIdle = () => this.#waiting.length === 0 || this.#failed || this.#isKept;
     const { inTurn = (work) => work() } = this.#options;
     this.#stored = this.#stored.then(async () => {
-      if (this.#waiting.length > 0 && !this.#failed) await inTurn(() => this.#storeWaiting());
+      if (isIdle()) return;
+      await inTurn(async () => {
+        await this.#gather();
+        if (isIdle()) return;
+        this.#storing = this.#storeWaiting();
+        await this.#storing;
+      });
     });
     return this.#stored;
   }
 
-  async #storeWaiting(): Promise<void> {
-    // LangGraph has a task's writes stored first, and shows them, and what follows from them, in the same turn. What
-    // comes without a pause is one statement.
+  /** LangGraph has a task's writes stored first, and shows them, and what follows from them, in the same turn. What comes without a pause is one statement. */
+  async #gather(): Promise<void> {
     const until = performance.now() + GATHER_MS;
     let gathered: number;
     do {
       gathered = this.#waiting.length;
       await nextTurn();
-    } while (this.#waiting.length > gathered && performance.now() < until);
+    } while (this.#waiting.length > gathered && !this.#isKept && performance.now() < until);
+  }
+
+  async #storeWaiting(): Promise<void> {
     const batch = this.#waiting;
     this.#waiting = [];
     try {
       const serialized = await Promise.all(batch);
-      await this.#options.beforeStoring?.();
       const bad = serialized.findIndex((each) => 'error' in each);
       const good = bad < 0 ? serialized : serialized.slice(0, bad);
       await this.#write(good.flatMap((each) => ('record' in each ? each.record : [])));
@@ -305,20 +347,36 @@ export class RunSaver extends CheckpointReader {
       this.#failed = true;
       this.#options.onFailure(error);
     }
+    this.#holdEvents();
   }
 
   async #write(records: readonly (NewCheckpoint | NewWrites)[]): Promise<void> {
-    const { fence } = this.#options;
-    for (const [threadId, own] of byThread(records)) {
-      if (this.#failed) return;
-      const by = { threadId, fence, items: this.itemsOf(threadId) };
-      // Once more where somebody else stored the same item at the same time.
-      const kept = await storeRecords(this.query, by, own).catch((error: unknown) => {
-        if (!isUniqueViolation(error)) throw error;
-        return storeRecords(this.query, by, own);
-      });
-      if (!kept) throw new ClaimLostError();
+    const { events } = this.#options;
+    const threads = byThread(records);
+    if (events) {
+      const { log, writer } = events;
+      const own = threads.get(writer.threadId) ?? [];
+      threads.delete(writer.threadId);
+      await log.storeWith(writer, async (told) =>
+        this.#storeOn(writer.threadId, { records: own, events: told }),
+      );
     }
+    for (const [threadId, own] of threads) {
+      if (this.#failed) return;
+      await this.#storeOn(threadId, { records: own });
+    }
+  }
+
+  /** Gives the number of the first event. */
+  async #storeOn(threadId: string, storable: Storable): Promise<number> {
+    const by = { threadId, fence: this.#options.fence, items: this.itemsOf(threadId) };
+    // Once more where somebody else stored the same item, or took the number of an event, at the same time.
+    const stored = await store(this.query, by, storable).catch((error: unknown) => {
+      if (!isUniqueViolation(error)) throw error;
+      return store(this.query, by, storable);
+    });
+    if (!stored) throw new ClaimLostError();
+    return Number(stored.firstEvent);
   }
 }
 
@@ -413,7 +471,7 @@ export class EditSaver extends CheckpointReader {
   async store(query: Query): Promise<void> {
     for (const [threadId, records] of byThread(this.#records)) {
       // Numbers of this transaction alone: one that is tried again begins anew.
-      await storeRecords(query, { threadId, fence: null, items: createItemNumbers() }, records);
+      await store(query, { threadId, fence: null, items: createItemNumbers() }, { records });
     }
   }
 }

@@ -7,6 +7,7 @@ import type {
 } from '@langchain/langgraph-checkpoint';
 import { TASKS, maxChannelVersion } from '@langchain/langgraph-checkpoint';
 import type { Query } from '../db/open.ts';
+import { appendEvents, eventColumns, type PendingEvent } from '../events/log.ts';
 import type { CheckpointSource } from '../generated/prisma/enums.ts';
 import { serde } from './serde.ts';
 import type { Item, ItemBounds, ItemNumbers, SerializedValue, StoredValue } from './values.ts';
@@ -117,7 +118,7 @@ const INSERT_CHECKPOINTS = `new AS (
   WHERE NOT EXISTS (SELECT 1 FROM "Checkpoint" c
     WHERE c."threadId" = $3::uuid AND c."namespace" = new.namespace AND c."checkpointId" = new.id ${BY_KEY})
   ORDER BY new.namespace, new.place DESC
-  ON CONFLICT ("threadId", "namespace") DO UPDATE SET "checkpointId" = EXCLUDED."checkpointId"
+  ON CONFLICT ("threadId", "namespace") DO UPDATE SET "checkpointId" = EXCLUDED."checkpointId" RETURNING "namespace", "checkpointId"
 ), checkpoints AS (
   INSERT INTO "Checkpoint" ("threadId", "namespace", "checkpointId", "parentId", "runId", "source", "step", "metadata",
     "format", "versions", "versionsSeen", "createdAt")
@@ -127,28 +128,67 @@ const INSERT_CHECKPOINTS = `new AS (
   ON CONFLICT ("threadId", "namespace", "checkpointId") DO UPDATE SET
     "metadata" = EXCLUDED."metadata", "versions" = EXCLUDED."versions", "versionsSeen" = EXCLUDED."versionsSeen")`;
 
-const RESULT = `SELECT EXISTS (SELECT 1 FROM claim) AS "claimed", EXISTS (SELECT 1 FROM ready) AS "stored",
-  bounds.*, known."number", known."hash" FROM bounds LEFT JOIN known ON true`;
+// What is told is stored with what is put, so that whoever reads an event finds the checkpoint that it shows.
+const INSERT_EVENTS = `events AS (${appendEvents('ready', { threadId: '$3', runId: '$1', columns: 32 })})`;
 
-interface WriteResult extends Pick<Item, 'hash' | 'number'>, ItemBounds {
-  claimed: boolean;
-  stored: boolean;
-}
-
-const [STORE_FENCED, STORE_BY_HAND] = [CLAIM, NO_CLAIM].map(
-  (claim) =>
-    `WITH ${claim}, ${INSERT_ITEMS}, ${INSERT_VALUES}, ${INSERT_WRITES}, ${INSERT_CHECKPOINTS} ${RESULT}`,
-) as [string, string];
+/** The number of the first parameter that a store statement leaves to whoever extends it. */
+export const FIRST_FREE_PARAM = 37;
 
 /**
- * Stores checkpoints and writes of one thread, in their order and all or none; the last new checkpoint of a namespace
- * becomes its head. False, with nothing stored, when the claim is lost.
+ * A statement that stores checkpoints and writes of one thread, and events of its run, where the CTE `claim` has a row: all or
+ * none. Only then, `ready` has one. `also`: more CTEs, and what they add to the result.
  */
-export async function storeRecords(
+export function storeStatement(claim: string, also = { ctes: '', columns: '', from: '' }): string {
+  return `WITH ${claim}, ${INSERT_ITEMS}, ${INSERT_VALUES}, ${INSERT_WRITES}, ${INSERT_CHECKPOINTS}, ${INSERT_EVENTS}${also.ctes}
+SELECT EXISTS (SELECT 1 FROM claim) AS "claimed", EXISTS (SELECT 1 FROM ready) AS "stored", bounds.*, known."number", known."hash",
+  (SELECT min("number") FROM events) AS "firstEvent"${also.columns}
+FROM bounds LEFT JOIN known ON true${also.from}`;
+}
+
+/** What a statement says that has stored something. */
+export interface Stored extends Pick<Item, 'hash' | 'number'>, ItemBounds {
+  claimed: boolean;
+  stored: boolean;
+  /** The number of the first event; null where there was none. */
+  firstEvent: number | null;
+}
+
+const STORE_FENCED = storeStatement(CLAIM);
+const STORE_BY_HAND = storeStatement(NO_CLAIM);
+
+/** Which thread is written to, by whom, and the numbers that its items have. */
+export interface StoringBy {
+  threadId: string;
+  fence: Fence;
+  items: ItemNumbers;
+}
+
+/** What one statement stores. */
+export interface Storable {
+  /** Of one thread, in their order; the last new checkpoint of a namespace becomes its head. */
+  records: readonly (NewCheckpoint | NewWrites)[];
+  /** Of the run whose claim is the fence. */
+  events?: readonly PendingEvent[];
+}
+
+/** Stores checkpoints, writes and events, all or none. Undefined, with nothing stored, when the claim is lost. */
+export function store(
   query: Query,
-  { threadId, fence, items }: { threadId: string; fence: Fence; items: ItemNumbers },
-  records: readonly (NewCheckpoint | NewWrites)[],
-): Promise<boolean> {
+  by: StoringBy,
+  storable: Storable,
+): Promise<Stored | undefined> {
+  const claim = by.fence ? [by.fence.runId, by.fence.claimToken] : [NO_RUN, null];
+  return storeBy(by, storable, (params) =>
+    query<Stored>(by.fence ? STORE_FENCED : STORE_BY_HAND, [...claim, ...params]),
+  );
+}
+
+/** Does it with a statement of the caller's, made by `storeStatement`, whose first two parameters are not in `params`. */
+export async function storeBy<Result extends Stored>(
+  { threadId, items }: Pick<StoringBy, 'threadId' | 'items'>,
+  { records, events = [] }: Storable,
+  run: (params: unknown[]) => Promise<Result[]>,
+): Promise<Result | undefined> {
   const checkpoints = lastOfEach(
     records.flatMap((record) => ('checkpoint' in record ? record : [])),
   );
@@ -159,8 +199,7 @@ export async function storeRecords(
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     const stored = storedValues(items, records);
     const fresh = items.takeNew();
-    const rows = await query<WriteResult>(fence ? STORE_FENCED : STORE_BY_HAND, [
-      ...(fence ? [fence.runId, fence.claimToken] : [NO_RUN, null]),
+    const rows = await run([
       threadId,
       ...itemColumns(fresh),
       values.map(({ namespace }) => namespace),
@@ -174,14 +213,15 @@ export async function storeRecords(
       writes.map(({ channel }) => channel),
       ...valueColumns(writes, stored),
       ...checkpointColumns(checkpoints),
+      ...eventColumns(events),
     ]).catch((error: unknown) => {
       items.forget(fresh);
       throw error;
     });
     const [result] = rows;
-    if (result?.stored) return true;
+    if (result?.stored) return result;
     items.forget(fresh);
-    if (!result?.claimed) return false;
+    if (!result?.claimed) return undefined;
     const known = rows.filter(({ number }) => number !== null);
     items.learn(known, result);
   }

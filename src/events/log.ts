@@ -31,11 +31,29 @@ export interface EventLog {
   append(writer: Writer, event: NewEvent): Promise<void>;
   /** Resolves when all that this writer appended is stored, or has failed: whether all of it is stored. */
   flush(writer: Writer): Promise<boolean>;
+  /** From now on, what this writer appends waits for `storeWith`, until it is released. */
+  hold(writer: Writer): void;
+  release(writer: Writer): void;
+  /**
+   * Stores what this writer, which is held, has appended by a statement of the caller's, `store`. That gives the number of
+   * the first of the events (any, where there are none), or undefined where it has stored nothing: then they wait on. Throws
+   * what `store` throws, and where an event of the writer could not be stored.
+   */
+  storeWith(
+    writer: Writer,
+    store: (events: readonly PendingEvent[]) => Promise<number | undefined>,
+  ): Promise<boolean>;
 }
 
-interface Pending extends NewEvent {
-  writer: Writer;
+/** An event that is not stored yet, with its data as JSON. */
+export interface PendingEvent extends NewEvent {
   json: string | null;
+  /** When it was appended. Undefined: when it is stored. */
+  at?: Date;
+}
+
+interface Pending extends PendingEvent {
+  writer: Writer;
   at: Date;
 }
 
@@ -67,23 +85,27 @@ export function createEventLog(query: Query, tail: EventTail, log: Logger): Even
   const unsettled = new Map<Writer, number>();
   const waiters = new Set<() => void>();
 
-  /** Writers of which an event was not stored: what they appended after it is dropped. */
-  const failed = new WeakSet<Writer>();
+  /** Writers of which an event was not stored, and why: what they appended after it is dropped. */
+  const failed = new WeakMap<Writer, unknown>();
+  const held = new WeakSet<Writer>();
+  /** Those of the batch that is being stored. */
+  let underWay = new Set<Writer>();
 
-  /** Stores batch after batch until nothing waits. What comes meanwhile gathers for the next one. */
+  /** Stores batch after batch until nothing waits that may go. What comes meanwhile gathers for the next one. */
   async function writeAll(): Promise<void> {
     // Let what is emitted in this turn of the event loop come along.
     await new Promise((resolve) => setImmediate(resolve));
-    while (waiting.length > 0) {
-      const batch = takeBatch();
-      await store(batch);
+    for (let batch = takeBatch(); batch.length > 0; batch = takeBatch()) {
+      underWay = new Set(batch.map(({ writer }) => writer));
+      await storeBatch(batch);
+      underWay = new Set();
       settle(batch);
     }
     writing = undefined;
   }
 
   /** Stores a batch. One that is refused is halved until the event is found that is to blame. Never rejects. */
-  async function store(batch: Pending[]): Promise<void> {
+  async function storeBatch(batch: Pending[]): Promise<void> {
     const events = batch.filter(({ writer }) => !failed.has(writer));
     const [event] = events;
     if (!event) return;
@@ -93,29 +115,48 @@ export function createEventLog(query: Query, tail: EventTail, log: Logger): Even
       const isRefused = isRefusal(error);
       if (isRefused && events.length > 1) {
         const half = Math.ceil(events.length / 2);
-        await store(events.slice(0, half));
-        await store(events.slice(half));
+        await storeBatch(events.slice(0, half));
+        await storeBatch(events.slice(half));
         return;
       }
       log.error({ err: error }, 'Events could not be stored.');
       const reason = isRefused ? new EventRefusedError(event, error) : error;
       for (const writer of new Set(events.map(({ writer }) => writer))) {
-        failed.add(writer);
+        failed.set(writer, reason);
         writer.fail(reason);
       }
     }
   }
 
-  function takeBatch(): Pending[] {
+  /** Of one writer, or of all that are not held: as many as one statement takes. */
+  function takeBatch(only?: Writer): Pending[] {
+    const batch: Pending[] = [];
+    const left: Pending[] = [];
     let bytes = 0;
-    let size = 0;
-    while (size < waiting.length && size < BATCH_EVENTS && bytes < BATCH_BYTES) {
-      bytes += waiting[size]?.json?.length ?? 0;
-      size += 1;
+    for (const event of waiting) {
+      const isAsked = only ? event.writer === only : !held.has(event.writer);
+      if (isAsked && batch.length < BATCH_EVENTS && bytes < BATCH_BYTES) {
+        batch.push(event);
+        bytes += event.json?.length ?? 0;
+      } else left.push(event);
     }
-    const batch = waiting.slice(0, size);
-    waiting = waiting.slice(size);
+    waiting = left;
     return batch;
+  }
+
+  /** The last of what a held writer has appended; with more than one statement takes, what comes before it goes first. */
+  async function takeLast(writer: Writer): Promise<Pending[]> {
+    while (underWay.has(writer)) await nextBatch();
+    for (;;) {
+      const batch = takeBatch(writer);
+      if (!waiting.some((event) => event.writer === writer)) return batch;
+      await storeBatch(batch);
+      settle(batch);
+    }
+  }
+
+  function refuseFailed(writer: Writer): void {
+    if (failed.has(writer)) throw failed.get(writer);
   }
 
   async function writeBatch(batch: Pending[]): Promise<void> {
@@ -143,9 +184,9 @@ export function createEventLog(query: Query, tail: EventTail, log: Logger): Even
           numbered.map(({ checkpointId }) => checkpointId ?? null),
           numbered.map(({ at }) => at),
         ]);
-        const held = new Set(rows.map(({ token }) => token));
+        const claimed = new Set(rows.map(({ token }) => token));
         for (const [writer, events] of byWriter) {
-          if (held.has(writer.claimToken)) hand(writer, events);
+          if (claimed.has(writer.claimToken)) hand(writer, events, writer.lastNumber + 1);
           else writer.fail(new ClaimLostError());
         }
         return;
@@ -158,9 +199,10 @@ export function createEventLog(query: Query, tail: EventTail, log: Logger): Even
     }
   }
 
-  function hand(writer: Writer, events: Pending[]): void {
-    const first = writer.lastNumber + 1;
-    writer.lastNumber += events.length;
+  /** Hands events that were stored to their readers. */
+  function hand(writer: Writer, events: readonly Pending[], first: number): void {
+    if (events.length === 0) return;
+    writer.lastNumber = first + events.length - 1;
     tail.publish(
       events.map((event, i): StoredEvent => ({
         threadId: writer.threadId,
@@ -176,7 +218,7 @@ export function createEventLog(query: Query, tail: EventTail, log: Logger): Even
     );
   }
 
-  function settle(batch: Pending[]): void {
+  function settle(batch: readonly Pending[]): void {
     for (const { writer } of batch) {
       const left = (unsettled.get(writer) ?? 0) - 1;
       if (left > 0) unsettled.set(writer, left);
@@ -197,12 +239,42 @@ export function createEventLog(query: Query, tail: EventTail, log: Logger): Even
       const json = toJson(event);
       waiting.push({ ...event, writer, json, at: new Date() });
       unsettled.set(writer, (unsettled.get(writer) ?? 0) + 1);
-      writing ??= writeAll();
+      if (!held.has(writer)) writing ??= writeAll();
       while ((unsettled.get(writer) ?? 0) > ROOM) await nextBatch();
     },
     async flush(writer) {
       while (unsettled.has(writer)) await nextBatch();
       return !failed.has(writer);
+    },
+    hold: (writer) => void held.add(writer),
+    release(writer) {
+      held.delete(writer);
+      if (unsettled.has(writer)) writing ??= writeAll();
+    },
+    async storeWith(writer, store) {
+      const events = await takeLast(writer);
+      const putBack = (): void => void (waiting = [...events, ...waiting]);
+      try {
+        refuseFailed(writer);
+        const first = await store(events);
+        if (first === undefined) {
+          putBack();
+          return false;
+        }
+        hand(writer, events, first);
+        settle(events);
+        return true;
+      } catch (error) {
+        if (events.length === 0 || !isRefusal(error)) {
+          putBack();
+          throw error;
+        }
+      }
+      // The data of an event may be to blame: by themselves, they tell.
+      await storeBatch(events);
+      settle(events);
+      refuseFailed(writer);
+      return (await store([])) !== undefined;
     },
   };
 }
@@ -224,35 +296,46 @@ function isRefusal(error: unknown): boolean {
   return error instanceof Error && 'code' in error && REFUSALS.test(String(error.code));
 }
 
-const LAST_NUMBER = `greatest(coalesce((SELECT max("number") FROM "RunEvent" WHERE "threadId" = $1), 0),
-  coalesce((SELECT "lastEvent" FROM "Thread" WHERE "id" = $1), 0))`;
+const lastNumberOf = (threadId: string): string =>
+  `greatest(coalesce((SELECT max("number") FROM "RunEvent" WHERE "threadId" = ${threadId}), 0),
+  coalesce((SELECT "lastEvent" FROM "Thread" WHERE "id" = ${threadId}), 0))`;
 
 /** The number of a thread's newest event, also after old ones were removed. */
 export async function lastNumber(query: Query, threadId: string): Promise<number> {
-  const [row] = await query<{ last: number }>(`SELECT ${LAST_NUMBER} AS "last"`, [threadId]);
+  const [row] = await query<{ last: number }>(`SELECT ${lastNumberOf('$1')} AS "last"`, [threadId]);
   return row?.last ?? 0;
 }
 
 /**
- * SQL: numbers and stores events of a run, under its thread's lock, where `table` has a row. Its parameters are those of
- * `lockedEvents`.
+ * SQL: numbers and stores events of a run, where `table` has a row. `threadId` and `runId` are SQL too; `eventColumns` are the
+ * parameters from number `columns` on. Without the thread's lock, somebody else may take a number at the same time, which is
+ * a unique violation.
  */
-export function appendEvents(table: string): string {
-  return `INSERT INTO "RunEvent" ("threadId", "runId", "number", "type", "namespace", "data")
-    SELECT $1, $2, last.number + e.place, e.type::"RunEventType", '{}', e.data::json
-    FROM ${table}, (SELECT ${LAST_NUMBER} AS number) AS last,
-      unnest($3::text[], $4::text[]) WITH ORDINALITY AS e(type, data, place) RETURNING *`;
+export function appendEvents(
+  table: string,
+  { threadId, runId, columns }: { threadId: string; runId: string; columns: number },
+): string {
+  const [type, namespace, data, checkpoint, at] = [0, 1, 2, 3, 4].map((i) => `$${columns + i}`);
+  return `INSERT INTO "RunEvent" ("threadId", "runId", "number", "type", "namespace", "data", "checkpointId", "createdAt")
+    SELECT ${threadId}, ${runId}, last.number + e.place, e.type::"RunEventType", string_to_array(e.namespace, '|'), e.data::json,
+      e.checkpoint, coalesce(e.at, now())
+    FROM ${table}, (SELECT ${lastNumberOf(threadId)} AS number) AS last,
+      unnest(${type}::text[], ${namespace}::text[], ${data}::text[], ${checkpoint}::uuid[], ${at}::timestamptz[])
+        WITH ORDINALITY AS e(type, namespace, data, checkpoint, at, place) RETURNING *`;
 }
 
-/** The first four parameters of a statement that contains `appendEvents`. */
-export function lockedEvents(
-  { id, threadId }: { id: string; threadId: string },
-  events: readonly Pick<NewEvent, 'type' | 'data'>[],
-): unknown[] {
+/** The parameters of a statement that contains `appendEvents`, which has five. */
+export function eventColumns(events: readonly PendingEvent[]): unknown[] {
   return [
-    threadId,
-    id,
     events.map(({ type }) => type),
-    events.map(({ data }) => JSON.stringify(data ?? null)),
+    events.map(({ namespace }) => namespace.join('|')),
+    events.map(({ json }) => json),
+    events.map(({ checkpointId }) => checkpointId ?? null),
+    events.map(({ at }) => at ?? null),
   ];
+}
+
+/** An event that whoever ends a run, or decides about it, adds himself. */
+export function toPending(event: Pick<NewEvent, 'type' | 'data'>): PendingEvent {
+  return { namespace: [], ...event, json: JSON.stringify(event.data) };
 }

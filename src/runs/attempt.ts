@@ -12,7 +12,7 @@ import type { Writer } from '../events/log.ts';
 import type { CancelAction } from '../generated/prisma/client.ts';
 import { withCheckpointer, type CompiledGraph } from '../graphs/load.ts';
 import { commandOf } from './command.ts';
-import type { Outcome } from './end.ts';
+import type { Ended, Outcome, Rest } from './end.ts';
 import { executeRun, runConfig, type StartingPoint } from './execute.ts';
 import { MAX_ATTEMPTS, type ClaimedRun } from './queue.ts';
 
@@ -88,15 +88,22 @@ export function createAttempt(claim: ClaimedRun): Attempt {
   };
 }
 
+export interface Executing {
+  /** What the run need not wait for is stored when it is its turn. */
+  inTurn?: InTurn;
+  /** Ends a run that has succeeded, with what is not stored yet. Undefined, with nothing changed, where that is not to be. */
+  end(outcome: Outcome, rest: Rest): Promise<Ended | undefined>;
+}
+
 /**
- * Executes the run. How it ended; undefined where it goes on in another attempt. Never throws for what a graph does. What
- * the run need not wait for is stored `inTurn`.
+ * Executes the run. How it ended, or that it has been ended; undefined where it goes on in another attempt. Never throws for
+ * what a graph does.
  */
 export async function execute(
   app: Pick<App, 'sql' | 'graphs' | 'events'>,
   attempt: Attempt,
-  inTurn?: InTurn,
-): Promise<Outcome | undefined> {
+  { inTurn, end }: Executing,
+): Promise<Outcome | { ended: Ended } | undefined> {
   const { claim } = attempt;
   const saver = new RunSaver(app.sql.query, {
     fence: { runId: claim.id, claimToken: claim.claimToken },
@@ -107,8 +114,8 @@ export async function execute(
       assistant_id: claim.assistantId,
     },
     ...(claim.isFresh && { freshThreadId: claim.threadId }),
-    ...(claim.durability === 'SYNC' && { beforeStoring: storeEvents }),
-    ...(claim.durability === 'ASYNC' && { inTurn }),
+    ...(claim.durability !== 'SYNC' && { inTurn }),
+    events: { log: app.events, writer: attempt },
     onFailure: attempt.fail,
   });
   const stopTimer = startTimer(attempt);
@@ -117,19 +124,18 @@ export async function execute(
     refuseToBegin(claim);
     graph = await app.graphs.resolve(claim.graphId, runConfig(claim, saver));
     const { mayWait } = await drive(app, attempt, { graph, saver });
-    await saver.flush();
-    if (attempt.failure !== undefined) throw attempt.failure;
-    const left = mayWait ? undefined : saver.newestOf(claim.threadId);
-    const isNeeded = mayWait || claim.onCompletion === 'DELETE';
-    const state = isNeeded
-      ? await (left ? stateLeft(app.sql.query, graph, left) : readState(graph))
-      : undefined;
-    return {
-      status: mayWait && state?.next.length ? 'INTERRUPTED' : 'SUCCESS',
-      interrupts: mayWait && state ? await pendingInterrupts(app.sql.query, state) : [],
-      output: outputOf(claim, state),
-      left,
-    };
+    if (mayWait) {
+      await storeAll();
+      const state = await readState(graph);
+      const interrupts = await pendingInterrupts(app.sql.query, state);
+      const status = state.next.length > 0 ? 'INTERRUPTED' : 'SUCCESS';
+      return { status, interrupts, output: outputOf(claim, state) };
+    }
+    const outcome = await success(graph);
+    const ended = await endWithRest(outcome);
+    if (ended) return { ended };
+    await storeAll();
+    return outcome;
   } catch (error) {
     const reason = attempt.failure ?? error;
     await saver.flush();
@@ -141,9 +147,37 @@ export async function execute(
     stopTimer();
   }
 
-  /** What a task told is stored before what it wrote: once that is stored, no attempt tells it again. */
-  async function storeEvents(): Promise<void> {
-    if (!(await app.events.flush(attempt))) throw attempt.failure;
+  /** A run of which something could not be stored has not succeeded. */
+  async function storeAll(): Promise<void> {
+    await saver.flush();
+    await app.events.flush(attempt);
+    if (attempt.failure !== undefined) throw attempt.failure;
+  }
+
+  async function success(graph: CompiledGraph): Promise<Outcome> {
+    const left = saver.newestOf(claim.threadId);
+    const outcome: Outcome = { status: 'SUCCESS', interrupts: [], left };
+    if (claim.onCompletion !== 'DELETE') return outcome;
+    if (left)
+      return { ...outcome, output: outputOf(claim, await stateLeft(app.sql.query, graph, left)) };
+    await storeAll();
+    return { ...outcome, output: outputOf(claim, await readState(graph)) };
+  }
+
+  async function endWithRest(outcome: Outcome): Promise<Ended | undefined> {
+    const rest = await saver.rest(claim.threadId);
+    if (!rest || attempt.failure !== undefined) return undefined;
+    let ended: Ended | undefined;
+    app.events.hold(attempt);
+    const isEnded = await app.events
+      .storeWith(attempt, async (events) => {
+        ended = await end(outcome, { ...rest, events });
+        return ended?.firstEvent;
+      })
+      // It is settled in the longer way, which tells what is wrong.
+      .catch(() => false);
+    if (!isEnded) app.events.release(attempt);
+    return ended;
   }
 
   async function readState(graph: CompiledGraph): Promise<StateSnapshot> {
@@ -231,14 +265,12 @@ async function drive(
   });
   let step = await execution.next();
   while (!step.done) {
-    // Under ASYNC the graph is ahead of the database: whoever reads the event must find its checkpoint.
+    // What is put before an event is stored with it or before it: whoever reads the event finds its checkpoint.
     const { checkpointId } = step.value;
-    if (checkpointId) await saver.whenStored(checkpointId, signal);
+    if (checkpointId) await saver.whenPut(checkpointId, signal);
     await events.append(attempt, step.value);
     step = await execution.next();
   }
-  // A run of which an event could not be stored has not succeeded.
-  await events.flush(attempt);
   return step.value;
 
   async function newestCheckpointOf({ id }: ClaimedRun): Promise<string | undefined> {

@@ -1,9 +1,17 @@
 import type { CheckpointTuple } from '@langchain/langgraph-checkpoint';
 import { closeOthers, storeInterrupts, type PendingInterrupt } from '../checkpoints/interrupts.ts';
+import {
+  FIRST_FREE_PARAM,
+  storeBy,
+  storeStatement,
+  type Storable,
+  type Stored,
+} from '../checkpoints/store.ts';
+import { createItemNumbers, type ItemNumbers } from '../checkpoints/values.ts';
 import type { Query } from '../db/open.ts';
 import type { ErrorSummary } from '../errors.ts';
 import type { EndedRun, StoredEvent } from '../events/event.ts';
-import { appendEvents, lastNumber, lockedEvents } from '../events/log.ts';
+import { lastNumber, toPending } from '../events/log.ts';
 import type { Run } from '../generated/prisma/client.ts';
 import { isBusy } from '../threads/lock.ts';
 import { forgetUnfinished, reopenAnswered } from './answers.ts';
@@ -23,32 +31,37 @@ export interface Outcome {
   left?: CheckpointTuple | undefined;
 }
 
+/** What a run's attempt has not stored yet: it is stored with the end. */
+export interface Rest extends Storable {
+  items: ItemNumbers;
+}
+
 type EndingRun = Pick<Run, 'id' | 'onCompletion' | 'claimToken'> & { threadId: string };
 
 /** What a run's end has brought about. */
 export interface Ended {
-  /** The run's last events. */
+  /** The run's last events, without those of the rest. */
   events: StoredEvent[];
+  /** The number of the first event that was stored. */
+  firstEvent: number;
   /** Another run of the thread is due. */
   nextIsDue: boolean;
   /** The checkpoint that the run left as the thread's head. */
   headId: string | null;
 }
 
-/** Whether `endRun` is one statement for it, and needs no transaction: that one locks what it reads. */
-export function isPlainEnd({ status, interrupts }: Outcome): boolean {
-  return status === 'SUCCESS' && interrupts?.length === 0;
-}
+const NOTHING_LEFT = (): Rest => ({ records: [], items: createItemNumbers() });
 
 /**
- * Records how a run ended, and all that follows from it. Undefined, with nothing changed, where the run is not this
- * attempt's, or has been asked to stop and is not said to have. Anything but a plain end takes a transaction that holds
- * the thread's lock and the run's.
+ * Records how a run ended, and all that follows from it, with what its attempt has not stored yet. Undefined, with nothing
+ * changed, where the run is not this attempt's, or has been asked to stop and is not said to have. One statement where the
+ * run has succeeded and asks nothing; anything else takes a transaction that holds the thread's lock and the run's.
  */
 export async function endRun(
   query: Query,
   run: EndingRun,
   outcome: Outcome,
+  rest = NOTHING_LEFT(),
 ): Promise<Ended | undefined> {
   const { id, threadId } = run;
   const { status, error, interrupts, output, rollback = false } = outcome;
@@ -63,59 +76,98 @@ export async function endRun(
   const tells = !rollback && (status !== 'CANCELLED' || isTold);
   const waits = asked.length > 0;
   const thrownAway = run.onCompletion === 'DELETE';
-  const rows = await query<StoredEvent & Omit<Ended, 'events'>>(END, [
-    ...lockedEvents(run, [
-      ...(interruptIds.length > 0 ? [{ type: 'INTERRUPT' as const, data: { interruptIds } }] : []),
-      { type: 'FINISHED' as const, data: { status, error: error ?? null } },
+  const told = [
+    ...(interruptIds.length > 0 ? [{ type: 'INTERRUPT' as const, data: { interruptIds } }] : []),
+    { type: 'FINISHED' as const, data: { status, error: error ?? null } },
+  ];
+  const { events: before = [], records, items } = rest;
+  const storable = {
+    // The thread goes, and all that is in it.
+    records: thrownAway ? [] : records,
+    events: [...before, ...told.map(toPending)],
+  };
+  const row = await storeBy<Stored & End>({ threadId, items }, storable, (params) =>
+    query(END, [
+      id,
+      run.claimToken,
+      ...params,
+      status,
+      toJson(error),
+      thrownAway && !rollback ? toJson(output) : null,
+      rollback,
+      isTold ? asked.map((interrupt) => interrupt.id) : null,
+      tells ? threadStatusAfter(status, { waits, nextIsDue: true }) : null,
+      tells ? threadStatusAfter(status, { waits, nextIsDue: false }) : null,
+      thrownAway,
     ]),
-    status,
-    toJson(error),
-    thrownAway && !rollback ? toJson(output) : null,
-    rollback,
-    isTold ? asked.map((interrupt) => interrupt.id) : null,
-    tells ? threadStatusAfter(status, { waits, nextIsDue: true }) : null,
-    tells ? threadStatusAfter(status, { waits, nextIsDue: false }) : null,
-    run.claimToken,
-    thrownAway,
-  ]);
-  const [row] = rows;
+  );
   if (!row) return undefined;
   if (rollback) await query(FORGET_GRAPH, [threadId]);
-  const events = rows.map(({ nextIsDue: _nextIsDue, headId: _headId, ...event }) => event);
-  return { events, nextIsDue: row.nextIsDue, headId: row.headId };
+  const { nextIsDue, headId, endedAt } = row;
+  const firstEvent = Number(row.firstEvent);
+  const events = told.map((event, i): StoredEvent => ({
+    ...event,
+    threadId,
+    runId: id,
+    namespace: [],
+    number: firstEvent + before.length + i,
+    createdAt: endedAt,
+  }));
+  return { events, firstEvent, nextIsDue, headId };
 }
+
+/** What END says in addition to what has been stored. */
+interface End extends Pick<Ended, 'nextIsDue' | 'headId'> {
+  endedAt: Date;
+}
+
+const param = (i: number): string => `$${FIRST_FREE_PARAM + i}`;
+const STATUS = param(0);
+const ERROR = param(1);
+const OUTPUT = param(2);
+const ROLLBACK = param(3);
+const ASKED = param(4);
+const STATUS_IF_DUE = param(5);
+const STATUS_AT_REST = param(6);
+const THROWN_AWAY = param(7);
 
 // Whoever stores or ends a run of a thread updates the thread's row: where that is as this statement first saw it,
 // nothing that this statement reads has changed before the lock was taken.
-const END = `WITH held AS (
+const END = storeStatement(
+  `held AS (
   SELECT r."id", t."xmin" FROM "Thread" t JOIN "Run" r ON r."threadId" = t."id"
-  WHERE t."id" = $1 AND r."id" = $2 AND r."status" IN ('PENDING', 'RUNNING') AND r."claimToken" IS NOT DISTINCT FROM $12::uuid
-    AND (r."cancelAction" IS NULL OR $5 = 'CANCELLED')
+  WHERE t."id" = $3 AND r."id" = $1 AND r."status" IN ('PENDING', 'RUNNING') AND r."claimToken" IS NOT DISTINCT FROM $2::uuid
+    AND (r."cancelAction" IS NULL OR ${STATUS} = 'CANCELLED')
   FOR NO KEY UPDATE OF t SKIP LOCKED FOR UPDATE OF r SKIP LOCKED
-), ending AS (
-  SELECT held."id", ${isBusy('$1', '$2')} AS "nextIsDue",
-    (SELECT "checkpointId" FROM "CheckpointHead" WHERE "threadId" = $1 AND "namespace" = '') AS "headId"
-  FROM held JOIN "Thread" seen ON seen."id" = $1 AND seen."xmin" = held."xmin"
-), event AS (
-  ${appendEvents('ending')}
+), claim AS (
+  SELECT held."id" FROM held JOIN "Thread" seen ON seen."id" = $3 AND seen."xmin" = held."xmin")`,
+  {
+    ctes: `, ending AS (
+  SELECT ready."id", ${isBusy('$3', '$1')} AS "nextIsDue", now()::timestamptz(3) AS "endedAt",
+    coalesce((SELECT "checkpointId" FROM head WHERE "namespace" = ''),
+      (SELECT "checkpointId" FROM "CheckpointHead" WHERE "threadId" = $3 AND "namespace" = '')) AS "headId"
+  FROM ready
 ), run AS (
-  UPDATE "Run" SET "status" = $5::"RunStatus", "error" = $6::json, "output" = $7::json, "finishedAt" = now(),
-    "claimToken" = NULL, "leaseExpiresAt" = NULL, "tombstone" = $8,
+  UPDATE "Run" SET "status" = ${STATUS}::"RunStatus", "error" = ${ERROR}::json, "output" = ${OUTPUT}::json,
+    "finishedAt" = ending."endedAt", "claimToken" = NULL, "leaseExpiresAt" = NULL, "tombstone" = ${ROLLBACK},
     "headId" = ending."headId"
   FROM ending WHERE "Run"."id" = ending."id"
 ), closed AS (
-  ${closeOthers('$9')} AND EXISTS (SELECT 1 FROM ending)
+  ${closeOthers('$3', ASKED)} AND EXISTS (SELECT 1 FROM ending)
 ), thread AS (
-  UPDATE "Thread" SET "lastEvent" = (SELECT max("number") FROM event), "updatedAt" = now(),
-    "error" = CASE WHEN $11::text IS NULL THEN "error" ELSE $6::json END,
-    "restStatus" = coalesce($11::"ThreadStatus", "restStatus"),
-    "status" = CASE WHEN ending."nextIsDue" THEN coalesce($10::"ThreadStatus", 'BUSY')
-      ELSE coalesce($11::"ThreadStatus", "restStatus") END
-  FROM ending WHERE "Thread"."id" = $1 AND NOT $13::boolean
+  UPDATE "Thread" SET "lastEvent" = (SELECT max("number") FROM events), "updatedAt" = now(),
+    "error" = CASE WHEN ${STATUS_AT_REST}::text IS NULL THEN "error" ELSE ${ERROR}::json END,
+    "restStatus" = coalesce(${STATUS_AT_REST}::"ThreadStatus", "restStatus"),
+    "status" = CASE WHEN ending."nextIsDue" THEN coalesce(${STATUS_IF_DUE}::"ThreadStatus", 'BUSY')
+      ELSE coalesce(${STATUS_AT_REST}::"ThreadStatus", "restStatus") END
+  FROM ending WHERE "Thread"."id" = $3 AND NOT ${THROWN_AWAY}::boolean
 ), gone AS (
-  DELETE FROM "Thread" USING ending WHERE "Thread"."id" = $1 AND $13::boolean
-)
-SELECT event.*, ending."nextIsDue", ending."headId" FROM event, ending ORDER BY "number"`;
+  DELETE FROM "Thread" USING ending WHERE "Thread"."id" = $3 AND ${THROWN_AWAY}::boolean
+)`,
+    columns: `, ending."nextIsDue", ending."headId", ending."endedAt"`,
+    from: ` LEFT JOIN ending ON true`,
+  },
+);
 
 /** What END makes of a run's row, where it is a plain end: all else is as it was claimed, for nobody else changes it meanwhile. */
 export function rowAfter(

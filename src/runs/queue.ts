@@ -2,7 +2,7 @@ import { RUNS_CHANNEL } from '../channels.ts';
 import type { Query, Sql } from '../db/open.ts';
 import type { EndedRun, StoredEvent } from '../events/event.ts';
 import type { CancelAction, Run } from '../generated/prisma/client.ts';
-import { endRun, isPlainEnd, rowAfter, type Ended, type Outcome } from './end.ts';
+import { endRun, rowAfter, type Ended, type Outcome, type Rest } from './end.ts';
 
 /** A run that a worker holds: the row, and what its attempt writes with. */
 export interface ClaimedRun extends Run {
@@ -33,6 +33,11 @@ export interface RunQueue {
   claim(limit: number): Promise<ClaimedRun[]>;
   /** Extends the lease. */
   renew(claim: ClaimedRun): Promise<Renewal>;
+  /**
+   * Ends a run that has succeeded and asks nothing, with what its attempt has not stored yet, in one statement. Undefined,
+   * with nothing changed, where the claim is lost, or another decides about the run or its thread just now: then it is settled.
+   */
+  end(claim: ClaimedRun, outcome: Outcome, rest: Rest): Promise<Ended | undefined>;
   /**
    * Records the outcome, and all that follows from it, in one transaction; a run that was to be cancelled by then ends
    * CANCELLED. Undefined, with nothing changed, when the claim is lost.
@@ -136,11 +141,12 @@ export function createRunQueue(sql: Sql, { worker, leaseSeconds }: QueueOptions)
       return { lost: !held, cancelAction: held?.cancelAction ?? null };
     },
 
-    async settle(claim, outcome) {
-      const ended = isPlainEnd(outcome) && (await endRun(sql.query, claim, outcome));
-      if (ended) return withRow(ended, rowAfter(claim, outcome, ended));
-      return sql.transaction((query) => settleLocked(query, claim, outcome));
+    async end(claim, outcome, rest) {
+      const ended = await endRun(sql.query, claim, outcome, rest);
+      return ended && withRow(ended, rowAfter(claim, outcome, ended));
     },
+
+    settle: (claim, outcome) => sql.transaction((query) => settleLocked(query, claim, outcome)),
 
     async expireAll() {
       await sql.query(

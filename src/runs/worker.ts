@@ -5,7 +5,15 @@ import { RUNS_CHANNEL, STOPS_CHANNEL, THREADS_CHANNEL } from '../channels.ts';
 import { ClaimLostError } from '../errors.ts';
 import type { StoredEvent } from '../events/event.ts';
 import { POLL_MS } from '../repeat.ts';
-import { CancelledError, createAttempt, execute, GivenBackError, type Attempt } from './attempt.ts';
+import {
+  CancelledError,
+  createAttempt,
+  execute,
+  GivenBackError,
+  type Attempt,
+  type Executing,
+} from './attempt.ts';
+import type { Ended, Outcome } from './end.ts';
 import type { Keeper, KeeperOptions } from './keeper.ts';
 import { startedEvent, type ClaimedRun, type RunQueue } from './queue.ts';
 import { runAttributed } from '../stray.ts';
@@ -90,15 +98,13 @@ export function createWorker(
     const names = { run: claim.id, thread: claim.threadId, attempt: claim.attempt };
     const began = performance.now();
     log.info(names, 'run started');
-    const outcome = await execute(app, attempt, inTurn);
-    await app.events.flush(attempt);
-    const isLost = attempt.failure instanceof ClaimLostError;
-    if (!outcome && !isLost) {
-      await insist(() => queue.release(claim));
+    const end: Executing['end'] = (outcome, rest) => queue.end(claim, outcome, rest);
+    const outcome = await execute(app, attempt, { inTurn, end });
+    const ended = outcome && 'ended' in outcome ? outcome.ended : await settle(attempt, outcome);
+    if (ended === 'given back') {
       log.info(names, 'run given back');
       return;
     }
-    const ended = outcome && !isLost && (await insist(() => queue.settle(claim, outcome)));
     if (!ended) {
       log.warn(names, 'run lost: its claim is gone');
       return;
@@ -110,6 +116,19 @@ export function createWorker(
       { ...names, ...statusIn(ended.events), ms: Math.round(performance.now() - began) },
       'run ended',
     );
+  }
+
+  /** Undefined where the claim is lost. */
+  async function settle(
+    attempt: Attempt,
+    outcome: Outcome | undefined,
+  ): Promise<Ended | 'given back' | undefined> {
+    const { claim } = attempt;
+    await app.events.flush(attempt);
+    if (attempt.failure instanceof ClaimLostError) return undefined;
+    if (outcome) return insist(() => queue.settle(claim, outcome));
+    await insist(() => queue.release(claim));
+    return 'given back';
   }
 
   /** Tries again while the database fails, unless the server stops: a run that has ended must not stay RUNNING. */

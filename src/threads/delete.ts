@@ -2,7 +2,7 @@ import type { App } from '../app.ts';
 import { STOPS_CHANNEL, THREADS_CHANNEL } from '../channels.ts';
 import type { Query } from '../db/open.ts';
 import type { StoredEvent } from '../events/event.ts';
-import { appendEvents, lockedEvents } from '../events/log.ts';
+import { appendEvents, eventColumns, toPending } from '../events/log.ts';
 import { parseUuid } from '../uuid.ts';
 import { lockThread } from './lock.ts';
 
@@ -39,6 +39,9 @@ export async function deleteThread(
   return id;
 }
 
+/** Under the thread's lock. */
+const APPEND = appendEvents('(SELECT) locked', { threadId: '$1', runId: '$2', columns: 3 });
+
 async function cancelRuns(query: Query, threadId: string): Promise<StoredEvent[]> {
   const runs = await query<{ id: string }>(
     `WITH active AS (SELECT "id" FROM "Run" WHERE "threadId" = $1 AND "status" IN ('PENDING', 'RUNNING') ORDER BY "id" FOR UPDATE)
@@ -48,9 +51,8 @@ async function cancelRuns(query: Query, threadId: string): Promise<StoredEvent[]
   );
   const events: StoredEvent[] = [];
   for (const { id } of runs) {
-    const data = { status: 'CANCELLED', error: null };
-    const params = lockedEvents({ id, threadId }, [{ type: 'FINISHED', data }]);
-    events.push(...(await query<StoredEvent>(appendEvents('(SELECT) locked'), params)));
+    const end = toPending({ type: 'FINISHED', data: { status: 'CANCELLED', error: null } });
+    events.push(...(await query<StoredEvent>(APPEND, [threadId, id, ...eventColumns([end])])));
   }
   return events;
 }
