@@ -6,6 +6,7 @@ import type { EventTail } from './events/tail.ts';
 import type { PrismaClient } from './generated/prisma/client.ts';
 import type { Graphs } from './graphs/load.ts';
 import type { Logger } from './log.ts';
+import type { Places } from './runs/places.ts';
 import type { ThreadChanges } from './threads/changed.ts';
 
 /** All that the server is made of. Domain functions take the part they need; GraphQL gets the whole as its context. */
@@ -19,6 +20,8 @@ export interface App {
   graphs: Graphs;
   /** What runs are started of. */
   assistants: KnownAssistants;
+  /** Where runs are executed that need not wait. */
+  places: Places;
   /** Where events are appended. */
   events: EventLog;
   /** Where events are followed. */

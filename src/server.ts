@@ -9,7 +9,9 @@ import { createEventTail } from './events/tail.ts';
 import { loadGraphs } from './graphs/load.ts';
 import { createHttpServer } from './http.ts';
 import type { Logger } from './log.ts';
+import { poolRandomValues } from './random.ts';
 import { createKeeper } from './runs/keeper.ts';
+import { createPlaces } from './runs/places.ts';
 import { createRunQueue } from './runs/queue.ts';
 import { startRetention } from './runs/retention.ts';
 import { createWorker } from './runs/worker.ts';
@@ -31,6 +33,7 @@ export async function startServer(
 ): Promise<Server> {
   // LangChain's default leaves callbacks to the background, where runs that go on at once lose each other's tokens.
   env['LANGCHAIN_CALLBACKS_BACKGROUND'] = 'false';
+  poolRandomValues(globalThis.crypto);
   const graphs = await loadGraphs(config.graphsFile, { env, log });
   const database = await openDatabase(config, log);
   try {
@@ -49,7 +52,8 @@ async function startOn(
   const events = createEventLog(sql.query, tail, log);
   const changes = createThreadChanges(sql, log);
   const assistants = createKnownAssistants(sql);
-  const app: App = { config, log, db, sql, graphs, assistants, events, tail, changes };
+  const places = createPlaces();
+  const app: App = { config, log, db, sql, graphs, assistants, places, events, tail, changes };
   await ensureSystemAssistants(app);
 
   // One process owns an embedded database: its claims do not expire, and every run it left running is due.

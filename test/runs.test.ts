@@ -132,7 +132,7 @@ describe('createRun', () => {
       assistantId: 'gate',
       input: { file: gate.file },
     });
-    expect({ status, output }).toEqual({ status: 'PENDING', output: null });
+    expect({ status, output }).toEqual({ status: 'RUNNING', output: null });
     await until(async () => (await findRun(id)).status === 'RUNNING');
     expect(await findThread(threadId)).toMatchObject({ status: 'BUSY' });
     expect(await findRun(id)).toMatchObject({ output: null, finishedAt: null, attempt: 1 });

@@ -66,14 +66,16 @@ const ATTEMPTS = 5;
 
 // The fence of every write: see checkpoints/store.ts. Runs are locked in the order of their ids, so that two statements do
 // not wait for each other; a lookup that locks is not turned into a join. A token that is missing in the answer is a claim that was lost.
+// The limits are what there is. They have the planner expect few rows whatever it is given, so that the one plan which is
+// prepared for all costs no more than one of this statement's own, which would be made every time.
 const INSERT_EVENTS = `WITH claims AS (
-  SELECT c.token FROM (SELECT * FROM unnest($1::uuid[], $2::uuid[]) AS c(run, token) ORDER BY run) c,
+  SELECT c.token FROM (SELECT * FROM unnest($1::uuid[], $2::uuid[]) AS c(run, token) ORDER BY run LIMIT $12) c,
     LATERAL (SELECT FROM "Run" r WHERE r."id" = c.run AND r."claimToken" = c.token FOR KEY SHARE) r
 ), stored AS (
   INSERT INTO "RunEvent" ("runId", "threadId", "number", "type", "namespace", "data", "checkpointId", "createdAt")
   SELECT e.run, e.thread, e.number, e.type::"RunEventType", string_to_array(e.namespace, '|'), e.data::json, e.checkpoint, e.at
-  FROM unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::uuid[], $11::timestamptz[])
-    AS e(run, token, thread, number, type, namespace, data, checkpoint, at)
+  FROM (SELECT * FROM unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::uuid[],
+      $11::timestamptz[]) AS e(run, token, thread, number, type, namespace, data, checkpoint, at) LIMIT $13) e
   JOIN claims ON claims.token = e.token
 )
 SELECT "token" FROM claims`;
@@ -183,6 +185,8 @@ export function createEventLog(query: Query, tail: EventTail, log: Logger): Even
           numbered.map(({ json }) => json),
           numbered.map(({ checkpointId }) => checkpointId ?? null),
           numbered.map(({ at }) => at),
+          byWriter.size,
+          numbered.length,
         ]);
         const claimed = new Set(rows.map(({ token }) => token));
         for (const [writer, events] of byWriter) {
@@ -296,7 +300,8 @@ function isRefusal(error: unknown): boolean {
   return error instanceof Error && 'code' in error && REFUSALS.test(String(error.code));
 }
 
-const lastNumberOf = (threadId: string): string =>
+/** SQL: the number of a thread's newest event. */
+export const lastNumberOf = (threadId: string): string =>
   `greatest(coalesce((SELECT max("number") FROM "RunEvent" WHERE "threadId" = ${threadId}), 0),
   coalesce((SELECT "lastEvent" FROM "Thread" WHERE "id" = ${threadId}), 0))`;
 

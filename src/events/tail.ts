@@ -1,6 +1,7 @@
 import { EVENTS_CHANNEL } from '../channels.ts';
 import type { Sql } from '../db/open.ts';
 import type { Logger } from '../log.ts';
+import { remember } from '../remember.ts';
 import { POLL_MS, repeat } from '../repeat.ts';
 import { GAP, type StoredEvent } from './event.ts';
 import { interruptible, sleepUntilWoken, type Sleeper } from './interruptible.ts';
@@ -9,6 +10,9 @@ import { interruptible, sleepUntilWoken, type Sleeper } from './interruptible.ts
 const BUFFER_BYTES = 1_048_576;
 const EVENT_BYTES = 200;
 const PAGE_EVENTS = 200;
+/** Of a run that is going on here: with more, its readers begin at the table. */
+const RECENT_BYTES = 65_536;
+const MOST_RECENT_RUNS = 1000;
 
 /** Live readers of the event log. */
 export interface EventTail {
@@ -22,6 +26,8 @@ export interface EventTail {
    * while it waits.
    */
   follow(followed: Followed, from: Start): AsyncIterableIterator<StoredEvent, void>;
+  /** The thread of a run that has begun here, and of which all events are still at hand: it need not be looked up. */
+  threadOf(runId: string): string | undefined;
   /** Hands events that have just been committed, of one thread and without a gap, to the readers of this process, and a hint to others. */
   publish(events: readonly StoredEvent[]): void;
   /** Tells the readers of a thread that it is gone; those of other processes see it within a second. */
@@ -71,6 +77,8 @@ export function createEventTail(sql: Sql, log: Logger): EventTail {
   });
   /** Threads whose news are being read; true where there is more since that began. */
   const fetching = new Map<string, boolean>();
+  /** All events of runs that have begun here and go on: whoever comes now finds them here. */
+  const recent = new Map<string, { events: StoredEvent[]; bytes: number }>();
 
   /** The truth behind the hints: one statement a second for all readers of the process. */
   async function lookForMissed(threadIds: readonly string[]): Promise<void> {
@@ -136,13 +144,39 @@ export function createEventTail(sql: Sql, log: Logger): EventTail {
   function publish(events: readonly StoredEvent[]): void {
     const [first] = events;
     if (!first) return;
+    for (const event of events) keepRecent(event);
     for (const inbox of inboxes.get(first.threadId) ?? []) deliver(inbox, events);
     sql.notifyOthers(EVENTS_CHANNEL, first.threadId);
   }
 
-  function enter(followed: Followed, behind: boolean): Inbox {
-    const { threadId } = followed;
-    const inbox: Inbox = { ...EMPTY, followed, events: [], behind, looked: false, wake() {} };
+  function keepRecent(event: StoredEvent): void {
+    const { type, runId, data } = event;
+    if (type === 'STARTED' && (data as { attempt?: unknown }).attempt === 1) {
+      remember(recent, runId, { events: [], bytes: 0 }, MOST_RECENT_RUNS);
+    }
+    const kept = recent.get(runId);
+    if (!kept) return;
+    kept.events.push(event);
+    kept.bytes += sizeOf(event);
+    if (type === 'FINISHED' || kept.bytes > RECENT_BYTES) recent.delete(runId);
+  }
+
+  function enter(followed: Followed, after: Start['after']): Inbox {
+    const { threadId, runId = '' } = followed;
+    const inbox: Inbox = {
+      ...EMPTY,
+      followed,
+      events: [],
+      behind: after !== 'now',
+      looked: false,
+      wake() {},
+    };
+    const kept = recent.get(runId);
+    if (kept && after !== 'now') {
+      const { events, bytes } = kept;
+      const last = events.at(-1)?.number ?? null;
+      Object.assign(inbox, { events: [...events], bytes, last, behind: false, looked: true });
+    }
     inboxes.set(threadId, (inboxes.get(threadId) ?? new Set()).add(inbox));
     return inbox;
   }
@@ -159,7 +193,7 @@ export function createEventTail(sql: Sql, log: Logger): EventTail {
     { after, types }: Start,
     left: AbortSignal,
   ): AsyncGenerator<StoredEvent, void> {
-    const inbox = enter(followed, after !== 'now');
+    const inbox = enter(followed, after);
     const wanted = ({ type }: StoredEvent) => !types || types.includes(type);
     const ends = ({ type }: StoredEvent) => followed.runId !== undefined && type === 'FINISHED';
     let seen = after === 'now' ? undefined : after;
@@ -207,8 +241,14 @@ export function createEventTail(sql: Sql, log: Logger): EventTail {
         .reduce((sum, { bytes }) => sum + bytes, 0);
     },
     follow: (followed, from) => interruptible((left) => read(followed, from, left)),
+    threadOf: (runId) => recent.get(runId)?.events[0]?.threadId,
     publish,
-    end: fallAllBehind,
+    end(threadId) {
+      for (const [runId, { events }] of recent) {
+        if (events[0]?.threadId === threadId) recent.delete(runId);
+      }
+      fallAllBehind(threadId);
+    },
     close() {
       void polling.stop();
       unlisten();

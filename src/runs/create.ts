@@ -7,6 +7,7 @@ import type { Query } from '../db/open.ts';
 import { readSize } from '../db/page.ts';
 import { BadInputError, IdTakenError, NotFoundError } from '../errors.ts';
 import type { StreamMode } from '../events/event.ts';
+import { lastNumberOf } from '../events/log.ts';
 import type {
   Assistant,
   Durability,
@@ -25,6 +26,8 @@ import { announceStops, type Stops } from './cancel.ts';
 import { checkCommand, type Command, type StoredCommand } from './command.ts';
 import { findRepeated, lockKey, repeatable, type Repeatable } from './idempotency.ts';
 import { makeWay, refuseBusy } from './multitask.ts';
+import type { Place } from './places.ts';
+import { leaseEnd, tellStart, type ClaimedRun, type Claimer } from './queue.ts';
 
 export interface NewRun {
   /** Undefined: a stateless run, on a thread of its own. */
@@ -61,7 +64,10 @@ const LONGEST_DELAY_SECONDS = 315_360_000;
 /** What a timer can wait for: 24 days. */
 const LONGEST_TIMEOUT_SECONDS = 2_000_000;
 
-/** Inserts a PENDING run. Inserting is enqueueing: a worker can claim it once this commits. */
+/**
+ * Inserts a run. Inserting is enqueueing: a worker can claim it once this commits. Where nothing goes on in its thread and
+ * this process has a place for it, it is claimed already.
+ */
 export async function createRun(app: Needs, request: NewRun): Promise<Run> {
   const [run] = await whileKnown(app, async () =>
     storeRuns(app, [await prepareRun(app, 'input', request)]),
@@ -69,7 +75,7 @@ export async function createRun(app: Needs, request: NewRun): Promise<Run> {
   return run as Run;
 }
 
-/** Inserts several PENDING runs in their order, all or none. */
+/** Inserts several runs in their order, all or none. */
 export async function createRuns(app: Needs, requests: readonly NewRun[]): Promise<Run[]> {
   readSize('inputs', requests.length);
   return whileKnown(app, async () => {
@@ -81,7 +87,7 @@ export async function createRuns(app: Needs, requests: readonly NewRun[]): Promi
   });
 }
 
-type Needs = Pick<App, 'sql' | 'graphs' | 'assistants' | 'tail'>;
+type Needs = Pick<App, 'sql' | 'graphs' | 'assistants' | 'places' | 'tail'>;
 
 /** Does it anew, with the assistant as it is now, where that has changed since it was read. */
 async function whileKnown<T>({ assistants }: Needs, store: () => Promise<T>): Promise<T> {
@@ -179,30 +185,54 @@ function checkSeconds(
   throw new BadInputError(argument, `${argument} is ${seconds}; it must be from ${min} to ${max}.`);
 }
 
-async function storeRuns({ sql, tail }: Needs, prepared: readonly PreparedRun[]): Promise<Run[]> {
+/** A run as it is stored, and its claim where it was claimed with its insertion. */
+interface StoredRun {
+  run: Run;
+  claim?: ClaimedRun | undefined;
+}
+
+async function storeRuns(
+  { sql, places, tail }: Needs,
+  prepared: readonly PreparedRun[],
+): Promise<Run[]> {
   const fresh = prepared.flatMap((run) => ('repeated' in run ? [] : run));
   // Threads in one order: two requests that share several must not wait for each other in a circle.
   const inLockOrder = fresh.toSorted((a, b) => (a.threadId ?? '').localeCompare(b.threadId ?? ''));
-  const runs = new Map<PreparedRun, Run>();
+  const taken = new Map<PreparedRun, Place>();
+  for (const run of inLockOrder) {
+    const place = run.afterSeconds > 0 ? undefined : places.take();
+    if (place) taken.set(run, place);
+  }
+  let stored = new Map<PreparedRun, StoredRun>();
   const stops: Stops[] = [];
-  const storeAll = async (query: Query): Promise<void> => {
+  const storeAll = async (query: Query): Promise<Map<PreparedRun, StoredRun>> => {
     stops.length = 0; // of an attempt of the transaction that was undone
-    for (const run of inLockOrder) runs.set(run, await storeRun(query, run, stops));
+    const all = new Map<PreparedRun, StoredRun>();
+    for (const run of inLockOrder) {
+      all.set(run, await storeRun(query, run, { claimer: taken.get(run)?.claimer, stops }));
+    }
+    return all;
   };
   try {
     if (fresh.length === 1 && fresh.every(isPlain)) {
-      const stored = storeAll(sql.query);
+      const storing = storeAll(sql.query);
       // The worker's claim follows on the same connection, and is answered with the insertion.
-      sql.notifyHere(RUNS_CHANNEL, '');
-      await stored;
-    } else await sql.transaction(storeAll);
+      if (taken.size === 0) sql.notifyHere(RUNS_CHANNEL, '');
+      stored = await storing;
+    } else stored = await sql.transaction(storeAll);
   } finally {
-    // Also when it was refused: a worker that met the thread's lock has passed by the run that it was refused for.
-    for (const { id } of fresh) sql.notify(RUNS_CHANNEL, id);
+    for (const run of fresh) {
+      const claim = stored.get(run)?.claim;
+      taken.get(run)?.fill(claim);
+      // Also when it was refused: a worker that met the thread's lock has passed by the run that it was refused for.
+      if (!claim) sql.notify(RUNS_CHANNEL, run.id);
+    }
   }
   for (const stop of stops) announceStops({ sql, tail }, stop);
-  for (const { threadId } of runs.values()) sql.notify(THREADS_CHANNEL, String(threadId));
-  return prepared.map((run) => ('repeated' in run ? run.repeated : (runs.get(run) as Run)));
+  for (const { run } of stored.values()) sql.notify(THREADS_CHANNEL, String(run.threadId));
+  return prepared.map((run) =>
+    'repeated' in run ? run.repeated : (stored.get(run) as StoredRun).run,
+  );
 }
 
 async function findRunAssistant(
@@ -289,14 +319,18 @@ function nodeNames(graph: CompiledGraph | undefined): string[] {
   return Object.keys(graph?.nodes ?? {}).filter((name) => !name.startsWith('__'));
 }
 
-async function storeRun(query: Query, run: PreparedNewRun, stops: Stops[]): Promise<Run> {
+async function storeRun(
+  query: Query,
+  run: PreparedNewRun,
+  { claimer, stops }: { claimer: Claimer | undefined; stops: Stops[] },
+): Promise<StoredRun> {
   if (run.repeatable) {
     await lockKey(query, run.repeatable);
     const repeated = await findRepeated(query, run.repeatable);
-    if (repeated) return repeated;
+    if (repeated) return { run: repeated };
   }
   const { threadId = newId() } = run;
-  const place = { ...run, threadId };
+  const place = { ...run, threadId, claimer };
   if (!waitsForItsTurn(run)) {
     const resume = await takeTurn(query, place, stops);
     return insertRun(query, { ...place, command: storable(run.command, resume) });
@@ -374,34 +408,60 @@ const IS_DUE = `now() + make_interval(secs => $22) <= statement_timestamp()`;
 const CHANGES = `"graphId" = $4, "metadata" = "Thread"."metadata" || ${METADATA}, "updatedAt" = now(),
     "status" = CASE WHEN ${IS_DUE} OR ${isBusy('$2')} THEN 'BUSY' ELSE "Thread"."status" END`;
 const IS_AS_PREPARED = isStill('$3', '$23');
-const UPDATE_THREAD = `UPDATE "Thread" SET ${CHANGES} WHERE "id" = $2 AND ${IS_AS_PREPARED} RETURNING "id"`;
+const UPDATE_THREAD = `UPDATE "Thread" SET ${CHANGES} FROM locked WHERE "Thread"."id" = locked."id" AND ${IS_AS_PREPARED}
+  RETURNING "Thread"."id", false AS "isNew"`;
+// Of a row that an insertion has made, and not updated, xmax is 0.
 const MAKE_OR_UPDATE_THREAD = `INSERT INTO "Thread" ("id", "graphId", "metadata", "status")
   SELECT $2, $4, ${METADATA}, CASE WHEN ${IS_DUE} THEN 'BUSY' ELSE 'IDLE' END::"ThreadStatus"
+  FROM (SELECT count(*) FROM locked) AS "first"
   WHERE ${isForThread('$2')} AND ${IS_AS_PREPARED}
-  ON CONFLICT ("id") DO UPDATE SET ${CHANGES} RETURNING "id"`;
+  ON CONFLICT ("id") DO UPDATE SET ${CHANGES} RETURNING "id", "xmax" = 0 AS "isNew"`;
 
-/** Where `threadStatement` finds or makes a thread. */
-function insertStatement(threadStatement: string): string {
-  return `WITH thread AS (${threadStatement})
-  INSERT INTO "Run" ("id", "threadId", "assistantId", "graphId", "input", "config", "context", "metadata",
-    "streamModes", "streamSubgraphs", "interruptBefore", "interruptAfter", "multitaskStrategy", "onCompletion",
-    "durability", "command", "checkpointId", "checkpointNamespace", "timeoutSeconds", "idempotencyKey", "inputHash",
-    "dueAt")
-  SELECT $1, thread."id", $3::uuid, $4, $5::json, $6::json, $7::json, $8::jsonb, $9::text[], $10, $11::text[], $12::text[],
-    $13::"MultitaskStrategy", $14::"OnCompletion", $15::"Durability", $16::json, $17::uuid, $18, $19::float8, $20, $21::bytea,
-    -- The column rounds: a time that is rounded up would not be due yet.
-    date_trunc('milliseconds', now()) + make_interval(secs => $22) FROM thread RETURNING *`;
+// Whoever stores, ends or changes something in a thread updates its row: where that was as this statement saw it before it
+// had the lock, what the statement sees of the thread's runs is so.
+const IS_CLAIMED = `$24::text IS NOT NULL AND ${IS_DUE} AND (thread."isNew" OR NOT ${isBusy('$2')} AND EXISTS (
+    SELECT 1 FROM locked JOIN "Thread" seen ON seen."id" = locked."id" AND seen."xmin" = locked."xmin"))`;
+
+/** Where `threadStatement` finds or makes a thread. Before that it is locked if `mayBe` holds, which may take a lock itself. */
+function insertStatement(threadStatement: string, mayBe = 'true'): string {
+  return `WITH locked AS (
+    SELECT "id", "xmin" FROM "Thread" WHERE "id" = $2 AND ${mayBe} FOR NO KEY UPDATE
+  ), thread AS (${threadStatement}), claim AS (
+    SELECT gen_random_uuid() AS "token", $24::text AS "worker", ${leaseEnd('$25')} AS "leaseEnd", clock_timestamp() AS "at"
+    FROM thread WHERE ${IS_CLAIMED}
+  ), run AS (
+    INSERT INTO "Run" ("id", "threadId", "assistantId", "graphId", "input", "config", "context", "metadata",
+      "streamModes", "streamSubgraphs", "interruptBefore", "interruptAfter", "multitaskStrategy", "onCompletion",
+      "durability", "command", "checkpointId", "checkpointNamespace", "timeoutSeconds", "idempotencyKey", "inputHash",
+      "dueAt", "status", "attempt", "claimToken", "worker", "leaseExpiresAt", "startedAt")
+    SELECT $1, thread."id", $3::uuid, $4, $5::json, $6::json, $7::json, $8::jsonb, $9::text[], $10, $11::text[], $12::text[],
+      $13::"MultitaskStrategy", $14::"OnCompletion", $15::"Durability", $16::json, $17::uuid, $18, $19::float8, $20, $21::bytea,
+      -- The column rounds: a time that is rounded up would not be due yet.
+      date_trunc('milliseconds', now()) + make_interval(secs => $22),
+      CASE WHEN claim."token" IS NULL THEN 'PENDING' ELSE 'RUNNING' END::"RunStatus", (claim."token" IS NOT NULL)::int,
+      claim."token", claim."worker", claim."leaseEnd", claim."at"
+    FROM thread LEFT JOIN claim ON true RETURNING *
+  ), claimed AS (
+    SELECT *, ${lastNumberOf('$2')} AS "before" FROM run WHERE "status" = 'RUNNING'
+  ), told AS (${tellStart('claimed')} RETURNING "number")
+  SELECT run.*, told."number" AS "lastNumber",
+    (SELECT h."checkpointId" FROM "CheckpointHead" h WHERE h."threadId" = $2 ORDER BY h."namespace" LIMIT 1) IS NULL AS "isFresh"
+  FROM run LEFT JOIN told ON true`;
 }
 const INSERT = insertStatement(UPDATE_THREAD);
-const INSERT_WITH_THREAD = insertStatement(MAKE_OR_UPDATE_THREAD);
+const INSERT_WITH_THREAD = insertStatement(MAKE_OR_UPDATE_THREAD, isForThread('$2'));
 
 /** Throws where there is no thread, or none that could be made, and where the assistant is no longer as it was. */
 async function insertRun(
   query: Query,
-  run: Omit<PreparedNewRun, 'command'> & { threadId: string; command: StoredCommand | null },
+  run: Omit<PreparedNewRun, 'command'> & {
+    threadId: string;
+    command: StoredCommand | null;
+    claimer: Claimer | undefined;
+  },
   makesThread = false,
-): Promise<Run> {
-  const [stored] = await query<Run>(makesThread ? INSERT_WITH_THREAD : INSERT, [
+): Promise<StoredRun> {
+  const [stored] = await query<Inserted>(makesThread ? INSERT_WITH_THREAD : INSERT, [
     run.id,
     run.threadId,
     run.assistantId,
@@ -425,10 +485,27 @@ async function insertRun(
     run.repeatable?.inputHash ?? null,
     run.afterSeconds,
     run.assistantVersion,
+    run.claimer?.worker ?? null,
+    run.claimer?.lease ?? null,
   ]);
-  if (stored) return stored;
+  if (stored) return { run: stored, claim: claimOf(stored) };
   await requireAssistant(query, run);
   throw makesThread ? new IdTakenError(run.threadId) : new NotFoundError('Thread', run.threadId);
+}
+
+/** The row, and what a claim needs to know of its thread. */
+interface Inserted extends Run {
+  lastNumber: number | null;
+  isFresh: boolean;
+}
+
+function claimOf(run: Inserted): ClaimedRun | undefined {
+  const { threadId, claimToken, startedAt, lastNumber, timeoutSeconds } = run;
+  if (threadId === null || claimToken === null || startedAt === null || lastNumber === null) {
+    return undefined;
+  }
+  const claim = { threadId, claimToken, startedAt, lastNumber };
+  return { ...run, ...claim, retried: false, secondsLeft: timeoutSeconds };
 }
 
 async function requireAssistant(

@@ -29,9 +29,7 @@ export async function followRun(
   { after, modes }: EventFilter,
 ): Promise<AsyncIterableIterator<StoredEvent, void>> {
   const runId = parseUuid('runId', id);
-  const run = await findRun(app, runId);
-  if (!run) throw new NotFoundError('Run', runId);
-  const threadId = await threadOfEvents(app, run);
+  const threadId = app.tail.threadOf(runId) ?? (await findThread(app, runId));
   const number = readCursor(after, threadId);
   const types = wantedTypes(modes);
   return app.tail.follow({ runId, threadId }, { after: number, ...(types && { types }) });
@@ -79,6 +77,12 @@ export async function listRunEvents(
     },
     count: () => Promise.resolve(edges.length),
   };
+}
+
+async function findThread(app: Pick<App, 'sql'>, runId: string): Promise<string> {
+  const run = await findRun(app, runId);
+  if (!run) throw new NotFoundError('Run', runId);
+  return threadOfEvents(app, run);
 }
 
 /** The thread whose numbers the run's events have, also when the thread is gone. */

@@ -29,6 +29,7 @@ export interface Renewal {
 
 /** The Run table seen as a queue: a PENDING row is a job, a lease is its lock. */
 export interface RunQueue {
+  claimer: Claimer;
   /** Claims up to `limit` runs: due, the first of their thread, with nothing running there; or with an expired lease. */
   claim(limit: number): Promise<ClaimedRun[]>;
   /** Extends the lease. */
@@ -57,6 +58,22 @@ export interface QueueOptions {
   /** How long a claim holds without renewal; Infinity where one process owns the database. */
   leaseSeconds: number;
 }
+
+/** Who claims, as statements take it. */
+export interface Claimer {
+  worker: string;
+  /** An interval: how long a claim holds without renewal. */
+  lease: string;
+}
+
+/** SQL: when a claim ends that is not renewed. `lease` is a parameter. */
+export const leaseEnd = (lease: string): string => `now() + ${lease}::interval`;
+
+/** SQL: stores that the runs in `table`, which have just been claimed, have started; `before` is the thread's last event. */
+export const tellStart = (table: string): string =>
+  `INSERT INTO "RunEvent" ("threadId", "runId", "number", "type", "namespace", "data", "createdAt")
+  SELECT "threadId", "id", "before" + 1, 'STARTED', '{}', json_build_object('attempt', "attempt"), "startedAt"
+  FROM ${table}`;
 
 /**
  * SQL: the order of a thread's due runs. One that has begun goes on before any other, and one that brings an answer goes before
@@ -97,14 +114,12 @@ const CLAIM = `WITH next AS (
   UPDATE "Thread" t SET "status" = 'BUSY', "updatedAt" = now() FROM next WHERE t."id" = next."threadId" AND t."status" <> 'BUSY'
 ), claimed AS (
   UPDATE "Run" r SET "status" = 'RUNNING', "attempt" = r."attempt" + 1, "claimToken" = gen_random_uuid(), "worker" = $2,
-    "leaseExpiresAt" = now() + $3::interval, "startedAt" = coalesce(r."startedAt", clock_timestamp())
+    "leaseExpiresAt" = ${leaseEnd('$3')}, "startedAt" = coalesce(r."startedAt", clock_timestamp())
   FROM next WHERE r."id" = next."id"
   RETURNING r.*, next."retried", next."isFresh", next."before",
     r."timeoutSeconds" - extract(epoch FROM clock_timestamp() - r."startedAt")::float8 AS "secondsLeft"
 ), told AS (
-  INSERT INTO "RunEvent" ("threadId", "runId", "number", "type", "namespace", "data", "createdAt")
-  SELECT "threadId", "id", "before" + 1, 'STARTED', '{}', json_build_object('attempt', "attempt"), "startedAt"
-  FROM claimed WHERE NOT "retried" RETURNING "runId", "number"
+  ${tellStart('claimed')} WHERE NOT "retried" RETURNING "runId", "number"
 )
 SELECT claimed.*, coalesce(told."number", "before") AS "lastNumber" FROM claimed LEFT JOIN told ON told."runId" = claimed."id"`;
 
@@ -130,11 +145,13 @@ export function startedEvent({
 export function createRunQueue(sql: Sql, { worker, leaseSeconds }: QueueOptions): RunQueue {
   const lease = Number.isFinite(leaseSeconds) ? `${leaseSeconds} seconds` : '1000 years';
   return {
+    claimer: { worker, lease },
+
     claim: (limit) => sql.query<ClaimedRun>(CLAIM, [limit, worker, lease]),
 
     async renew({ id, claimToken }) {
       const [held] = await sql.query<{ cancelAction: CancelAction | null }>(
-        `UPDATE "Run" SET "leaseExpiresAt" = now() + $3::interval
+        `UPDATE "Run" SET "leaseExpiresAt" = ${leaseEnd('$3')}
          WHERE "id" = $1 AND "claimToken" = $2 RETURNING "cancelAction"`,
         [id, claimToken, lease],
       );

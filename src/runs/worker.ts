@@ -40,10 +40,10 @@ export interface WorkerOptions {
 }
 
 export function createWorker(
-  app: Pick<App, 'sql' | 'graphs' | 'events' | 'tail' | 'log'>,
+  app: Pick<App, 'sql' | 'graphs' | 'places' | 'events' | 'tail' | 'log'>,
   { queue, keep, concurrency, graceSeconds }: WorkerOptions,
 ): Worker {
-  const { sql, log } = app;
+  const { sql, places, log } = app;
   const attempts = new Map<Attempt, Promise<void>>();
   const inTurn = pLimit(STORES_AT_A_TIME);
   const stopping = new AbortController();
@@ -51,6 +51,8 @@ export function createWorker(
   const told = new Set<string>();
   /** There may be more to claim than there was room for. */
   let isFull = false;
+  /** A claim is under way. */
+  let isClaiming = false;
   let resume = (): void => {};
   const executes = concurrency > 0;
   const unlisten = [
@@ -66,13 +68,27 @@ export function createWorker(
   /** Claims what there is room for, and starts it. */
   async function tick(): Promise<void> {
     told.clear();
-    const room = concurrency - attempts.size;
-    const claims = room > 0 ? await queue.claim(room) : [];
-    isFull = claims.length >= room;
-    for (const claim of claims) {
-      told.delete(claim.id);
-      start(claim);
+    const room = concurrency - attempts.size - places.kept;
+    isClaiming = true;
+    try {
+      const claims = room > 0 ? await queue.claim(room) : [];
+      isFull = claims.length >= room;
+      for (const claim of claims) {
+        told.delete(claim.id);
+        start(claim);
+      }
+    } finally {
+      isClaiming = false;
     }
+  }
+
+  /**
+   * Whether the next run may be claimed with its insertion. One at a time: runs that come together are claimed together, and
+   * then go on in step, which takes less of the processor than one after the other. Where others wait already, they are first.
+   */
+  function isFree(): boolean {
+    const isWaitedFor = isFull || isClaiming || told.size > 0 || places.kept > 0;
+    return !isWaitedFor && attempts.size < concurrency;
   }
 
   function start(claim: ClaimedRun): void {
@@ -179,13 +195,15 @@ export function createWorker(
   }
 
   const keeper = executes ? keep({ onLost: onStop, onCancel: onStop }) : undefined;
-  const claiming = executes ? claimUntilStopped() : Promise.resolve();
+  if (executes) places.open({ claimer: queue.claimer, isFree, start });
+  const claimed = executes ? claimUntilStopped() : Promise.resolve();
 
   return {
     async stop() {
       stopping.abort();
       wake();
-      await claiming;
+      await claimed;
+      await places.close();
       for (const { control } of attempts.keys()) control.requestDrain('The server stops.');
       const grace = setTimeout(() => {
         for (const attempt of attempts.keys())
