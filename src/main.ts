@@ -1,6 +1,7 @@
 import os from 'node:os';
 import { readConfig } from './config.ts';
 import { createLogger } from './log.ts';
+import { poolRandomValues } from './random.ts';
 import { startServer } from './server.ts';
 import { handleStrayErrors } from './stray.ts';
 
@@ -9,6 +10,7 @@ const REPEAT_MS = 500;
 const config = readConfig(process.env);
 const log = createLogger(config.logLevel);
 handleStrayErrors(log);
+poolRandomValues(globalThis.crypto);
 
 try {
   const server = await startServer(config, { log, env: process.env });

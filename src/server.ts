@@ -9,7 +9,6 @@ import { createEventTail } from './events/tail.ts';
 import { loadGraphs } from './graphs/load.ts';
 import { createHttpServer } from './http.ts';
 import type { Logger } from './log.ts';
-import { poolRandomValues } from './random.ts';
 import { createKeeper } from './runs/keeper.ts';
 import { createPlaces } from './runs/places.ts';
 import { createRunQueue } from './runs/queue.ts';
@@ -33,7 +32,6 @@ export async function startServer(
 ): Promise<Server> {
   // LangChain's default leaves callbacks to the background, where runs that go on at once lose each other's tokens.
   env['LANGCHAIN_CALLBACKS_BACKGROUND'] = 'false';
-  poolRandomValues(globalThis.crypto);
   const graphs = await loadGraphs(config.graphsFile, { env, log });
   const database = await openDatabase(config, log);
   try {

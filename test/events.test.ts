@@ -404,6 +404,38 @@ describe('the readers of a process', () => {
     });
   });
 
+  it.each([
+    ['from memory while that is little', 10, true],
+    ['from the table where that is more', 10_000, false],
+  ])(
+    'get all that a run has told which has begun here, %s, and then what it tells',
+    async (_where, size, isAtHand) => {
+      const { threadId, runId, write } = await createWriter();
+      await withTail(server.app.sql, async (tail) => {
+        const [first] = await write(1, 10);
+        tail.begin({ ...(first as StoredEvent), type: 'STARTED', data: { attempt: 1 } });
+        tail.publish(await write(10, size));
+        expect(tail.threadOf(runId)).toBe(isAtHand ? threadId : undefined);
+        const readers = [0, 3].map((after) => tail.follow({ threadId, runId }, { after }));
+        for (const [i, after] of [0, 3].entries()) {
+          for (let n = after + 1; n <= 11; n++)
+            expect((await readers[i]?.next())?.value).toMatchObject({ number: n });
+        }
+        const nexts = readers.map((reader) => reader.next());
+        const [last] = await write(1, 10);
+        tail.publish([{ ...(last as StoredEvent), type: 'FINISHED' }]);
+        for (const { value } of await Promise.all(nexts))
+          expect(value).toMatchObject({ number: 12 });
+        for (const reader of readers) expect(await reader.next()).toMatchObject({ done: true });
+        // Whoever comes now reads what is kept of it.
+        expect(tail.threadOf(runId)).toBeUndefined();
+        tail.begin({ ...(first as StoredEvent), type: 'STARTED' });
+        tail.leave(runId);
+        expect(tail.threadOf(runId)).toBeUndefined();
+      });
+    },
+  );
+
   it('find what was written without a hint', async () => {
     const writer = await createWriter();
     await withTail({ ...server.app.sql, listen: () => () => {} }, async (tail) => {

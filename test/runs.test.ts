@@ -124,6 +124,28 @@ describe('createRun', () => {
     expect((await findRun(waited.id)).output).toEqual(waited.output);
   });
 
+  it('takes two statements where nothing is in its way: one accepts and claims it, one stores all that it did', async () => {
+    await using own = await createTestApp();
+    const { sql } = own.app;
+    const { query } = sql;
+    let texts: string[] = [];
+    sql.query = (text, params, options) => {
+      texts.push(text);
+      return query(text, params, options);
+    };
+    const isOfRun = (text: string) => text.includes('"Run"') && text.includes('"claimToken"');
+    // A look for other runs may be in its way: the worker has one every second.
+    const taken = await until(async () => {
+      texts = [];
+      const input = { assistantId: 'echo', input: human('x'), onCompletion: 'KEEP' };
+      await own.gql(CREATE_RUN, { input, wait: true });
+      const [accepted = '', ended = '', more] = texts.filter(isOfRun);
+      return more === undefined ? { accepted, ended } : undefined;
+    });
+    expect(taken.accepted).toMatch(/INSERT INTO "Run"/);
+    expect(taken.ended).toMatch(/INSERT INTO "Checkpoint"/);
+  });
+
   it('returns at once without wait: the run goes on by itself', async () => {
     const gate = closedGate();
     const threadId = await createThread();
@@ -132,7 +154,8 @@ describe('createRun', () => {
       assistantId: 'gate',
       input: { file: gate.file },
     });
-    expect({ status, output }).toEqual({ status: 'RUNNING', output: null });
+    expect(['PENDING', 'RUNNING']).toContain(status);
+    expect(output).toBeNull();
     await until(async () => (await findRun(id)).status === 'RUNNING');
     expect(await findThread(threadId)).toMatchObject({ status: 'BUSY' });
     expect(await findRun(id)).toMatchObject({ output: null, finishedAt: null, attempt: 1 });

@@ -30,6 +30,10 @@ export interface EventTail {
   threadOf(runId: string): string | undefined;
   /** Hands events that have just been committed, of one thread and without a gap, to the readers of this process, and a hint to others. */
   publish(events: readonly StoredEvent[]): void;
+  /** The same of the event with which a run begins, for the first time: until it ends or is left, all its events are handed over here. */
+  begin(started: StoredEvent): void;
+  /** The run may go on elsewhere. */
+  leave(runId: string): void;
   /** Tells the readers of a thread that it is gone; those of other processes see it within a second. */
   end(threadId: string): void;
   close(): void;
@@ -150,10 +154,7 @@ export function createEventTail(sql: Sql, log: Logger): EventTail {
   }
 
   function keepRecent(event: StoredEvent): void {
-    const { type, runId, data } = event;
-    if (type === 'STARTED' && (data as { attempt?: unknown }).attempt === 1) {
-      remember(recent, runId, { events: [], bytes: 0 }, MOST_RECENT_RUNS);
-    }
+    const { type, runId } = event;
     const kept = recent.get(runId);
     if (!kept) return;
     kept.events.push(event);
@@ -181,7 +182,7 @@ export function createEventTail(sql: Sql, log: Logger): EventTail {
     return inbox;
   }
 
-  function leave(inbox: Inbox): void {
+  function remove(inbox: Inbox): void {
     const { threadId } = inbox.followed;
     const readers = inboxes.get(threadId);
     readers?.delete(inbox);
@@ -227,7 +228,7 @@ export function createEventTail(sql: Sql, log: Logger): EventTail {
         if (ends(event)) return;
       }
     } finally {
-      leave(inbox);
+      remove(inbox);
     }
   }
 
@@ -243,6 +244,11 @@ export function createEventTail(sql: Sql, log: Logger): EventTail {
     follow: (followed, from) => interruptible((left) => read(followed, from, left)),
     threadOf: (runId) => recent.get(runId)?.events[0]?.threadId,
     publish,
+    begin(started) {
+      remember(recent, started.runId, { events: [], bytes: 0 }, MOST_RECENT_RUNS);
+      publish([started]);
+    },
+    leave: (runId) => void recent.delete(runId),
     end(threadId) {
       for (const [runId, { events }] of recent) {
         if (events[0]?.threadId === threadId) recent.delete(runId);

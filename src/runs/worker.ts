@@ -95,7 +95,7 @@ export function createWorker(
     const attempt = createAttempt(claim);
     // Its thread was not busy before.
     if (claim.dueAt > claim.createdAt) sql.notify(THREADS_CHANNEL, claim.threadId);
-    if (!claim.retried) app.tail.publish([startedEvent(claim)]);
+    if (!claim.retried) app.tail.begin(startedEvent(claim));
     keeper?.hold(claim);
     const done = runAttributed(attempt, () => runAttempt(attempt))
       .catch((error: unknown) =>
@@ -103,6 +103,7 @@ export function createWorker(
       )
       .finally(() => {
         attempts.delete(attempt);
+        app.tail.leave(claim.id);
         keeper?.drop(claim.id);
         if (isFull) wake();
       });
