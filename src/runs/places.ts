@@ -27,13 +27,15 @@ export interface Host {
   claimer: Claimer;
   isFree(): boolean;
   start(claim: ClaimedRun): void;
+  /** A place that was kept is free again. */
+  onFreed(): void;
 }
 
 export function createPlaces(): Places {
   let host: Host | undefined;
   const kept = new Set<Promise<void>>();
 
-  function keep({ claimer, start }: Host): Place {
+  function keep({ claimer, start, onFreed }: Host): Place {
     let fill: Place['fill'] = () => {};
     const filled = new Promise<ClaimedRun | undefined>((resolve) => {
       fill = resolve;
@@ -42,6 +44,7 @@ export function createPlaces(): Places {
       await nextTurn();
       kept.delete(filled);
       if (claim) start(claim);
+      else onFreed();
     });
     kept.add(filled);
     return { claimer, fill };

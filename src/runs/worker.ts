@@ -91,6 +91,10 @@ export function createWorker(
     return !isWaitedFor && attempts.size < concurrency;
   }
 
+  function onFreed(): void {
+    if (isFull) wake();
+  }
+
   function start(claim: ClaimedRun): void {
     const attempt = createAttempt(claim);
     // Its thread was not busy before.
@@ -105,7 +109,7 @@ export function createWorker(
         attempts.delete(attempt);
         app.tail.leave(claim.id);
         keeper?.drop(claim.id);
-        if (isFull) wake();
+        onFreed();
       });
     attempts.set(attempt, done);
   }
@@ -196,7 +200,7 @@ export function createWorker(
   }
 
   const keeper = executes ? keep({ onLost: onStop, onCancel: onStop }) : undefined;
-  if (executes) places.open({ claimer: queue.claimer, isFree, start });
+  if (executes) places.open({ claimer: queue.claimer, isFree, start, onFreed });
   const claimed = executes ? claimUntilStopped() : Promise.resolve();
 
   return {

@@ -20,6 +20,7 @@ interface RunRow {
   cancelAction: string | null;
   tombstone: boolean;
   errorName: string | null;
+  errorMessage: string | null;
   startedAt: Date | null;
   finishedAt: Date | null;
 }
@@ -89,7 +90,7 @@ export async function findViolations(
 ): Promise<Violation[]> {
   const runs = await database.query<RunRow>(
     `SELECT "id", "seq"::int, "status", "threadId", "input" ->> 'label' AS "label", "durability", "command" IS NOT NULL AS "answers",
-       "dueAt" > "createdAt" + interval '100 ms' AS "delayed", "attempt", "cancelAction", "tombstone", "error" ->> 'name' AS "errorName", "startedAt", "finishedAt" FROM "Run" ORDER BY "seq"`,
+       "dueAt" > "createdAt" + interval '100 ms' AS "delayed", "attempt", "cancelAction", "tombstone", "error" ->> 'name' AS "errorName", "error" ->> 'message' AS "errorMessage", "startedAt", "finishedAt" FROM "Run" ORDER BY "seq"`,
   );
   const events = await database.query<EventRow>(
     `SELECT "runId", "threadId", "number"::int, "type", "data" ->> 'node' AS "node", ("data" ->> 'attempt')::int AS "attempt"
@@ -139,7 +140,10 @@ function* checkAcknowledged({ story, byId, runs, events }: Remains): Generator<V
       yield { kind: 'lost', what: `run ${run.id} has ${ends.length} final events` };
     }
     if (run.status === 'ERROR' && run.errorName !== 'AttemptsExhaustedError') {
-      yield { kind: 'other', what: `run ${run.id} ended with ${run.errorName}` };
+      yield {
+        kind: 'other',
+        what: `run ${run.id} ended with ${run.errorName}: ${run.errorMessage}`,
+      };
     }
   }
   const exhausted = runs.filter(({ errorName }) => errorName === 'AttemptsExhaustedError').length;
