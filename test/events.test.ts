@@ -1,8 +1,11 @@
+import { emptyCheckpoint, uuid6 } from '@langchain/langgraph-checkpoint';
 import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import type { Sql } from '../src/db/open.ts';
 import { eventId, type StoredEvent } from '../src/events/event.ts';
+import { RunSaver } from '../src/checkpoints/saver.ts';
+import { createEventLog, type Writer } from '../src/events/log.ts';
 import { createEventTail, readEvents, type EventTail } from '../src/events/tail.ts';
 import { createLogger } from '../src/log.ts';
 import {
@@ -14,6 +17,7 @@ import {
   type TestApp,
   type Transport,
 } from './support/app.ts';
+import { startAttempt } from './support/attempts.ts';
 import { createTwoServers } from './support/servers.ts';
 
 const log = createLogger('silent');
@@ -246,6 +250,52 @@ describe('an event that cannot be stored', () => {
     ).toEqual(texts);
     const again = await server.follow(events[0].runId);
     expect(again).toEqual(events);
+  });
+});
+
+// It takes two sessions.
+describe.runIf(inject('database') === 'postgres')('what a run puts and tells', () => {
+  it('is stored in the order in which a run that waits in its thread is undone', async () => {
+    await using server = await createTestApp({ workerConcurrency: 0 });
+    const { sql, tail } = server.app;
+    const { runId, threadId, claimToken } = await startAttempt(sql.query);
+    const failures: unknown[] = [];
+    const fail = (error: unknown) => failures.push(error);
+    const writer: Writer = { runId, threadId, claimToken, lastNumber: 0, fail };
+    const events = createEventLog(sql.query, tail, log);
+    const saver = new RunSaver(sql.query, {
+      fence: { runId, claimToken },
+      metadata: {},
+      events: { log: events, writer },
+      onFailure: fail,
+    });
+    const putAndTell = async (step: number) => {
+      const checkpoint = { ...emptyCheckpoint(), id: uuid6(step) };
+      const config = { configurable: { thread_id: threadId, checkpoint_ns: '' } };
+      const stored = saver.put(config, checkpoint, { source: 'loop', step, parents: {} }, {});
+      await events.append(writer, { type: 'CUSTOM', namespace: [], data: { data: step } });
+      return { stored };
+    };
+    await (
+      await putAndTell(1)
+    ).stored;
+    const second = await sql.transaction(async (query) => {
+      await query(`UPDATE "CheckpointHead" SET "namespace" = "namespace" WHERE "threadId" = $1`, [
+        threadId,
+      ]);
+      const waiting = await putAndTell(2);
+      const isWaitedFor = `SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))`;
+      await until(async () => (await query(isWaitedFor)).length > 0);
+      await query(
+        `INSERT INTO "RunEvent" ("threadId", "runId", "number", "type", "namespace") VALUES ($1, $2, 2, 'FINISHED', '{}')`,
+        [threadId, runId],
+      );
+      return waiting;
+    });
+    await second.stored;
+    expect(await events.flush(writer)).toBe(true);
+    expect(failures).toEqual([]);
+    expect(writer.lastNumber).toBe(3);
   });
 });
 

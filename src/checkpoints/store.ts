@@ -85,14 +85,15 @@ const INSERT_ITEMS = `fresh AS (
   SELECT claim."id" FROM claim, bounds WHERE NOT EXISTS (SELECT 1 FROM known)
     AND NOT EXISTS (SELECT 1 FROM fresh WHERE fresh."number" BETWEEN bounds."lowest" AND bounds."highest")
 ), items AS (
-  INSERT INTO "ChannelItem" ("threadId", "number", "hash", "type", "value") SELECT $3::uuid, fresh.* FROM ready, fresh)`;
+  INSERT INTO "ChannelItem" ("threadId", "number", "hash", "type", "value") SELECT $3::uuid, fresh.* FROM ready, fresh
+  RETURNING "number")`;
 
 const INSERT_VALUES = `"values" AS (
   INSERT INTO "ChannelValue" ("threadId", "namespace", "channel", "version", "type", "value", "ranges")
   SELECT $3::uuid, v.namespace, v.channel, v.version, v.type, v.value, v.ranges::int[] FROM ready,
     unnest($8::text[], $9::text[], $10::bigint[], $11::text[], $12::bytea[], $13::text[])
       AS v(namespace, channel, version, type, value, ranges)
-  ON CONFLICT DO NOTHING)`;
+  ON CONFLICT DO NOTHING RETURNING "version")`;
 
 // LangGraph's indexes: a channel write counts once; an error, an interrupt and an answer replace the one before.
 const INSERT_WRITES = `writes AS (
@@ -105,7 +106,8 @@ const INSERT_WRITES = `writes AS (
     "channel" = CASE WHEN EXCLUDED."index" < 0 THEN EXCLUDED."channel" ELSE "CheckpointWrite"."channel" END,
     "type" = CASE WHEN EXCLUDED."index" < 0 THEN EXCLUDED."type" ELSE "CheckpointWrite"."type" END,
     "value" = CASE WHEN EXCLUDED."index" < 0 THEN EXCLUDED."value" ELSE "CheckpointWrite"."value" END,
-    "ranges" = CASE WHEN EXCLUDED."index" < 0 THEN EXCLUDED."ranges" ELSE "CheckpointWrite"."ranges" END)`;
+    "ranges" = CASE WHEN EXCLUDED."index" < 0 THEN EXCLUDED."ranges" ELSE "CheckpointWrite"."ranges" END
+  RETURNING "index")`;
 
 // LangGraph stores a checkpoint again where a run with durability "exit" ends before its first step: it stays where it is.
 const INSERT_CHECKPOINTS = `new AS (
@@ -126,10 +128,17 @@ const INSERT_CHECKPOINTS = `new AS (
     new.metadata::jsonb, new.format, new.versions::json, new.seen::json, new.at FROM new
   ORDER BY new.place
   ON CONFLICT ("threadId", "namespace", "checkpointId") DO UPDATE SET
-    "metadata" = EXCLUDED."metadata", "versions" = EXCLUDED."versions", "versionsSeen" = EXCLUDED."versionsSeen")`;
+    "metadata" = EXCLUDED."metadata", "versions" = EXCLUDED."versions", "versionsSeen" = EXCLUDED."versionsSeen"
+  RETURNING "step")`;
 
 // What is told is stored with what is put, so that whoever reads an event finds the checkpoint that it shows.
-const INSERT_EVENTS = `events AS (${appendEvents('ready', { threadId: '$3', runId: '$1', columns: 32 })})`;
+// Last of all: whoever undoes a run that waits in the thread changes its checkpoints, and then takes a number for an event.
+// In the other order, the two would wait for each other.
+const INSERT_EVENTS = `put AS (
+  SELECT ready."id" FROM ready WHERE ${['items', '"values"', 'writes', 'head', 'checkpoints']
+    .map((part) => `(SELECT count(*) FROM ${part})`)
+    .join(' + ')} >= 0
+), events AS (${appendEvents('put', { threadId: '$3', runId: '$1', columns: 32 })})`;
 
 /** The number of the first parameter that a store statement leaves to whoever extends it. */
 export const FIRST_FREE_PARAM = 37;

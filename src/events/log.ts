@@ -77,8 +77,6 @@ const INSERT_EVENTS = `WITH claims AS (
   FROM (SELECT * FROM unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::uuid[],
       $11::timestamptz[]) AS e(run, token, thread, number, type, namespace, data, checkpoint, at) LIMIT $13) e
   JOIN claims ON claims.token = e.token
-  -- All runs are locked before anything is stored: whoever has locked one of them may wait for a number that is taken here.
-  WHERE (SELECT count(*) FROM claims) > 0
 )
 SELECT "token" FROM claims`;
 

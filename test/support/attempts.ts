@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 export interface TestAttempt {
   runId: string;
   threadId: string;
+  claimToken: string;
   saver: RunSaver;
   /** Aborted with what the saver failed with, as a worker does it. */
   signal: AbortSignal;
@@ -32,6 +33,7 @@ export async function startAttempt(
   return {
     runId,
     threadId,
+    claimToken,
     signal: failing.signal,
     saver: new RunSaver(query, {
       fence: { runId, claimToken },
