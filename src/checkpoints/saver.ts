@@ -323,7 +323,10 @@ export class RunSaver extends CheckpointReader {
     return this.#stored;
   }
 
-  /** LangGraph has a task's writes stored first, and shows them, and what follows from them, in the same turn. What comes without a pause is one statement. */
+  /**
+   * LangGraph has a task's writes stored first, and shows them, and what follows from them, in the same turn. What comes
+   * without a pause is one statement.
+   */
   async #gather(): Promise<void> {
     const until = performance.now() + GATHER_MS;
     let gathered: number;

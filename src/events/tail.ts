@@ -30,7 +30,10 @@ export interface EventTail {
   threadOf(runId: string): string | undefined;
   /** Hands events that have just been committed, of one thread and without a gap, to the readers of this process, and a hint to others. */
   publish(events: readonly StoredEvent[]): void;
-  /** The same of the event with which a run begins, for the first time: until it ends or is left, all its events are handed over here. */
+  /**
+   * The same of the event with which a run begins, for the first time: until it ends or is left, all its events are handed
+   * over here.
+   */
   begin(started: StoredEvent): void;
   /** The run may go on elsewhere. */
   leave(runId: string): void;

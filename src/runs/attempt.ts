@@ -158,10 +158,9 @@ export async function execute(
     const left = saver.newestOf(claim.threadId);
     const outcome: Outcome = { status: 'SUCCESS', interrupts: [], left };
     if (claim.onCompletion !== 'DELETE') return outcome;
-    if (left)
-      return { ...outcome, output: outputOf(claim, await stateLeft(app.sql.query, graph, left)) };
-    await storeAll();
-    return { ...outcome, output: outputOf(claim, await readState(graph)) };
+    if (!left) await storeAll();
+    const state = await (left ? stateLeft(app.sql.query, graph, left) : readState(graph));
+    return { ...outcome, output: outputOf(claim, state) };
   }
 
   async function endWithRest(outcome: Outcome): Promise<Ended | undefined> {
