@@ -60,7 +60,7 @@ async function startOn(
     worker: name,
     leaseSeconds: embedded ? Infinity : config.leaseSeconds,
   });
-  if (embedded) await queue.expireAll();
+  if (embedded) await queue.expireOthers([]);
   const http = createHttpServer(app);
   const url = await http.listen();
   const worker = createWorker(

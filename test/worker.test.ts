@@ -317,6 +317,28 @@ describe('a worker', () => {
     expect(createRun.output.log.slice(0, 2)).toEqual(['in', 'before']);
   });
 
+  it('goes on with a run whose claim it never heard of', async () => {
+    const { createRun } = await client.gql(CREATE_RUN, {
+      input: {
+        assistantId: 'echo',
+        input: human('x'),
+        streamModes: ['UPDATES'],
+        afterSeconds: 3600,
+      },
+    });
+    // As a claim is stored; on the embedded database it does not end.
+    await sql.query(
+      `UPDATE "Run" SET "status" = 'RUNNING', "attempt" = 1, "claimToken" = gen_random_uuid(),
+         "leaseExpiresAt" = now() + $1::interval, "dueAt" = now(), "startedAt" = now()`,
+      [database.databaseUrl ? '1 second' : '1000 years'],
+    );
+    expect(told(await client.follow(createRun.id))).toEqual([
+      'RunStartedEvent 2',
+      'UpdatesEvent echo',
+      'RunFinishedEvent SUCCESS',
+    ]);
+  });
+
   it('ends a run that the database would not let it end at first', async () => {
     await sql.query(`CREATE SEQUENCE refusals`);
     await sql.query(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$

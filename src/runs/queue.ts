@@ -44,8 +44,10 @@ export interface RunQueue {
    * CANCELLED. Undefined, with nothing changed, when the claim is lost.
    */
   settle(claim: ClaimedRun, outcome: Outcome): Promise<Ended | undefined>;
-  /** Ends every lease at once: nobody else can be at work on this database. */
-  expireAll(): Promise<void>;
+  /** Whether a claim ends when it is not renewed: not where one process owns the database. */
+  leasesEnd: boolean;
+  /** Ends every lease but those of these runs: nobody else can be at work on this database. */
+  expireOthers(held: readonly string[]): Promise<void>;
   /** Gives a claim back, as if the attempt had not been made. */
   release(claim: ClaimedRun): Promise<void>;
 }
@@ -143,9 +145,11 @@ export function startedEvent({
 }
 
 export function createRunQueue(sql: Sql, { worker, leaseSeconds }: QueueOptions): RunQueue {
-  const lease = Number.isFinite(leaseSeconds) ? `${leaseSeconds} seconds` : '1000 years';
+  const leasesEnd = Number.isFinite(leaseSeconds);
+  const lease = leasesEnd ? `${leaseSeconds} seconds` : '1000 years';
   return {
     claimer: { worker, lease },
+    leasesEnd,
 
     claim: (limit) => sql.query<ClaimedRun>(CLAIM, [limit, worker, lease]),
 
@@ -165,9 +169,11 @@ export function createRunQueue(sql: Sql, { worker, leaseSeconds }: QueueOptions)
 
     settle: (claim, outcome) => sql.transaction((query) => settleLocked(query, claim, outcome)),
 
-    async expireAll() {
+    async expireOthers(held) {
       await sql.query(
-        `UPDATE "Run" SET "leaseExpiresAt" = now() - interval '1 second' WHERE "status" = 'RUNNING'`,
+        `UPDATE "Run" SET "leaseExpiresAt" = now() - interval '1 second'
+         WHERE "status" = 'RUNNING' AND "leaseExpiresAt" >= now() AND "id" <> ALL($1::uuid[])`,
+        [held],
       );
     },
 

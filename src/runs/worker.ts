@@ -21,6 +21,9 @@ import { runAttributed } from '../stray.ts';
 /** With more, each statement would carry less: what waits for its turn gathers. */
 export const STORES_AT_A_TIME = 3;
 
+/** How often is looked for runs that this process claimed and does not know of: an answer was lost, or an end not stored. */
+const STRAY_LOOK_MS = 5000;
+
 /** The last wait before a run that has ended is left to the next claim; 100 ms the first, then twice as long each time. */
 const LONGEST_RETRY_MS = 12_800;
 
@@ -53,6 +56,7 @@ export function createWorker(
   let isFull = false;
   /** A claim is under way. */
   let isClaiming = false;
+  let straysSoughtAt = performance.now();
   let resume = (): void => {};
   const executes = concurrency > 0;
   const unlisten = [
@@ -71,6 +75,7 @@ export function createWorker(
     const room = concurrency - attempts.size - places.kept;
     isClaiming = true;
     try {
+      await freeStrays();
       const claims = room > 0 ? await queue.claim(room) : [];
       isFull = claims.length >= room;
       for (const claim of claims) {
@@ -80,6 +85,14 @@ export function createWorker(
     } finally {
       isClaiming = false;
     }
+  }
+
+  /** Where leases do not end, runs that strayed would never go on. None is being inserted meanwhile that would look like one. */
+  async function freeStrays(): Promise<void> {
+    const isTime = performance.now() - straysSoughtAt >= STRAY_LOOK_MS;
+    if (queue.leasesEnd || !isTime || places.kept > 0) return;
+    straysSoughtAt = performance.now();
+    await queue.expireOthers(Array.from(attempts.keys(), ({ runId }) => runId));
   }
 
   /**
