@@ -51,15 +51,17 @@ CREATE SCHEMA chaos;
 CREATE TABLE chaos."Effect" ("id" uuid PRIMARY KEY, "seq" bigint GENERATED ALWAYS AS IDENTITY, "runId" uuid NOT NULL,
   "node" text NOT NULL, "step" int NOT NULL, "pid" int NOT NULL, "startedAt" timestamptz NOT NULL);
 CREATE TABLE chaos."Claim" ("seq" bigint GENERATED ALWAYS AS IDENTITY, "runId" uuid NOT NULL, "pid" int NOT NULL,
-  "attempt" int NOT NULL, "at" timestamptz NOT NULL DEFAULT clock_timestamp());
+  "attempt" int NOT NULL, "operation" text NOT NULL, "at" timestamptz NOT NULL DEFAULT clock_timestamp());
 CREATE FUNCTION chaos.record_claim() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-  INSERT INTO chaos."Claim" ("runId", "pid", "attempt")
-  VALUES (NEW."id", split_part(NEW."worker", '/', -1)::int, NEW."attempt");
+  INSERT INTO chaos."Claim" ("runId", "pid", "attempt", "operation")
+  VALUES (NEW."id", split_part(NEW."worker", '/', -1)::int, NEW."attempt", TG_OP);
   RETURN NULL;
 END $$;
 CREATE TRIGGER record_claim AFTER UPDATE ON public."Run" FOR EACH ROW
   WHEN (NEW."claimToken" IS DISTINCT FROM OLD."claimToken" AND NEW."claimToken" IS NOT NULL)
   EXECUTE FUNCTION chaos.record_claim();
+CREATE TRIGGER record_claimed AFTER INSERT ON public."Run" FOR EACH ROW
+  WHEN (NEW."claimToken" IS NOT NULL) EXECUTE FUNCTION chaos.record_claim();
 `;
 
 /** The nodes that a run's entries in the log come from, in their order. */
@@ -74,6 +76,7 @@ export async function describeRuns({ query }: ChaosDatabase): Promise<string> {
        count(*) FILTER (WHERE "tombstone")::int AS "rolled back",
        count(*) FILTER (WHERE "status" = 'ERROR')::int AS "failed",
        count(*) FILTER (WHERE (SELECT count(*) FROM chaos."Claim" c WHERE c."runId" = r."id") > 1)::int AS "claimed again",
+       (SELECT count(*) FROM chaos."Claim" WHERE "operation" = 'INSERT')::int AS "claimed with their insertion",
        (SELECT count(*) FROM (SELECT 1 FROM chaos."Effect" GROUP BY "runId", "node" HAVING count(*) > 1) e)::int AS "nodes begun again"
      FROM "Run" r`,
   );
