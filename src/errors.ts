@@ -126,3 +126,8 @@ export function isUniqueViolation(error: unknown, constraint?: string): boolean 
   if (!(error instanceof Error && 'code' in error && error.code === '23505')) return false;
   return constraint === undefined || ('constraint' in error && error.constraint === constraint);
 }
+
+/** SQLSTATE class 40: two transactions met, such as in a deadlock. The same one may succeed at once. */
+export function isTransactionRollback(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && String(error.code).startsWith('40');
+}

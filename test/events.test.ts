@@ -2,7 +2,9 @@ import { emptyCheckpoint, uuid6 } from '@langchain/langgraph-checkpoint';
 import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import type { Sql } from '../src/db/open.ts';
+import type { App } from '../src/app.ts';
+import type { Query, Sql } from '../src/db/open.ts';
+import { DatabaseAwayError } from '../src/errors.ts';
 import { eventId, type StoredEvent } from '../src/events/event.ts';
 import { RunSaver } from '../src/checkpoints/saver.ts';
 import { createEventLog, type Writer } from '../src/events/log.ts';
@@ -227,6 +229,14 @@ describe('an event that cannot be stored', () => {
     expect(events.flatMap(({ data }) => data ?? [])).toEqual(texts.slice(0, 20));
   });
 
+  it('takes nothing along of what the run had put by then', async () => {
+    const id = await start({ ...says(['poison']), streamModes: ['VALUES', 'CUSTOM'] });
+    const events = await server.follow(id);
+    expect(events.at(-1)).toMatchObject({ status: 'ERROR' });
+    const states = events.filter(({ __typename }) => __typename === 'ValuesEvent');
+    expect(states).toEqual([expect.objectContaining({ values: { json: ['"poison"'], log: [] } })]);
+  });
+
   it('leaves the thread usable', async () => {
     const { createThread } = await server.gql(CREATE_THREAD);
     const run = async (texts: string[]) => {
@@ -253,50 +263,244 @@ describe('an event that cannot be stored', () => {
   });
 });
 
-// It takes two sessions.
-describe.runIf(inject('database') === 'postgres')('what a run puts and tells', () => {
-  it('is stored in the order in which a run that waits in its thread is undone', async () => {
-    await using server = await createTestApp({ workerConcurrency: 0 });
-    const { sql, tail } = server.app;
-    const { runId, threadId, claimToken } = await startAttempt(sql.query);
-    const failures: unknown[] = [];
-    const fail = (error: unknown) => failures.push(error);
-    const writer: Writer = { runId, threadId, claimToken, lastNumber: 0, fail };
-    const events = createEventLog(sql.query, tail, log);
-    const saver = new RunSaver(sql.query, {
-      fence: { runId, claimToken },
-      metadata: {},
-      events: { log: events, writer },
-      onFailure: fail,
-    });
-    const putAndTell = async (step: number) => {
+/** What a worker would put and tell with while its run is under way; its statements go through `query`. */
+async function startWriting({ sql, tail }: App, query: Query = sql.query) {
+  const { runId, threadId, claimToken } = await startAttempt(sql.query);
+  const failures: unknown[] = [];
+  const fail = (error: unknown): void => void failures.push(error);
+  const writer: Writer = { runId, threadId, claimToken, lastNumber: 0, fail };
+  const shown: Promise<boolean>[] = [];
+  /** Whether a reader finds the checkpoint that an event shows, at the moment when the event is handed over. */
+  async function isThere({ checkpointId }: StoredEvent): Promise<boolean> {
+    if (checkpointId === undefined) return true;
+    const rows = await sql.query(`SELECT 1 FROM "Checkpoint" WHERE "checkpointId" = $1`, [
+      checkpointId,
+    ]);
+    return rows.length > 0;
+  }
+  const publish = (events: readonly StoredEvent[]) => shown.push(...events.map(isThere));
+  const events = createEventLog(query, { ...tail, publish }, log);
+  const saver = new RunSaver(query, {
+    fence: { runId, claimToken },
+    metadata: {},
+    inTurn: (work) => work(),
+    events: { log: events, writer },
+    onFailure: fail,
+  });
+  return {
+    runId,
+    threadId,
+    writer,
+    events,
+    saver,
+    failures,
+    /** Of each event that has been handed over, in their order. */
+    shown: () => Promise.all(shown),
+    /** Gives the checkpoint's id when it need not be waited for. */
+    async put(step: number): Promise<string> {
       const checkpoint = { ...emptyCheckpoint(), id: uuid6(step) };
       const config = { configurable: { thread_id: threadId, checkpoint_ns: '' } };
-      const stored = saver.put(config, checkpoint, { source: 'loop', step, parents: {} }, {});
-      await events.append(writer, { type: 'CUSTOM', namespace: [], data: { data: step } });
-      return { stored };
-    };
-    await (
-      await putAndTell(1)
-    ).stored;
-    const second = await sql.transaction(async (query) => {
-      await query(`UPDATE "CheckpointHead" SET "namespace" = "namespace" WHERE "threadId" = $1`, [
-        threadId,
-      ]);
-      const waiting = await putAndTell(2);
-      const isWaitedFor = `SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))`;
-      await until(async () => (await query(isWaitedFor)).length > 0);
-      await query(
-        `INSERT INTO "RunEvent" ("threadId", "runId", "number", "type", "namespace") VALUES ($1, $2, 2, 'FINISHED', '{}')`,
-        [threadId, runId],
-      );
-      return waiting;
-    });
-    await second.stored;
-    expect(await events.flush(writer)).toBe(true);
-    expect(failures).toEqual([]);
-    expect(writer.lastNumber).toBe(3);
+      await saver.put(config, checkpoint, { source: 'loop', step, parents: {} }, {});
+      return checkpoint.id;
+    },
+    tell: (checkpointId?: string) =>
+      events.append(writer, { type: 'CUSTOM', namespace: [], data: { data: 1 }, checkpointId }),
+    async flush(): Promise<boolean> {
+      await saver.flush();
+      return events.flush(writer);
+    },
+    stored: () =>
+      sql.query<{ number: number }>(
+        `SELECT "number" FROM "RunEvent" WHERE "runId" = $1 ORDER BY "number"`,
+        [runId],
+      ),
+  };
+}
+
+describe('what a run tells of what it puts', () => {
+  let server: TestApp;
+  beforeAll(async () => {
+    server = await createTestApp({ workerConcurrency: 0 });
   });
+  afterAll(() => server.stop());
+
+  it('is shown once that is stored, also where one statement does not take all of it', async () => {
+    const { put, tell, flush, shown } = await startWriting(server.app);
+    const checkpointId = await put(1);
+    for (let n = 0; n < 600; n++) await tell(checkpointId);
+    expect(await flush()).toBe(true);
+    expect(await shown()).toEqual(Array.from({ length: 600 }, () => true));
+  });
+
+  it('is shown once that is stored, also where the run could not be ended with it', async () => {
+    const { threadId, writer, saver, events, put, tell, flush, shown } = await startWriting(
+      server.app,
+    );
+    await flush();
+    const putting = put(1);
+    const rest = saver.rest(threadId);
+    await tell(await putting);
+    expect(await rest).toMatchObject({ records: [{ threadId }] });
+    expect(await events.endWith(writer, async () => undefined)).toBe(false);
+    await tell();
+    expect(await flush()).toBe(true);
+    expect(await shown()).toEqual([true, true]);
+  });
+
+  it('is shown once that is stored, also where it is put while what was told before is being stored', async () => {
+    const { sql } = server.app;
+    let open = (): void => {};
+    const opened = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const query: Query = async (text, params, options) => {
+      if (text.startsWith('WITH claims')) await opened;
+      return sql.query(text, params, options);
+    };
+    const { put, tell, flush, shown } = await startWriting(server.app, query);
+    await tell();
+    await sleep(5); // its statement is sent
+    await tell(await put(1));
+    await sleep(50); // that of what was put would be
+    await tell(await put(2));
+    open();
+    expect(await flush()).toBe(true);
+    expect(await shown()).toEqual([true, true, true]);
+  });
+
+  it('is stored once where the answer of the statement that stored it was lost', async () => {
+    const { sql } = server.app;
+    const query: Query = async (text, params, options) => {
+      const rows = await sql.query(text, params, options);
+      if (text.includes('"firstEvent"')) throw new DatabaseAwayError();
+      return rows as never;
+    };
+    const { put, tell, flush, failures, stored } = await startWriting(server.app, query);
+    await tell(await put(1));
+    expect(await flush()).toBe(false);
+    expect(failures).toEqual([expect.any(DatabaseAwayError)]);
+    expect(await stored()).toEqual([{ number: 1 }]);
+  });
+
+  it('keeps nobody waiting where the run ends while something is put', async () => {
+    for (const turns of [0, 1, 2, 3]) {
+      const { put, tell, saver, events, writer } = await startWriting(server.app);
+      const first = put(1);
+      await tell();
+      const late = first.then(async () => {
+        for (let n = 0; n < turns; n++) await Promise.resolve();
+        await put(2);
+      });
+      await saver.flush();
+      await saver.close();
+      await late;
+      await tell();
+      await events.flush(writer);
+    }
+  });
+});
+
+// It takes two sessions.
+describe.runIf(inject('database') === 'postgres')(
+  'while other runs of its thread are undone',
+  () => {
+    /** Until somebody waits for what the transaction holds. */
+    const whenWaitedFor = (query: Query) =>
+      until(async () => {
+        const waiting = `SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))`;
+        return (await query(waiting)).length > 0;
+      });
+
+    it('what a run puts and tells is stored in the same order', async () => {
+      await using server = await createTestApp({ workerConcurrency: 0 });
+      const { sql } = server.app;
+      const { runId, threadId, writer, put, tell, flush, failures } = await startWriting(
+        server.app,
+      );
+      await tell(await put(1));
+      await flush();
+      await sql.transaction(async (query) => {
+        await query(`UPDATE "CheckpointHead" SET "namespace" = "namespace" WHERE "threadId" = $1`, [
+          threadId,
+        ]);
+        await tell(await put(2));
+        await whenWaitedFor(query);
+        await query(
+          `INSERT INTO "RunEvent" ("threadId", "runId", "number", "type", "namespace") VALUES ($1, $2, 2, 'FINISHED', '{}')`,
+          [threadId, runId],
+        );
+      });
+      expect(await flush()).toBe(true);
+      expect(failures).toEqual([]);
+      expect(writer.lastNumber).toBe(3);
+    });
+
+    it('its newest checkpoint stays the head', async () => {
+      await using server = await createTestApp({ workerConcurrency: 0 });
+      const { sql } = server.app;
+      const { runId, threadId, put, flush } = await startWriting(server.app);
+      await sql.query(`UPDATE "Run" SET "startedAt" = now() WHERE "id" = $1`, [runId]);
+      const { createRun } = await server.gql(CREATE_RUN, {
+        input: { threadId, assistantId: 'echo', input: human('x') },
+      });
+      await put(1);
+      await flush();
+      // As a statement that has stored a checkpoint, and whose commit takes its time.
+      const { cancelled, newest } = await sql.transaction(async (query) => {
+        const [second] = await query<{ checkpointId: string }>(
+          `INSERT INTO "Checkpoint" SELECT (jsonb_populate_record(c, jsonb_build_object('checkpointId', gen_random_uuid(), 'seq', "seq" + 1))).*
+         FROM "Checkpoint" c WHERE "threadId" = $1 RETURNING "checkpointId"`,
+          [threadId],
+        );
+        await query(`UPDATE "CheckpointHead" SET "checkpointId" = $2 WHERE "threadId" = $1`, [
+          threadId,
+          second?.checkpointId,
+        ]);
+        const cancelling = server.gql(
+          `mutation ($id: ID!) { cancelRun(id: $id, action: ROLLBACK) { status } }`,
+          { id: createRun.id },
+        );
+        await Promise.race([cancelling, whenWaitedFor(query)]);
+        return { cancelled: cancelling, newest: second?.checkpointId };
+      });
+      expect((await cancelled).cancelRun).toEqual({ status: 'CANCELLED' });
+      const heads = await sql.query(
+        `SELECT "checkpointId" FROM "CheckpointHead" WHERE "threadId" = $1`,
+        [threadId],
+      );
+      expect(heads).toEqual([{ checkpointId: newest }]);
+    });
+  },
+);
+
+describe('runs of several threads that tell at once', () => {
+  it(
+    'go on while those that wait behind them are cancelled together',
+    { timeout: 120_000 },
+    async () => {
+      await using server = await createTestApp({ workerConcurrency: 20 });
+      for (let round = 0; round < 2; round++) {
+        const threads = await Promise.all(
+          Array.from({ length: 8 }, async () => (await server.gql(CREATE_THREAD)).createThread.id),
+        );
+        const running: string[] = [];
+        const start = async (threadId: string, input: object) =>
+          (await server.gql(CREATE_RUN, { input: { threadId, ...input } })).createRun.id;
+        const ticking = { assistantId: 'ticks', input: { count: 1000 }, streamModes: ['CUSTOM'] };
+        for (const threadId of threads) running.push(await start(threadId, ticking));
+        for (const threadId of threads.toReversed()) {
+          await start(threadId, { assistantId: 'echo', input: human('x') });
+        }
+        const { cancelRuns } = await server.gql(
+          `mutation { cancelRuns(filter: { status: [PENDING] }) { status } }`,
+        );
+        expect(cancelRuns).toHaveLength(8);
+        for (const id of running) {
+          expect((await server.follow(id)).at(-1)).toMatchObject({ status: 'SUCCESS' });
+        }
+      }
+    },
+  );
 });
 
 describe('the readers of a process', () => {

@@ -18,7 +18,12 @@ import { randomInt } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Query } from '../db/open.ts';
-import { ClaimLostError, isUniqueViolation, summarizeError } from '../errors.ts';
+import {
+  ClaimLostError,
+  isTransactionRollback,
+  isUniqueViolation,
+  summarizeError,
+} from '../errors.ts';
 import type { EventLog, Writer } from '../events/log.ts';
 import { jsonSerde, serde } from './serde.ts';
 import type { CheckpointRow, Fence, NewCheckpoint, NewWrites, Storable } from './store.ts';
@@ -225,17 +230,20 @@ export class RunSaver extends CheckpointReader {
   async flush(): Promise<void> {
     this.#isKept = false;
     await this.#storeSoon();
+    this.#holdEvents();
   }
 
   /**
-   * What is not on its way to the database, for the statement that ends the run: until `flush`, it stays here too. Undefined
-   * where that statement cannot store it.
+   * What is not on its way to the database, for the statement that ends the run: until `flush`, it stays here too, and what is
+   * told waits with it. Undefined where that statement cannot store it.
    */
   async rest(
     threadId: string,
   ): Promise<(Pick<Storable, 'records'> & { items: ItemNumbers }) | undefined> {
+    const { events } = this.#options;
     this.#isKept = true;
     await this.#storing;
+    events?.log.hold(events.writer);
     const serialized = await Promise.all(this.#waiting);
     const records = serialized.flatMap((each) => ('record' in each ? each.record : []));
     const isWhole = records.length === serialized.length && !this.#failed;
@@ -247,6 +255,7 @@ export class RunSaver extends CheckpointReader {
   async close(): Promise<void> {
     const stored = this.#stored;
     this.#failed = true;
+    this.#holdEvents();
     await stored;
   }
 
@@ -337,15 +346,25 @@ export class RunSaver extends CheckpointReader {
   }
 
   async #storeWaiting(): Promise<void> {
-    const batch = this.#waiting;
-    this.#waiting = [];
+    const { events } = this.#options;
+    let taken: ReturnType<typeof collect> | undefined;
+    // No sooner than the events that go with it: what was put before one of them was told is here then.
+    const take = () => (taken ??= collect(this.#waiting.splice(0)));
     try {
-      const serialized = await Promise.all(batch);
-      const bad = serialized.findIndex((each) => 'error' in each);
-      const good = bad < 0 ? serialized : serialized.slice(0, bad);
-      await this.#write(good.flatMap((each) => ('record' in each ? each.record : [])));
-      const failure = serialized[bad];
-      if (failure && 'error' in failure) throw failure.error;
+      if (events) {
+        const { threadId } = events.writer;
+        await events.log.storeWith(events.writer, async (told) => {
+          const { threads } = await take();
+          return this.#storeOn(threadId, { records: threads.get(threadId) ?? [], events: told });
+        });
+      }
+      const { threads, failure } = await take();
+      for (const [threadId, records] of threads) {
+        if (threadId === events?.writer.threadId) continue;
+        if (this.#failed) break;
+        await this.#storeOn(threadId, { records });
+      }
+      if (failure) throw failure.error;
     } catch (error) {
       this.#failed = true;
       this.#options.onFailure(error);
@@ -353,34 +372,30 @@ export class RunSaver extends CheckpointReader {
     this.#holdEvents();
   }
 
-  async #write(records: readonly (NewCheckpoint | NewWrites)[]): Promise<void> {
-    const { events } = this.#options;
-    const threads = byThread(records);
-    if (events) {
-      const { log, writer } = events;
-      const own = threads.get(writer.threadId) ?? [];
-      threads.delete(writer.threadId);
-      await log.storeWith(writer, async (told) =>
-        this.#storeOn(writer.threadId, { records: own, events: told }),
-      );
-    }
-    for (const [threadId, own] of threads) {
-      if (this.#failed) return;
-      await this.#storeOn(threadId, { records: own });
-    }
-  }
-
   /** Gives the number of the first event. */
   async #storeOn(threadId: string, storable: Storable): Promise<number> {
     const by = { threadId, fence: this.#options.fence, items: this.itemsOf(threadId) };
     // Once more where somebody else stored the same item, or took the number of an event, at the same time.
     const stored = await store(this.query, by, storable).catch((error: unknown) => {
-      if (!isUniqueViolation(error)) throw error;
+      if (!isUniqueViolation(error) && !isTransactionRollback(error)) throw error;
       return store(this.query, by, storable);
     });
     if (!stored) throw new ClaimLostError();
     return Number(stored.firstEvent);
   }
+}
+
+/** What was put, by thread, up to what could not be serialized, and why that was. */
+async function collect(waiting: readonly Promise<Serialized>[]): Promise<{
+  threads: Map<string, (NewCheckpoint | NewWrites)[]>;
+  failure: { error: unknown } | undefined;
+}> {
+  const records: (NewCheckpoint | NewWrites)[] = [];
+  for (const each of await Promise.all(waiting)) {
+    if ('error' in each) return { threads: byThread(records), failure: each };
+    records.push(each.record);
+  }
+  return { threads: byThread(records), failure: undefined };
 }
 
 function byThread<Placed extends { threadId: string }>(

@@ -1,6 +1,11 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
-import { DatabaseAwayError, isDatabaseAway, isUniqueViolation } from '../errors.ts';
+import {
+  DatabaseAwayError,
+  isDatabaseAway,
+  isTransactionRollback,
+  isUniqueViolation,
+} from '../errors.ts';
 import type { Query, QueryOptions, Sql } from './open.ts';
 import { createSharing } from './sharing.ts';
 
@@ -94,11 +99,8 @@ function rethrow(error: unknown): never {
   throw isDatabaseAway(error) ? new DatabaseAwayError(error) : error;
 }
 
-/** The same transaction may succeed at once, after a serialization failure or a deadlock. */
+/** The same transaction may succeed at once. */
 function isTransient(error: unknown): boolean {
   // A run that is going on numbers its events without the thread's lock: it was first.
-  if (isUniqueViolation(error, 'RunEvent_pkey')) return true;
-  return (
-    error instanceof Error && 'code' in error && (error.code === '40001' || error.code === '40P01')
-  );
+  return isUniqueViolation(error, 'RunEvent_pkey') || isTransactionRollback(error);
 }

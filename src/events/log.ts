@@ -1,5 +1,10 @@
 import type { Query } from '../db/open.ts';
-import { ClaimLostError, isUniqueViolation, summarizeError } from '../errors.ts';
+import {
+  ClaimLostError,
+  isTransactionRollback,
+  isUniqueViolation,
+  summarizeError,
+} from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { NewEvent, StoredEvent } from './event.ts';
 import type { EventTail } from './tail.ts';
@@ -31,17 +36,27 @@ export interface EventLog {
   append(writer: Writer, event: NewEvent): Promise<void>;
   /** Resolves when all that this writer appended is stored, or has failed: whether all of it is stored. */
   flush(writer: Writer): Promise<boolean>;
-  /** From now on, what this writer appends waits for `storeWith`, until it is released. */
+  /** From now on, what this writer appends waits for `storeWith` or `endWith`, until it is released. */
   hold(writer: Writer): void;
   release(writer: Writer): void;
   /**
-   * Stores what this writer, which is held, has appended by a statement of the caller's, `store`. That gives the number of
-   * the first of the events (any, where there are none), or undefined where it has stored nothing: then they wait on. Throws
-   * what `store` throws, and where an event of the writer could not be stored.
+   * Stores what this writer, which is held, has appended by a statement of the caller's, `store`, which gives the number of
+   * the first of the events (any, where there are none). With more than one statement takes, the rest waits on. Where the
+   * database refuses them, `store` is called again without any. Throws what `store` throws, and where an event could not be
+   * stored; what the writer appended is dropped then.
    */
   storeWith(
     writer: Writer,
-    store: (events: readonly PendingEvent[]) => Promise<number | undefined>,
+    store: (events: readonly PendingEvent[]) => Promise<number>,
+  ): Promise<void>;
+  /**
+   * Stores all that this writer, which is held, has appended by the statement that ends its run, `end`; that gives undefined
+   * where it has changed nothing. Whether it was done. It is not where `end` fails, or where there is more than one statement
+   * takes: then the events wait on.
+   */
+  endWith(
+    writer: Writer,
+    end: (events: readonly PendingEvent[]) => Promise<number | undefined>,
   ): Promise<boolean>;
 }
 
@@ -64,8 +79,9 @@ const BATCH_BYTES = 524_288;
 const ROOM = 1000;
 const ATTEMPTS = 5;
 
-// The fence of every write: see checkpoints/store.ts. Runs are locked in the order of their ids, so that two statements do
-// not wait for each other; a lookup that locks is not turned into a join. A token that is missing in the answer is a claim that was lost.
+// The fence of every write: see checkpoints/store.ts. Runs are locked in the order of their ids, and numbers are taken in that
+// of the threads, so that two statements do not wait for each other; a lookup that locks is not turned into a join. A token
+// that is missing in the answer is a claim that was lost.
 // The limits are what there is. They have the planner expect few rows whatever it is given, so that the one plan which is
 // prepared for all costs no more than one of this statement's own, which would be made every time.
 const INSERT_EVENTS = `WITH claims AS (
@@ -76,7 +92,7 @@ const INSERT_EVENTS = `WITH claims AS (
   SELECT e.run, e.thread, e.number, e.type::"RunEventType", string_to_array(e.namespace, '|'), e.data::json, e.checkpoint, e.at
   FROM (SELECT * FROM unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::uuid[],
       $11::timestamptz[]) AS e(run, token, thread, number, type, namespace, data, checkpoint, at) LIMIT $13) e
-  JOIN claims ON claims.token = e.token
+  JOIN claims ON claims.token = e.token ORDER BY e.thread, e.number
 )
 SELECT "token" FROM claims`;
 
@@ -146,14 +162,27 @@ export function createEventLog(query: Query, tail: EventTail, log: Logger): Even
     return batch;
   }
 
-  /** The last of what a held writer has appended; with more than one statement takes, what comes before it goes first. */
-  async function takeLast(writer: Writer): Promise<Pending[]> {
+  /** What a held writer has appended, after what is being stored: as much as one statement takes. */
+  async function takeHeld(writer: Writer): Promise<Pending[]> {
     while (underWay.has(writer)) await nextBatch();
-    for (;;) {
-      const batch = takeBatch(writer);
-      if (!waiting.some((event) => event.writer === writer)) return batch;
-      await storeBatch(batch);
-      settle(batch);
+    return takeBatch(writer);
+  }
+
+  /** Stores events with something else, of which they speak: it is stored before any of them is shown. */
+  async function storeBeside(
+    writer: Writer,
+    events: Pending[],
+    store: (events: readonly PendingEvent[]) => Promise<number>,
+  ): Promise<void> {
+    refuseFailed(writer);
+    try {
+      hand(writer, events, await store(events));
+    } catch (error) {
+      if (events.length === 0 || !isRefusal(error)) throw error;
+      // The data of an event may be to blame: by themselves, they tell.
+      await store([]);
+      await storeBatch(events);
+      refuseFailed(writer);
     }
   }
 
@@ -195,8 +224,9 @@ export function createEventLog(query: Query, tail: EventTail, log: Logger): Even
         }
         return;
       } catch (error) {
-        if (attempt === ATTEMPTS || !isUniqueViolation(error)) throw error;
-        // Another transaction took the number for a queued run that it ended: go on after it.
+        const isTaken = isUniqueViolation(error) || isTransactionRollback(error);
+        if (attempt === ATTEMPTS || !isTaken) throw error;
+        // Another transaction took the number for a queued run that it ended, or the two waited for each other: go on after it.
         for (const writer of byWriter.keys())
           writer.lastNumber = await lastNumber(query, writer.threadId);
       }
@@ -256,29 +286,28 @@ export function createEventLog(query: Query, tail: EventTail, log: Logger): Even
       if (unsettled.has(writer)) writing ??= writeAll();
     },
     async storeWith(writer, store) {
-      const events = await takeLast(writer);
-      const putBack = (): void => void (waiting = [...events, ...waiting]);
+      const events = await takeHeld(writer);
       try {
-        refuseFailed(writer);
-        const first = await store(events);
-        if (first === undefined) {
-          putBack();
-          return false;
-        }
-        hand(writer, events, first);
-        settle(events);
-        return true;
+        await storeBeside(writer, events, store);
       } catch (error) {
-        if (events.length === 0 || !isRefusal(error)) {
-          putBack();
-          throw error;
-        }
+        // Where an answer was lost they may be stored, and must not be again. Another attempt tells what they told, or goes on.
+        failed.set(writer, error);
+        throw error;
+      } finally {
+        settle(events);
       }
-      // The data of an event may be to blame: by themselves, they tell.
-      await storeBatch(events);
+    },
+    async endWith(writer, end) {
+      const events = await takeHeld(writer);
+      const isAll = !waiting.some((event) => event.writer === writer) && !failed.has(writer);
+      const first = isAll ? await end(events).catch(() => undefined) : undefined;
+      if (first === undefined) {
+        waiting = [...events, ...waiting];
+        return false;
+      }
+      hand(writer, events, first);
       settle(events);
-      refuseFailed(writer);
-      return (await store([])) !== undefined;
+      return true;
     },
   };
 }

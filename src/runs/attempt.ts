@@ -163,19 +163,15 @@ export async function execute(
     return { ...outcome, output: outputOf(claim, state) };
   }
 
+  /** Undefined where it is to be settled in the longer way, which tells what is wrong. */
   async function endWithRest(outcome: Outcome): Promise<Ended | undefined> {
     const rest = await saver.rest(claim.threadId);
     if (!rest || attempt.failure !== undefined) return undefined;
     let ended: Ended | undefined;
-    app.events.hold(attempt);
-    const isEnded = await app.events
-      .storeWith(attempt, async (events) => {
-        ended = await end(outcome, { ...rest, events });
-        return ended?.firstEvent;
-      })
-      // It is settled in the longer way, which tells what is wrong.
-      .catch(() => false);
-    if (!isEnded) app.events.release(attempt);
+    await app.events.endWith(attempt, async (events) => {
+      ended = await end(outcome, { ...rest, events });
+      return ended?.firstEvent;
+    });
     return ended;
   }
 

@@ -98,11 +98,12 @@ export async function stopRuns(
   params: readonly unknown[],
   action: CancelAction,
 ): Promise<Stops> {
-  // Who asked first to leave no trace is not overruled by who asks later to keep some.
+  // Who asked first to leave no trace is not overruled by who asks later to keep some. NO KEY: a statement that stores what
+  // several runs tell holds their rows, and may wait for a number that this transaction has taken.
   const runs = await query<Run & { threadId: string }>(
     `WITH active AS (
        SELECT "id" FROM "Run" WHERE "status" IN ('PENDING', 'RUNNING') AND "threadId" IS NOT NULL AND ${where}
-       ORDER BY "id" FOR UPDATE
+       ORDER BY "id" FOR NO KEY UPDATE
      )
      UPDATE "Run" r SET "cancelRequestedAt" = coalesce("cancelRequestedAt", now()), "cancelAction" = CASE
        WHEN "cancelAction" = 'ROLLBACK' THEN "cancelAction" ELSE $${params.length + 1}::"CancelAction" END
@@ -110,7 +111,11 @@ export async function stopRuns(
     [...params, action],
   );
   const stops: Stops = { ids: runs.map(({ id }) => id), events: [], running: [] };
-  for (const run of runs.toSorted((a, b) => Number(a.seq) - Number(b.seq))) {
+  // Numbers of events are taken in the order of the threads, as by whoever stores those of several.
+  const inOrder = runs.toSorted(
+    (a, b) => a.threadId.localeCompare(b.threadId) || Number(a.seq) - Number(b.seq),
+  );
+  for (const run of inOrder) {
     // An attempt that was given back may have left something: its next worker settles it.
     if (run.status === 'RUNNING' || run.startedAt !== null) stops.running.push(run.id);
     else {

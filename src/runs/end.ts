@@ -36,7 +36,9 @@ export interface Rest extends Storable {
   items: ItemNumbers;
 }
 
-type EndingRun = Pick<Run, 'id' | 'onCompletion' | 'claimToken'> & { threadId: string };
+type EndingRun = Pick<Run, 'id' | 'onCompletion' | 'claimToken' | 'startedAt'> & {
+  threadId: string;
+};
 
 /** What a run's end has brought about. */
 export interface Ended {
@@ -65,7 +67,7 @@ export async function endRun(
 ): Promise<Ended | undefined> {
   const { id, threadId } = run;
   const { status, error, interrupts, output, rollback = false } = outcome;
-  if (rollback) await undo(query, run);
+  if (rollback) await takeBack(query, run);
   else if (status !== 'SUCCESS' && status !== 'INTERRUPTED') await forgetUnfinished(query, id);
   const isTold = interrupts !== undefined && !rollback;
   if (!rollback && !isTold) await reopenAnswered(query, id);
@@ -197,8 +199,17 @@ FROM (SELECT coalesce(
   (SELECT c."metadata" ->> 'graph_id' FROM "Checkpoint" c WHERE "threadId" = $1 ORDER BY "seq" DESC LIMIT 1)) AS graph) last
 WHERE t."id" = $1 AND last.graph IS NOT NULL`;
 
+/** A run that has not begun has left nothing, and another may be writing in its thread just now. */
+async function takeBack(query: Query, run: EndingRun): Promise<void> {
+  if (run.startedAt !== null) await undo(query, run);
+  await query(
+    `UPDATE "Interrupt" SET "pending" = true, "answeredById" = NULL WHERE "threadId" = $1 AND "answeredById" = $2`,
+    [run.threadId, run.id],
+  );
+}
+
 /**
- * Takes back all that a run's attempts left in its thread: nothing else has written there since the first of them began.
+ * Undoes all that a run's attempts left in its thread: nothing else has written there since the first of them began.
  * A thread's head is always the checkpoint that was stored last; numbers of items and events only grow.
  */
 async function undo(query: Query, { id, threadId }: EndingRun): Promise<void> {
@@ -210,10 +221,6 @@ async function undo(query: Query, { id, threadId }: EndingRun): Promise<void> {
   ]);
   await query(`DELETE FROM "RunEvent" WHERE "threadId" = $1 AND "runId" = $2`, run);
   await query(`DELETE FROM "Interrupt" WHERE "threadId" = $1 AND "runId" = $2`, run);
-  await query(
-    `UPDATE "Interrupt" SET "pending" = true, "answeredById" = NULL WHERE "threadId" = $1 AND "answeredById" = $2`,
-    run,
-  );
   await query(`DELETE FROM "CheckpointWrite" WHERE "threadId" = $1 AND "runId" = $2`, run);
   await query(`DELETE FROM "Checkpoint" WHERE "threadId" = $1 AND "runId" = $2`, run);
   await query(

@@ -25,7 +25,7 @@ const stopping = new AbortController();
 
 parentPort.on('message', ({ hold, drop, stop }) => {
   if (hold) claims.set(hold.id, { claimToken: hold.claimToken, cancelAction: null });
-  if (drop) claims.delete(drop);
+  if (drop && claims.get(drop.id)?.claimToken === drop.claimToken) claims.delete(drop.id);
   if (!stop) return;
   clearInterval(watching);
   stopping.abort();

@@ -16,7 +16,8 @@ export interface Claim {
 export interface Keeper {
   /** Keeps this claim until it is dropped. */
   hold(claim: Claim): void;
-  drop(runId: string): void;
+  /** A later claim of the same run is kept on. */
+  drop(claim: Claim): void;
   /** Renews nothing more, and no longer watches. */
   stop(): Promise<void>;
 }
@@ -98,9 +99,9 @@ export function createKeeper(options: KeeperOptions): Keeper {
       held.set(id, claimToken);
       worker.postMessage({ hold: { id, claimToken } });
     },
-    drop(runId) {
-      held.delete(runId);
-      worker.postMessage({ drop: runId });
+    drop({ id, claimToken }) {
+      if (held.get(id) === claimToken) held.delete(id);
+      worker.postMessage({ drop: { id, claimToken } });
     },
     async stop() {
       if (!stopping.signal.aborted) {

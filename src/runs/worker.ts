@@ -121,7 +121,7 @@ export function createWorker(
       .finally(() => {
         attempts.delete(attempt);
         app.tail.leave(claim.id);
-        keeper?.drop(claim.id);
+        keeper?.drop(claim);
         onFreed();
       });
     attempts.set(attempt, done);

@@ -50,7 +50,8 @@ const unknown = [
 ];
 if (unknown.length > 0) throw new Error(`There is no ${unknown.join(', ')}.`);
 
-// Killed, it takes its servers along.
+// Killed, it takes its servers along, of which each listens for that.
+process.setMaxListeners(0);
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
   process.once(signal, () => process.exit(1));
 
