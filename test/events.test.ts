@@ -264,7 +264,10 @@ describe('an event that cannot be stored', () => {
 });
 
 /** What a worker would put and tell with while its run is under way; its statements go through `query`. */
-async function startWriting({ sql, tail }: App, query: Query = sql.query) {
+async function startWriting(
+  { sql, tail }: App,
+  { query = sql.query, waits = false }: { query?: Query; waits?: boolean } = {},
+) {
   const { runId, threadId, claimToken } = await startAttempt(sql.query);
   const failures: unknown[] = [];
   const fail = (error: unknown): void => void failures.push(error);
@@ -283,7 +286,7 @@ async function startWriting({ sql, tail }: App, query: Query = sql.query) {
   const saver = new RunSaver(query, {
     fence: { runId, claimToken },
     metadata: {},
-    inTurn: (work) => work(),
+    ...(!waits && { inTurn: (work) => work() }),
     events: { log: events, writer },
     onFailure: fail,
   });
@@ -296,7 +299,7 @@ async function startWriting({ sql, tail }: App, query: Query = sql.query) {
     failures,
     /** Of each event that has been handed over, in their order. */
     shown: () => Promise.all(shown),
-    /** Gives the checkpoint's id when it need not be waited for. */
+    /** Gives the checkpoint's id when the graph need not wait for it: once it is stored, under `waits`. */
     async put(step: number): Promise<string> {
       const checkpoint = { ...emptyCheckpoint(), id: uuid6(step) };
       const config = { configurable: { thread_id: threadId, checkpoint_ns: '' } };
@@ -357,7 +360,7 @@ describe('what a run tells of what it puts', () => {
       if (text.startsWith('WITH claims')) await opened;
       return sql.query(text, params, options);
     };
-    const { put, tell, flush, shown } = await startWriting(server.app, query);
+    const { put, tell, flush, shown } = await startWriting(server.app, { query });
     await tell();
     await sleep(5); // its statement is sent
     await tell(await put(1));
@@ -375,7 +378,7 @@ describe('what a run tells of what it puts', () => {
       if (text.includes('"firstEvent"')) throw new DatabaseAwayError();
       return rows as never;
     };
-    const { put, tell, flush, failures, stored } = await startWriting(server.app, query);
+    const { put, tell, flush, failures, stored } = await startWriting(server.app, { query });
     await tell(await put(1));
     expect(await flush()).toBe(false);
     expect(failures).toEqual([expect.any(DatabaseAwayError)]);
@@ -383,18 +386,30 @@ describe('what a run tells of what it puts', () => {
   });
 
   it('keeps nobody waiting where the run ends while something is put', async () => {
+    const { sql } = server.app;
     for (const turns of [0, 1, 2, 3]) {
-      const { put, tell, saver, events, writer } = await startWriting(server.app);
+      let send = (): void => {};
+      const sent = new Promise<void>((resolve) => {
+        send = resolve;
+      });
+      const query: Query = (...statement) => {
+        send();
+        return sql.query(...statement);
+      };
+      const { put, tell, saver, events, writer } = await startWriting(server.app, {
+        query,
+        waits: true,
+      });
       const first = put(1);
       await tell();
-      const late = first.then(async () => {
+      await sent;
+      await tell();
+      void first.then(async () => {
         for (let n = 0; n < turns; n++) await Promise.resolve();
-        await put(2);
+        void put(2);
       });
       await saver.flush();
       await saver.close();
-      await late;
-      await tell();
       await events.flush(writer);
     }
   });
