@@ -20,6 +20,7 @@ import {
   type Transport,
 } from './support/app.ts';
 import { startAttempt } from './support/attempts.ts';
+import { isWaitedFor } from './support/databases.ts';
 import { createTwoServers } from './support/servers.ts';
 
 const log = createLogger('silent');
@@ -419,13 +420,6 @@ describe('what a run tells of what it puts', () => {
 describe.runIf(inject('database') === 'postgres')(
   'while other runs of its thread are undone',
   () => {
-    /** Until somebody waits for what the transaction holds. */
-    const whenWaitedFor = (query: Query) =>
-      until(async () => {
-        const waiting = `SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))`;
-        return (await query(waiting)).length > 0;
-      });
-
     it('what a run puts and tells is stored in the same order', async () => {
       await using server = await createTestApp({ workerConcurrency: 0 });
       const { sql } = server.app;
@@ -439,7 +433,7 @@ describe.runIf(inject('database') === 'postgres')(
           threadId,
         ]);
         await tell(await put(2));
-        await whenWaitedFor(query);
+        await until(() => isWaitedFor(query));
         await query(
           `INSERT INTO "RunEvent" ("threadId", "runId", "number", "type", "namespace") VALUES ($1, $2, 2, 'FINISHED', '{}')`,
           [threadId, runId],
@@ -475,7 +469,7 @@ describe.runIf(inject('database') === 'postgres')(
           `mutation ($id: ID!) { cancelRun(id: $id, action: ROLLBACK) { status } }`,
           { id: createRun.id },
         );
-        await Promise.race([cancelling, whenWaitedFor(query)]);
+        await Promise.race([cancelling, until(() => isWaitedFor(query))]);
         return { cancelled: cancelling, newest: second?.checkpointId };
       });
       expect((await cancelled).cancelRun).toEqual({ status: 'CANCELLED' });
@@ -487,6 +481,36 @@ describe.runIf(inject('database') === 'postgres')(
     });
   },
 );
+
+describe.runIf(inject('database') === 'postgres')('a run that tells without a pause', () => {
+  it('lets one that waits behind it be cancelled', async () => {
+    await using server = await createTestApp({ workerConcurrency: 0 });
+    const { sql } = server.app;
+    const { runId, threadId } = await startWriting(server.app);
+    const { createRun } = await server.gql(CREATE_RUN, {
+      input: { threadId, assistantId: 'echo', input: human('x') },
+    });
+    let cancelling: ReturnType<TestApp['request']> | undefined;
+    const over = new AbortController();
+    // One statement after the other, each of which takes until somebody waits for it.
+    for (let n = 0; n < 12 && !over.signal.aborted; n++) {
+      await sql.transaction(async (query) => {
+        await query(`SELECT 1 FROM "Run" WHERE "id" = $1 FOR KEY SHARE`, [runId]);
+        await query(
+          `INSERT INTO "RunEvent" ("threadId", "runId", "number", "type", "namespace")
+           SELECT $1, $2, coalesce(max("number"), 0) + 1, 'CUSTOM', '{}' FROM "RunEvent" WHERE "threadId" = $1`,
+          [threadId, runId],
+        );
+        cancelling ??= server.request(`mutation ($id: ID!) { cancelRun(id: $id) { status } }`, {
+          id: createRun.id,
+        });
+        void cancelling.finally(() => over.abort());
+        await until(async () => over.signal.aborted || (await isWaitedFor(query)));
+      });
+    }
+    expect(await cancelling).toMatchObject({ data: { cancelRun: { status: 'CANCELLED' } } });
+  });
+});
 
 describe('runs of several threads that tell at once', () => {
   it(

@@ -122,6 +122,25 @@ describe('a stateless run with onCompletion KEEP', () => {
   });
 });
 
+it("a stateless run's thread takes no other run, which would go with it", async () => {
+  const file = path.join(folder, randomId());
+  const { createRun } = await server.gql(CREATE_RUN, {
+    input: { assistantId: 'gate', input: { file } },
+  });
+  const { id, threadId } = createRun;
+  for (const options of [
+    {},
+    { ifThreadMissing: 'CREATE' },
+    { afterSeconds: 60 },
+    { multitaskStrategy: 'INTERRUPT' },
+  ]) {
+    const other = { threadId, assistantId: 'echo', input: human('x'), ...options };
+    expect(await refusal(other)).toMatchObject({ code: 'CONFLICT' });
+  }
+  await writeFile(file, '');
+  expect((await server.follow(id)).at(-1)).toMatchObject({ status: 'SUCCESS' });
+});
+
 describe('ifThreadMissing', () => {
   const run = (threadId: string, ifThreadMissing?: string) => ({
     threadId,
@@ -173,6 +192,24 @@ describe('ifThreadMissing', () => {
       argument: 'input.threadId',
     });
     expect(await count()).toEqual(before);
+  });
+
+  it('CREATE makes it anew while it is being deleted, or finds it before', async () => {
+    for (let round = 0; round < 12; round++) {
+      const threadId = randomId();
+      const slow = { threadId, assistantId: 'slow', input: { ms: 20_000 } };
+      const { createRun } = await server.gql(CREATE_RUN, {
+        input: { ...slow, ifThreadMissing: 'CREATE' },
+      });
+      await until(async () => (await findThread(threadId)).runs.nodes[0].status === 'RUNNING');
+      expect(createRun.threadId).toBe(threadId);
+      const [deleted, ...created] = await Promise.all([
+        server.request(`mutation ($id: ID!) { deleteThread(id: $id) }`, { id: threadId }),
+        server.request(CREATE_RUN, { input: run(threadId, 'CREATE') }),
+        server.request(CREATE_RUN, { input: run(threadId, 'CREATE') }),
+      ]);
+      expect([deleted, ...created].flatMap(({ errors }) => errors ?? [])).toEqual([]);
+    }
   });
 
   it('CREATE makes no thread for a run that is refused', async () => {

@@ -1,21 +1,28 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import { readConfig } from '../src/config.ts';
-import type { Sql } from '../src/db/open.ts';
+import type { Query, Sql } from '../src/db/open.ts';
 import { createLogger } from '../src/log.ts';
 import { startServer, type Server } from '../src/server.ts';
 import {
   CREATE_RUN,
   CREATE_THREAD,
   createClients,
+  createTestApp,
   human,
   randomId,
   until,
   type TestApp,
 } from './support/app.ts';
-import { createTestDatabase, openTestDatabase, type TestDatabase } from './support/databases.ts';
+import {
+  createTestDatabase,
+  openTestDatabase,
+  isWaitedFor,
+  type TestDatabase,
+} from './support/databases.ts';
 import { startServerProcess, type ServerProcess } from './support/processes.ts';
 
 const GRAPHS_FILE = path.join(import.meta.dirname, 'support/langgraph.json');
@@ -356,5 +363,89 @@ describe('a worker', () => {
     expect((await client.gql(RUN, { id: createRun.id })).run.status).toBe('RUNNING');
     await sql.query(`DROP TRIGGER refuse ON "RunEvent"`);
     expect((await followed).at(-1)).toMatchObject({ status: 'SUCCESS' });
+  });
+});
+
+// It takes two sessions.
+describe.skipIf(inject('database') === 'embedded')('while somebody holds a thread', () => {
+  let server: TestApp;
+  afterEach(() => server.stop());
+
+  async function start(workerConcurrency: number): Promise<void> {
+    server = await createTestApp({ workerConcurrency, shutdownGraceSeconds: 1 });
+  }
+  const echo = (threadId: string) => ({ threadId, assistantId: 'echo', input: human('x') });
+  const createThread = async (): Promise<string> =>
+    (await server.gql(CREATE_THREAD)).createThread.id;
+
+  /** Does it while a run that is being inserted waits for the thread; gives that insertion. */
+  async function whileHeld(threadId: string, work: (query: Query) => Promise<void>) {
+    return server.app.sql.transaction(async (query) => {
+      await query(`SELECT 1 FROM "Thread" WHERE "id" = $1 FOR NO KEY UPDATE`, [threadId]);
+      const inserting = server.request(CREATE_RUN, { input: echo(threadId) });
+      inserting.catch(() => {}); // it may be cut off
+      await until(() => isWaitedFor(query));
+      // Statements that are sent just after it share its connection, and wait with it.
+      await sleep(50);
+      await work(query);
+      return { inserting };
+    });
+  }
+
+  it('runs of others are executed, and its own when it is free', async () => {
+    await start(1);
+    const [held, free] = [await createThread(), await createThread()];
+    const { inserting } = await whileHeld(held, async () => {
+      const { createRun } = await server.gql(CREATE_RUN, { input: echo(free), wait: true });
+      expect(createRun).toMatchObject({ status: 'SUCCESS' });
+    });
+    const { data } = await inserting;
+    expect((await server.follow(data.createRun.id)).at(-1)).toMatchObject({ status: 'SUCCESS' });
+  });
+
+  it('a server that stops gives back what it executes', async () => {
+    await start(2);
+    const [held, free] = [await createThread(), await createThread()];
+    const { createRun } = await server.gql(CREATE_RUN, {
+      input: { threadId: free, assistantId: 'slow', input: { ms: 60_000 } },
+    });
+    const status = async (query: Query) =>
+      (
+        await query<{ status: string }>(`SELECT "status" FROM "Run" WHERE "id" = $1`, [
+          createRun.id,
+        ])
+      )[0]?.status;
+    await until(async () => (await status(server.app.sql.query)) === 'RUNNING');
+    let stopping: Promise<void> | undefined;
+    await whileHeld(held, async (query) => {
+      stopping = server.stop();
+      await until(async () => (await status(query)) === 'PENDING');
+    });
+    await stopping;
+  });
+
+  it('a delayed run that is accepted when the one before it ends leaves it idle', async () => {
+    await start(1);
+    const threadId = await createThread();
+    const { createRun } = await server.gql(CREATE_RUN, {
+      input: { threadId, assistantId: 'slow', input: { ms: 60_000 } },
+    });
+    await until(async () => (await server.gql(RUN, { id: createRun.id })).run.status === 'RUNNING');
+    const { accepting } = await server.app.sql.transaction(async (query) => {
+      // As the end of a run.
+      await query(`UPDATE "Thread" SET "status" = 'IDLE' WHERE "id" = $1`, [threadId]);
+      await query(
+        `UPDATE "Run" SET "status" = 'SUCCESS', "claimToken" = NULL, "finishedAt" = now() WHERE "id" = $1`,
+        [createRun.id],
+      );
+      const delayed = server.gql(CREATE_RUN, { input: { ...echo(threadId), afterSeconds: 3600 } });
+      await until(() => isWaitedFor(query));
+      return { accepting: delayed };
+    });
+    await accepting;
+    const { thread } = await server.gql(`query ($id: ID!) { thread(id: $id) { status } }`, {
+      id: threadId,
+    });
+    expect(thread).toEqual({ status: 'IDLE' });
   });
 });

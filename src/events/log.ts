@@ -79,9 +79,9 @@ const BATCH_BYTES = 524_288;
 const ROOM = 1000;
 const ATTEMPTS = 5;
 
-// The fence of every write: see checkpoints/store.ts. Runs are locked in the order of their ids, and numbers are taken in that
-// of the threads, so that two statements do not wait for each other; a lookup that locks is not turned into a join. A token
-// that is missing in the answer is a claim that was lost.
+// The fence of every write: see checkpoints/store.ts. Runs are locked in the order of their ids, as by `lockThreads`, so that
+// two statements do not wait for each other; a lookup that locks is not turned into a join. A token that is missing in the
+// answer is a claim that was lost.
 // The limits are what there is. They have the planner expect few rows whatever it is given, so that the one plan which is
 // prepared for all costs no more than one of this statement's own, which would be made every time.
 const INSERT_EVENTS = `WITH claims AS (
@@ -92,7 +92,7 @@ const INSERT_EVENTS = `WITH claims AS (
   SELECT e.run, e.thread, e.number, e.type::"RunEventType", string_to_array(e.namespace, '|'), e.data::json, e.checkpoint, e.at
   FROM (SELECT * FROM unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::uuid[],
       $11::timestamptz[]) AS e(run, token, thread, number, type, namespace, data, checkpoint, at) LIMIT $13) e
-  JOIN claims ON claims.token = e.token ORDER BY e.thread, e.number
+  JOIN claims ON claims.token = e.token
 )
 SELECT "token" FROM claims`;
 

@@ -4,6 +4,7 @@ import type { Query } from '../db/open.ts';
 import { BadInputError, ConflictError, NotFoundError } from '../errors.ts';
 import type { StoredEvent } from '../events/event.ts';
 import type { CancelAction, Run } from '../generated/prisma/client.ts';
+import { lockThreads } from '../threads/lock.ts';
 import { parseUuid } from '../uuid.ts';
 import { endRun } from './end.ts';
 import { findRun, runConditions, type RunFilter } from './search.ts';
@@ -75,11 +76,8 @@ async function cancelEach(
 ): Promise<Run[]> {
   const ids = found.map(({ id }) => id);
   const { stops, runs } = await sql.transaction(async (query) => {
-    const threadIds = [...new Set(found.flatMap(({ threadId }) => threadId ?? []))].toSorted();
-    await query(
-      `SELECT 1 FROM "Thread" WHERE "id" = ANY($1::uuid[]) ORDER BY "id" FOR NO KEY UPDATE`,
-      [threadIds],
-    );
+    const threadIds = [...new Set(found.flatMap(({ threadId }) => threadId ?? []))];
+    await lockThreads(query, threadIds);
     const stops = await stopRuns(query, `"id" = ANY($1::uuid[])`, [ids], action);
     const runs = await query<Run>(
       `SELECT * FROM "Run" WHERE "id" = ANY($1::uuid[]) ORDER BY "seq"`,
@@ -91,31 +89,25 @@ async function cancelEach(
   return runs;
 }
 
-/** Stops the runs that match and have not ended, in a transaction that holds their threads' locks. */
+/**
+ * Stops the runs that match and have not ended, in a transaction that holds their threads, by `lockThreads`: the event that
+ * ends a run that waits takes a number, which one that is running must not take meanwhile.
+ */
 export async function stopRuns(
   query: Query,
   where: string,
   params: readonly unknown[],
   action: CancelAction,
 ): Promise<Stops> {
-  // Who asked first to leave no trace is not overruled by who asks later to keep some. NO KEY: a statement that stores what
-  // several runs tell holds their rows, and may wait for a number that this transaction has taken.
+  // Who asked first to leave no trace is not overruled by who asks later to keep some.
   const runs = await query<Run & { threadId: string }>(
-    `WITH active AS (
-       SELECT "id" FROM "Run" WHERE "status" IN ('PENDING', 'RUNNING') AND "threadId" IS NOT NULL AND ${where}
-       ORDER BY "id" FOR NO KEY UPDATE
-     )
-     UPDATE "Run" r SET "cancelRequestedAt" = coalesce("cancelRequestedAt", now()), "cancelAction" = CASE
+    `UPDATE "Run" SET "cancelRequestedAt" = coalesce("cancelRequestedAt", now()), "cancelAction" = CASE
        WHEN "cancelAction" = 'ROLLBACK' THEN "cancelAction" ELSE $${params.length + 1}::"CancelAction" END
-     FROM active WHERE r."id" = active."id" RETURNING r.*`,
+     WHERE "status" IN ('PENDING', 'RUNNING') AND "threadId" IS NOT NULL AND ${where} RETURNING *`,
     [...params, action],
   );
   const stops: Stops = { ids: runs.map(({ id }) => id), events: [], running: [] };
-  // Numbers of events are taken in the order of the threads, as by whoever stores those of several.
-  const inOrder = runs.toSorted(
-    (a, b) => a.threadId.localeCompare(b.threadId) || Number(a.seq) - Number(b.seq),
-  );
-  for (const run of inOrder) {
+  for (const run of runs.toSorted((a, b) => Number(a.seq) - Number(b.seq))) {
     // An attempt that was given back may have left something: its next worker settles it.
     if (run.status === 'RUNNING' || run.startedAt !== null) stops.running.push(run.id);
     else {

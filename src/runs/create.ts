@@ -5,7 +5,7 @@ import { AssistantChangedError, isStill, type KnownAssistant } from '../assistan
 import { RUNS_CHANNEL, THREADS_CHANNEL } from '../channels.ts';
 import type { Query } from '../db/open.ts';
 import { readSize } from '../db/page.ts';
-import { BadInputError, IdTakenError, NotFoundError } from '../errors.ts';
+import { BadInputError, ConflictError, IdTakenError, NotFoundError } from '../errors.ts';
 import type { StreamMode } from '../events/event.ts';
 import { lastNumberOf } from '../events/log.ts';
 import type {
@@ -19,7 +19,7 @@ import { inputRefusal } from '../graphs/input.ts';
 import type { CompiledGraph } from '../graphs/load.ts';
 import { isRecord } from '../json.ts';
 import { isForThread, lockId } from '../node-id.ts';
-import { isBusy, lockThread } from '../threads/lock.ts';
+import { isBusy, lockThread, lockThreads } from '../threads/lock.ts';
 import { newId, parseUuid } from '../uuid.ts';
 import { acceptAnswers } from './answers.ts';
 import { announceStops, type Stops } from './cancel.ts';
@@ -207,6 +207,8 @@ async function storeRuns(
   const stops: Stops[] = [];
   const storeAll = async (query: Query): Promise<Map<PreparedRun, StoredRun>> => {
     stops.length = 0; // of an attempt of the transaction that was undone
+    const threadIds = inLockOrder.flatMap(({ threadId }) => threadId ?? []);
+    if (threadIds.length > 1) await lockThreads(query, threadIds);
     const all = new Map<PreparedRun, StoredRun>();
     for (const run of inLockOrder) {
       all.set(run, await storeRun(query, run, { claimer: taken.get(run)?.claimer, stops }));
@@ -406,21 +408,28 @@ async function createMissing(query: Query, threadId: string): Promise<void> {
 const METADATA = `jsonb_build_object('graph_id', $4::text)`;
 const IS_DUE = `now() + make_interval(secs => $22) <= statement_timestamp()`;
 const CHANGES = `"graphId" = $4, "metadata" = "Thread"."metadata" || ${METADATA}, "updatedAt" = now(),
-    "status" = CASE WHEN ${IS_DUE} OR ${isBusy('$2')} THEN 'BUSY' ELSE "Thread"."status" END`;
-const IS_AS_PREPARED = isStill('$3', '$23');
-const UPDATE_THREAD = `UPDATE "Thread" SET ${CHANGES} FROM locked WHERE "Thread"."id" = locked."id" AND ${IS_AS_PREPARED}
+    "status" = CASE WHEN ${IS_DUE} THEN 'BUSY' ELSE "Thread"."status" END`;
+/** SQL: whether the thread is a stateless run's, and goes with it. */
+const isTemporary = (
+  threadId: string,
+): string => `EXISTS (SELECT 1 FROM "Run" r WHERE r."threadId" = ${threadId}
+  AND r."status" IN ('PENDING', 'RUNNING') AND r."onCompletion" = 'DELETE')`;
+const MAY_BE = `${isStill('$3', '$23')} AND NOT ${isTemporary('$2')}`;
+const UPDATE_THREAD = `UPDATE "Thread" SET ${CHANGES} FROM locked WHERE "Thread"."id" = locked."id" AND ${MAY_BE}
   RETURNING "Thread"."id", false AS "isNew"`;
 // Of a row that an insertion has made, and not updated, xmax is 0.
 const MAKE_OR_UPDATE_THREAD = `INSERT INTO "Thread" ("id", "graphId", "metadata", "status")
   SELECT $2, $4, ${METADATA}, CASE WHEN ${IS_DUE} THEN 'BUSY' ELSE 'IDLE' END::"ThreadStatus"
   FROM (SELECT count(*) FROM locked) AS "first"
-  WHERE ${isForThread('$2')} AND ${IS_AS_PREPARED}
+  WHERE ${isForThread('$2')} AND ${MAY_BE}
   ON CONFLICT ("id") DO UPDATE SET ${CHANGES} RETURNING "id", "xmax" = 0 AS "isNew"`;
 
 // Whoever stores, ends or changes something in a thread updates its row: where that was as this statement saw it before it
-// had the lock, what the statement sees of the thread's runs is so.
-const IS_CLAIMED = `$24::text IS NOT NULL AND ${IS_DUE} AND (thread."isNew" OR NOT ${isBusy('$2')} AND EXISTS (
-    SELECT 1 FROM locked JOIN "Thread" seen ON seen."id" = locked."id" AND seen."xmin" = locked."xmin"))`;
+// had the lock, what the statement sees of the thread's runs and events is so. One that was deleted meanwhile has left some.
+const IS_CLAIMED = `$24::text IS NOT NULL AND ${IS_DUE} AND (
+    thread."isNew" AND NOT EXISTS (SELECT 1 FROM "Thread" seen WHERE seen."id" = $2)
+    OR NOT ${isBusy('$2')} AND EXISTS (
+      SELECT 1 FROM locked JOIN "Thread" seen ON seen."id" = locked."id" AND seen."xmin" = locked."xmin"))`;
 
 /** Where `threadStatement` finds or makes a thread. Before that it is locked if `mayBe` holds, which may take a lock itself. */
 function insertStatement(threadStatement: string, mayBe = 'true'): string {
@@ -451,7 +460,7 @@ function insertStatement(threadStatement: string, mayBe = 'true'): string {
 const INSERT = insertStatement(UPDATE_THREAD);
 const INSERT_WITH_THREAD = insertStatement(MAKE_OR_UPDATE_THREAD, isForThread('$2'));
 
-/** Throws where there is no thread, or none that could be made, and where the assistant is no longer as it was. */
+/** Throws where there is no thread, or none that could be made or used, and where the assistant is no longer as it was. */
 async function insertRun(
   query: Query,
   run: Omit<PreparedNewRun, 'command'> & {
@@ -490,7 +499,18 @@ async function insertRun(
   ]);
   if (stored) return { run: stored, claim: claimOf(stored) };
   await requireAssistant(query, run);
+  await refuseTemporary(query, run.threadId);
   throw makesThread ? new IdTakenError(run.threadId) : new NotFoundError('Thread', run.threadId);
+}
+
+async function refuseTemporary(query: Query, threadId: string): Promise<void> {
+  const [thread] = await query<{ goes: boolean }>(`SELECT ${isTemporary('$1')} AS "goes"`, [
+    threadId,
+  ]);
+  if (!thread?.goes) return;
+  throw new ConflictError(
+    `Thread ${threadId} belongs to a stateless run and goes with it; runs that share a state need a thread of their own.`,
+  );
 }
 
 /** The row, and what a claim needs to know of its thread. */

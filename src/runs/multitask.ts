@@ -1,7 +1,7 @@
 import type { Query } from '../db/open.ts';
 import { ThreadBusyError } from '../errors.ts';
 import type { CancelAction, MultitaskStrategy } from '../generated/prisma/client.ts';
-import { isBusy } from '../threads/lock.ts';
+import { isBusy, lockThreads } from '../threads/lock.ts';
 import { stopRuns, type Stops } from './cancel.ts';
 
 /** What the strategies that stop other runs do to them. */
@@ -23,7 +23,9 @@ export async function makeWay(
 ): Promise<Stops[]> {
   if (strategy === 'REJECT') await refuseBusy(query, threadId);
   const action = STOPPED_BY[strategy];
-  return action ? [await stopRuns(query, DUE_OR_RUNNING, [threadId], action)] : [];
+  if (!action) return [];
+  await lockThreads(query, [threadId]);
+  return [await stopRuns(query, DUE_OR_RUNNING, [threadId], action)];
 }
 
 /** Throws ThreadBusyError where a run of the thread is running, or due. */

@@ -68,8 +68,8 @@ export interface Claimer {
   lease: string;
 }
 
-/** SQL: when a claim ends that is not renewed. `lease` is a parameter. */
-export const leaseEnd = (lease: string): string => `now() + ${lease}::interval`;
+/** SQL: when a claim ends that is not renewed, also where the statement has waited. `lease` is a parameter. */
+export const leaseEnd = (lease: string): string => `clock_timestamp() + ${lease}::interval`;
 
 /** SQL: stores that the runs in `table`, which have just been claimed, have started; `before` is the thread's last event. */
 export const tellStart = (table: string): string =>

@@ -236,7 +236,8 @@ builder.queryField('runs', (t) =>
 const CreateRunInput = builder.inputType('CreateRunInput', {
   fields: (t) => ({
     threadId: t.id({
-      description: 'Null for a stateless run: on a thread of its own, which goes with it.',
+      description:
+        'Null for a stateless run: on a thread of its own, which goes with it and takes no other run (CONFLICT).',
     }),
     assistantId: t.id({ required: true, description: ASSISTANT_ID }),
     input: t.field({

@@ -90,7 +90,7 @@ export function createWorker(
   /** Where leases do not end, runs that strayed would never go on. None is being inserted meanwhile that would look like one. */
   async function freeStrays(): Promise<void> {
     const isTime = performance.now() - straysSoughtAt >= STRAY_LOOK_MS;
-    if (queue.leasesEnd || !isTime || places.kept > 0) return;
+    if (queue.leasesEnd || !isTime || places.inserting > 0) return;
     straysSoughtAt = performance.now();
     await queue.expireOthers(Array.from(attempts.keys(), ({ runId }) => runId));
   }
@@ -109,6 +109,7 @@ export function createWorker(
   }
 
   function start(claim: ClaimedRun): void {
+    if (stopping.signal.aborted || attempts.size >= concurrency) return giveBack(claim);
     const attempt = createAttempt(claim);
     // Its thread was not busy before.
     if (claim.dueAt > claim.createdAt) sql.notify(THREADS_CHANNEL, claim.threadId);
@@ -125,6 +126,15 @@ export function createWorker(
         onFreed();
       });
     attempts.set(attempt, done);
+  }
+
+  /** What came too late. Its lease ends by itself. */
+  function giveBack(claim: ClaimedRun): void {
+    queue
+      .release(claim)
+      .catch((error: unknown) =>
+        log.warn({ err: error, run: claim.id }, 'a claim could not be given back'),
+      );
   }
 
   async function runAttempt(attempt: Attempt): Promise<void> {
@@ -220,14 +230,14 @@ export function createWorker(
     async stop() {
       stopping.abort();
       wake();
+      const arePlacesFree = places.close();
       await claimed;
-      await places.close();
       for (const { control } of attempts.keys()) control.requestDrain('The server stops.');
       const grace = setTimeout(() => {
         for (const attempt of attempts.keys())
           attempt.fail(new GivenBackError('The server stops.'));
       }, graceSeconds * 1000);
-      await Promise.all(attempts.values());
+      await Promise.all([arePlacesFree, ...attempts.values()]);
       clearTimeout(grace);
       await keeper?.stop();
       for (const stop of unlisten) stop();

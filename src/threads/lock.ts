@@ -12,6 +12,21 @@ export async function lockThread(query: Query, id: string): Promise<void> {
 }
 
 /**
+ * The same for several threads, as far as there are such, and for what their runs tell and put: who stores that holds the
+ * rows of those runs, locked in this order. Whoever decides about several threads begins with it.
+ */
+export async function lockThreads(query: Query, ids: readonly string[]): Promise<void> {
+  await query(
+    `SELECT 1 FROM "Thread" WHERE "id" = ANY($1::uuid[]) ORDER BY "id" FOR NO KEY UPDATE`,
+    [ids],
+  );
+  await query(
+    `SELECT 1 FROM "Run" WHERE "threadId" = ANY($1::uuid[]) AND "status" IN ('PENDING', 'RUNNING') ORDER BY "id" FOR UPDATE`,
+    [ids],
+  );
+}
+
+/**
  * SQL: whether a run of the thread, other than `except`, is running, or due; a delayed one is not. `threadId` and `except`
  * are SQL too, such as `$1`. Under the thread's lock it stays true until the lock goes. Not now(), which is when the
  * transaction began: it may have waited for the lock while another one stored a run.

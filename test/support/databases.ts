@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { inject } from 'vitest';
 import { readConfig } from '../../src/config.ts';
-import { openDatabase, type Database } from '../../src/db/open.ts';
+import { openDatabase, type Database, type Query } from '../../src/db/open.ts';
 import { createLogger, type Logger } from '../../src/log.ts';
 
 /** What a server's configuration says of its database. */
@@ -97,4 +97,10 @@ export async function openTestDatabase(
   log: Logger = createLogger('silent'),
 ): Promise<Database> {
   return openDatabase({ ...readConfig({}), databaseUrl, dataDir }, log);
+}
+
+/** Whether somebody waits for what the transaction of `query` holds. PostgreSQL only. */
+export async function isWaitedFor(query: Query): Promise<boolean> {
+  const waiting = `SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))`;
+  return (await query(waiting)).length > 0;
 }
