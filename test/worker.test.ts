@@ -378,11 +378,13 @@ describe.skipIf(inject('database') === 'embedded')('while somebody holds a threa
   const createThread = async (): Promise<string> =>
     (await server.gql(CREATE_THREAD)).createThread.id;
 
-  /** Does it while a run that is being inserted waits for the thread; gives that insertion. */
+  /** Does it while two runs that are being inserted wait for the thread; gives those insertions. */
   async function whileHeld(threadId: string, work: (query: Query) => Promise<void>) {
     return server.app.sql.transaction(async (query) => {
       await query(`SELECT 1 FROM "Thread" WHERE "id" = $1 FOR NO KEY UPDATE`, [threadId]);
-      const inserting = server.request(CREATE_RUN, { input: echo(threadId) });
+      const inserting = Promise.all(
+        Array.from({ length: 2 }, () => server.request(CREATE_RUN, { input: echo(threadId) })),
+      );
       inserting.catch(() => {}); // it may be cut off
       await until(() => isWaitedFor(query));
       // Statements that are sent just after it share its connection, and wait with it.
@@ -392,16 +394,23 @@ describe.skipIf(inject('database') === 'embedded')('while somebody holds a threa
     });
   }
 
-  it('runs of others are executed, and its own when it is free', async () => {
-    await start(1);
-    const [held, free] = [await createThread(), await createThread()];
-    const { inserting } = await whileHeld(held, async () => {
-      const { createRun } = await server.gql(CREATE_RUN, { input: echo(free), wait: true });
-      expect(createRun).toMatchObject({ status: 'SUCCESS' });
-    });
-    const { data } = await inserting;
-    expect((await server.follow(data.createRun.id)).at(-1)).toMatchObject({ status: 'SUCCESS' });
-  });
+  // With one place, that is kept for an insertion; with two, a claim waits behind an insertion.
+  it.each([1, 2])(
+    'runs of others are executed, %d at a time, and its own when it is free',
+    async (places) => {
+      await start(places);
+      const [held, free] = [await createThread(), await createThread()];
+      const { inserting } = await whileHeld(held, async () => {
+        const { createRun } = await server.gql(CREATE_RUN, { input: echo(free), wait: true });
+        expect(createRun).toMatchObject({ status: 'SUCCESS' });
+      });
+      for (const { data } of await inserting) {
+        expect((await server.follow(data.createRun.id)).at(-1)).toMatchObject({
+          status: 'SUCCESS',
+        });
+      }
+    },
+  );
 
   it('a server that stops gives back what it executes', async () => {
     await start(2);

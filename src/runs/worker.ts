@@ -54,8 +54,8 @@ export function createWorker(
   const told = new Set<string>();
   /** There may be more to claim than there was room for. */
   let isFull = false;
-  /** A claim is under way. */
-  let isClaiming = false;
+  /** Claims that are under way: one, or more where an answer takes long. */
+  const claiming = new Set<Promise<void>>();
   let straysSoughtAt = performance.now();
   let resume = (): void => {};
   const executes = concurrency > 0;
@@ -73,24 +73,19 @@ export function createWorker(
   async function tick(): Promise<void> {
     told.clear();
     const room = concurrency - attempts.size - places.kept;
-    isClaiming = true;
-    try {
-      await freeStrays();
-      const claims = room > 0 ? await queue.claim(room) : [];
-      isFull = claims.length >= room;
-      for (const claim of claims) {
-        told.delete(claim.id);
-        start(claim);
-      }
-    } finally {
-      isClaiming = false;
+    await freeStrays();
+    const claims = room > 0 ? await queue.claim(room) : [];
+    isFull = claims.length >= room;
+    for (const claim of claims) {
+      told.delete(claim.id);
+      start(claim);
     }
   }
 
-  /** Where leases do not end, runs that strayed would never go on. None is being inserted meanwhile that would look like one. */
+  /** Where leases do not end, runs that strayed would never go on. None is being claimed meanwhile that would look like one. */
   async function freeStrays(): Promise<void> {
     const isTime = performance.now() - straysSoughtAt >= STRAY_LOOK_MS;
-    if (queue.leasesEnd || !isTime || places.inserting > 0) return;
+    if (queue.leasesEnd || !isTime || places.inserting > 0 || claiming.size > 0) return;
     straysSoughtAt = performance.now();
     await queue.expireOthers(Array.from(attempts.keys(), ({ runId }) => runId));
   }
@@ -100,7 +95,7 @@ export function createWorker(
    * then go on in step, which takes less of the processor than one after the other. Where others wait already, they are first.
    */
   function isFree(): boolean {
-    const isWaitedFor = isFull || isClaiming || told.size > 0 || places.kept > 0;
+    const isWaitedFor = isFull || claiming.size > 0 || told.size > 0 || places.kept > 0;
     return !isWaitedFor && attempts.size < concurrency;
   }
 
@@ -190,9 +185,12 @@ export function createWorker(
 
   async function claimUntilStopped(): Promise<void> {
     while (!stopping.signal.aborted) {
-      await tick().catch((error: unknown) =>
-        log.error({ err: error }, 'Runs could not be claimed.'),
-      );
+      const claim = tick()
+        .catch((error: unknown) => log.error({ err: error }, 'Runs could not be claimed.'))
+        .finally(() => claiming.delete(claim));
+      claiming.add(claim);
+      // It may share a connection with a statement that waits for a thread: the next one gets another.
+      await within(POLL_MS, claim);
       await idle();
     }
   }
@@ -243,6 +241,16 @@ export function createWorker(
       for (const stop of unlisten) stop();
     },
   };
+}
+
+/** Resolves when the work is done, or after that time. */
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms).unref();
+  });
+  await Promise.race([work, late]);
+  clearTimeout(timer);
 }
 
 /** A cancellation may have come before the outcome that was to be settled. */
