@@ -244,11 +244,10 @@ export class RunSaver extends CheckpointReader {
     this.#isKept = true;
     await this.#storing;
     events?.log.hold(events.writer);
-    const serialized = await Promise.all(this.#waiting);
-    const records = serialized.flatMap((each) => ('record' in each ? each.record : []));
-    const isWhole = records.length === serialized.length && !this.#failed;
-    if (!isWhole || records.some((record) => record.threadId !== threadId)) return undefined;
-    return { records, items: this.itemsOf(threadId) };
+    const { threads, failure } = await collect(this.#waiting);
+    const isOthers = [...threads.keys()].some((id) => id !== threadId);
+    if (failure || this.#failed || isOthers) return undefined;
+    return { records: threads.get(threadId) ?? [], items: this.itemsOf(threadId) };
   }
 
   /** Stores nothing any more, and resolves when what was under way is stored. */

@@ -132,8 +132,8 @@ const INSERT_CHECKPOINTS = `new AS (
   RETURNING "step")`;
 
 // What is told is stored with what is put, so that whoever reads an event finds the checkpoint that it shows.
-// Last of all: whoever undoes a run that waits in the thread changes its checkpoints, and then takes a number for an event.
-// In the other order, the two would wait for each other.
+// Last of all: whoever undoes a run changes the thread's checkpoints, and then takes a number for an event. In the other
+// order, two could wait for each other.
 const INSERT_EVENTS = `put AS (
   SELECT ready."id" FROM ready WHERE ${['items', '"values"', 'writes', 'head', 'checkpoints']
     .map((part) => `(SELECT count(*) FROM ${part})`)

@@ -198,11 +198,10 @@ export function createWorker(
   /** Waits for a hint, for a free place or for the next look. */
   async function idle(): Promise<void> {
     if (told.size > 0) return;
-    const poll = setTimeout(wake, POLL_MS).unref();
-    await new Promise<void>((resolve) => {
+    const resumed = new Promise<void>((resolve) => {
       resume = resolve;
     });
-    clearTimeout(poll);
+    await within(POLL_MS, resumed);
   }
 
   function onStop(runId: string): void {
