@@ -168,7 +168,7 @@ describe.runIf(inject('database') === 'postgres')('Among 200,000 threads', () =>
       const { executed, documents } = await record(planCacheMode, useEverything);
       const statements = executed.map(({ text }) => text).join('\n');
       for (const own of [
-        /WITH next AS .* SKIP LOCKED/s, // claims
+        /WITH found AS .* SKIP LOCKED/s, // claims
         /renewed AS \(\s*UPDATE "Run" r SET "leaseExpiresAt"/, // renews the leases
         /pg_try_advisory_xact_lock/, // removes old events
         /FROM unnest\(\$1::uuid\[\]\) AS f\(id\)/, // looks for missed events
@@ -176,7 +176,7 @@ describe.runIf(inject('database') === 'postgres')('Among 200,000 threads', () =>
       ]) {
         expect(statements).toMatch(own);
       }
-      const claims = executed.filter(({ text }) => text.startsWith('WITH next AS'));
+      const claims = executed.filter(({ text }) => text.startsWith('WITH found AS'));
       const runsOfClaims = claims
         .flatMap(({ plan }) => nodesOf(plan))
         .filter((node) => node['Relation Name'] === 'Run');

@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { CREATE_RUN, createTestApp, human, randomId, until, type TestApp } from './support/app.ts';
-import { createTestDatabase } from './support/databases.ts';
+import type { Sql } from '../src/db/open.ts';
+import { createTestDatabase, isWaitedFor } from './support/databases.ts';
 import { openRunDoor, type RunDoor } from './support/run-door.ts';
 import { createTwoServers, startTestServer } from './support/servers.ts';
 
@@ -49,6 +50,11 @@ async function lose(runId: string): Promise<void> {
   });
 }
 
+/** What was delayed is due now. */
+async function makeDue({ query }: Sql, runIds: string[]): Promise<void> {
+  await query(`UPDATE "Run" SET "dueAt" = now() WHERE "id" = ANY($1::uuid[])`, [runIds]);
+}
+
 describe('an answer', () => {
   it.each([[false], [0], [''], [null], [[]], [{}], [[1, [2]]], [{ a: null }], ['yes'], [1.5]])(
     'may be %j',
@@ -90,15 +96,14 @@ describe('an answer', () => {
     const { file, open: openGate } = own.closedGate();
     const busy = await own.start({ assistantId: 'gate', input: { file } });
     await own.running(busy.id);
-    const delayed = await own.start({ threadId, assistantId: 'ask', input: {}, afterSeconds: 0.2 });
-    const answering = await own.start(resume(threadId, 'ask', [{ value: 'yes' }]));
-    await until(async () => {
-      const [run] = await small.app.sql.query<{ isDue: boolean }>(
-        `SELECT "dueAt" <= now() AS "isDue" FROM "Run" WHERE "id" = $1`,
-        [delayed.id],
-      );
-      return run?.isDue ?? false;
+    const delayed = await own.start({
+      threadId,
+      assistantId: 'ask',
+      input: {},
+      afterSeconds: 3600,
     });
+    const answering = await own.start(resume(threadId, 'ask', [{ value: 'yes' }]));
+    await makeDue(small.app.sql, [delayed.id]);
     await openGate();
     expect(await own.ended(answering.id)).toMatchObject({
       status: 'SUCCESS',
@@ -106,6 +111,46 @@ describe('an answer', () => {
     });
     expect(await own.ended(delayed.id)).toMatchObject({ status: 'INTERRUPTED' });
   });
+
+  // It takes two sessions.
+  it.skipIf(inject('database') === 'embedded')(
+    'is not overtaken by a run that becomes due, and is being claimed, while it is given',
+    async () => {
+      await using small = await createTestApp({ workerConcurrency: 3 });
+      await using own = await openRunDoor(small);
+      const { sql } = small.app;
+      const threadId = await own.createThread();
+      await own.runToEnd({ threadId, assistantId: 'ask', input: {} });
+      const first = await own.createThread();
+      await own.runToEnd({ threadId: first, assistantId: 'echo', input: human('x') });
+      const delayed = [
+        await own.start({ threadId: first, assistantId: 'echo', input: {}, afterSeconds: 3600 }),
+        await own.start({ threadId, assistantId: 'ask', input: {}, afterSeconds: 3600 }),
+      ].map(({ id }) => id);
+      // Whoever reads the events of the first thread waits: a claim, before it has come to the second.
+      await sql.query(`CREATE FUNCTION stop(thread uuid) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+        IF thread = '${first}' THEN PERFORM pg_advisory_xact_lock_shared(1); END IF; RETURN true; END $$`);
+      await sql.query(`ALTER TABLE "RunEvent" RENAME TO "Event"`);
+      await sql.query(`CREATE VIEW "RunEvent" AS SELECT * FROM "Event" WHERE stop("threadId")`);
+      let answered = '';
+      await sql.transaction(async (query) => {
+        await query(`SELECT pg_advisory_xact_lock(1)`);
+        const { answering } = await sql.transaction(async (queryToo) => {
+          await queryToo(`SELECT 1 FROM "Interrupt" WHERE "threadId" = $1 FOR UPDATE`, [threadId]);
+          const given = own.start(resume(threadId, 'ask', [{ value: 'yes' }]));
+          await until(() => isWaitedFor(queryToo));
+          await makeDue(sql, delayed);
+          await until(() => isWaitedFor(query));
+          return { answering: given };
+        });
+        answered = (await answering).id;
+      });
+      expect(await own.ended(answered)).toMatchObject({
+        status: 'SUCCESS',
+        output: { answer: 'yes' },
+      });
+    },
+  );
 
   it('goes to the question that it names, and to no other', async () => {
     const threadId = await waitingThread('panel');
@@ -609,94 +654,104 @@ describe('what two nodes of one graph within another ask', () => {
   );
 });
 
-describe('an answer that comes after the server was restarted', () => {
-  const QUESTIONS = `query ($id: ID!) { thread(id: $id) { status values interrupts { id value } } }`;
+/** Starting takes seconds on a machine that is busy. */
+const SEVERAL_STARTS_MS = 120_000;
 
-  it('may be any of the falsy ones, and goes to the question with the id from before', async () => {
-    const database = await createTestDatabase();
-    const input = { jobs: ['false', '0', '""', 'null', '[]', '{}'] };
-    const first = await startTestServer(database);
-    const CREATE = `mutation { createThread { id } }`;
-    const threadId = (await first.gql(CREATE)).createThread.id;
-    await first.gql(CREATE_RUN, { input: { threadId, assistantId: 'sendAsk', input }, wait: true });
-    const { interrupts } = (await first.gql(QUESTIONS, { id: threadId })).thread;
-    await first.stop();
+describe(
+  'an answer that comes after the server was restarted',
+  { timeout: SEVERAL_STARTS_MS },
+  () => {
+    const QUESTIONS = `query ($id: ID!) { thread(id: $id) { status values interrupts { id value } } }`;
 
-    for (const { id: interruptId, value } of interrupts.toReversed()) {
-      const server = await startTestServer(database);
-      const left = (await server.gql(QUESTIONS, { id: threadId })).thread.interrupts;
-      expect(left).toEqual(interrupts.slice(0, left.length));
-      const answers = [{ interruptId, value: JSON.parse(value.job) }];
-      const { createRun } = await server.gql(CREATE_RUN, {
-        input: resume(threadId, 'sendAsk', answers),
+    it('may be any of the falsy ones, and goes to the question with the id from before', async () => {
+      const database = await createTestDatabase();
+      const input = { jobs: ['false', '0', '""', 'null', '[]', '{}'] };
+      const first = await startTestServer(database);
+      const CREATE = `mutation { createThread { id } }`;
+      const threadId = (await first.gql(CREATE)).createThread.id;
+      await first.gql(CREATE_RUN, {
+        input: { threadId, assistantId: 'sendAsk', input },
         wait: true,
       });
-      expect(createRun.error).toBeNull();
-      await server.stop();
-    }
-    const last = await startTestServer(database);
-    expect((await last.gql(QUESTIONS, { id: threadId })).thread).toMatchObject({
-      status: 'IDLE',
-      values: { log: ['plan', ...input.jobs.map((job) => `${job}: ${job}`), 'done'] },
-      interrupts: [],
-    });
-    await last.stop();
-    await database.dispose();
-  });
+      const { interrupts } = (await first.gql(QUESTIONS, { id: threadId })).thread;
+      await first.stop();
 
-  it('reaches a graph within another', async () => {
-    const database = await createTestDatabase();
-    let current = await startTestServer(database);
-    const threadId = (await current.gql(`mutation { createThread { id } }`)).createThread.id;
-    let input: Record<string, unknown> = { threadId, assistantId: 'rememberingPair', input: {} };
-    for (const question of ['right 1', 'left 1', 'left 2', 'right 2', undefined]) {
-      await current.gql(CREATE_RUN, { input, wait: true });
-      await current.stop();
-      current = await startTestServer(database);
-      const { interrupts } = (await current.gql(QUESTIONS, { id: threadId })).thread;
-      const found = interrupts.find(({ value }: any) => value === question);
-      expect(found?.value).toBe(question);
-      input = resume(threadId, 'rememberingPair', [{ interruptId: found?.id, value: question }]);
-    }
-    expect((await current.gql(QUESTIONS, { id: threadId })).thread).toMatchObject({
-      status: 'IDLE',
-      values: {
-        log: ['left 1', 'left 2', 'right 1', 'right 2']
-          .map((question) => `${question}: "${question}"`)
-          .concat('after'),
-      },
-    });
-    await current.stop();
-    await database.dispose();
-  });
-
-  it('may be given to another server than the one that was asked', async () => {
-    await using two = await createTwoServers();
-    const [asking, answering] = two.servers;
-    const threadId = (await asking.gql(`mutation { createThread { id } }`)).createThread.id;
-    const input = { threadId, assistantId: 'panel', input: {} };
-    await asking.gql(CREATE_RUN, { input, wait: true });
-    const { interrupts } = (await answering.gql(QUESTIONS, { id: threadId })).thread;
-    const answers = interrupts.map(({ id, value }: any) => ({ interruptId: id, value }));
-    // Both are told the same: one of them answers.
-    const results = await Promise.all(
-      two.servers.map((server) =>
-        server.request(CREATE_RUN, { input: resume(threadId, 'panel', answers), wait: true }),
-      ),
-    );
-    const won = results.flatMap(({ data }) => data?.createRun ?? []);
-    expect(won).toMatchObject([{ status: 'SUCCESS' }]);
-    const [error] = results.flatMap(({ errors }) => errors ?? []);
-    expect(['CONFLICT', 'THREAD_BUSY']).toContain(error?.extensions['code']);
-    for (const server of two.servers) {
-      expect((await server.gql(QUESTIONS, { id: threadId })).thread).toMatchObject({
+      for (const { id: interruptId, value } of interrupts.toReversed()) {
+        const server = await startTestServer(database);
+        const left = (await server.gql(QUESTIONS, { id: threadId })).thread.interrupts;
+        expect(left).toEqual(interrupts.slice(0, left.length));
+        const answers = [{ interruptId, value: JSON.parse(value.job) }];
+        const { createRun } = await server.gql(CREATE_RUN, {
+          input: resume(threadId, 'sendAsk', answers),
+          wait: true,
+        });
+        expect(createRun.error).toBeNull();
+        await server.stop();
+      }
+      const last = await startTestServer(database);
+      expect((await last.gql(QUESTIONS, { id: threadId })).thread).toMatchObject({
         status: 'IDLE',
-        values: { log: ['one: "one"', 'three: "three"', 'two: "two"', 'done'] },
+        values: { log: ['plan', ...input.jobs.map((job) => `${job}: ${job}`), 'done'] },
         interrupts: [],
       });
-    }
-  });
-});
+      await last.stop();
+      await database.dispose();
+    });
+
+    it('reaches a graph within another', async () => {
+      const database = await createTestDatabase();
+      let current = await startTestServer(database);
+      const threadId = (await current.gql(`mutation { createThread { id } }`)).createThread.id;
+      let input: Record<string, unknown> = { threadId, assistantId: 'rememberingPair', input: {} };
+      for (const question of ['right 1', 'left 1', 'left 2', 'right 2', undefined]) {
+        await current.gql(CREATE_RUN, { input, wait: true });
+        await current.stop();
+        current = await startTestServer(database);
+        const { interrupts } = (await current.gql(QUESTIONS, { id: threadId })).thread;
+        const found = interrupts.find(({ value }: any) => value === question);
+        expect(found?.value).toBe(question);
+        input = resume(threadId, 'rememberingPair', [{ interruptId: found?.id, value: question }]);
+      }
+      expect((await current.gql(QUESTIONS, { id: threadId })).thread).toMatchObject({
+        status: 'IDLE',
+        values: {
+          log: ['left 1', 'left 2', 'right 1', 'right 2']
+            .map((question) => `${question}: "${question}"`)
+            .concat('after'),
+        },
+      });
+      await current.stop();
+      await database.dispose();
+    });
+
+    it('may be given to another server than the one that was asked', async () => {
+      await using two = await createTwoServers();
+      const [asking, answering] = two.servers;
+      const threadId = (await asking.gql(`mutation { createThread { id } }`)).createThread.id;
+      const input = { threadId, assistantId: 'panel', input: {} };
+      await asking.gql(CREATE_RUN, { input, wait: true });
+      const { interrupts } = (await answering.gql(QUESTIONS, { id: threadId })).thread;
+      const answers = interrupts.map(({ id, value }: any) => ({ interruptId: id, value }));
+      // Both are told the same: one of them answers.
+      const results = await Promise.all(
+        two.servers.map((server) =>
+          server.request(CREATE_RUN, { input: resume(threadId, 'panel', answers), wait: true }),
+        ),
+      );
+      const won = results.flatMap(({ data }) => data?.createRun ?? []);
+      expect(won).toMatchObject([{ status: 'SUCCESS' }]);
+      const [error] = results.flatMap(({ errors }) => errors ?? []);
+      expect(['CONFLICT', 'THREAD_BUSY']).toContain(error?.extensions['code']);
+      for (const server of two.servers) {
+        expect((await server.gql(QUESTIONS, { id: threadId })).thread).toMatchObject({
+          status: 'IDLE',
+          values: { log: ['one: "one"', 'three: "three"', 'two: "two"', 'done'] },
+          interrupts: [],
+        });
+      }
+    });
+  },
+);
 
 describe('an answer that no node has consumed', () => {
   it.each([

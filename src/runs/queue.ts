@@ -97,11 +97,12 @@ const LAST_ATTEMPT_IS_ALONE = `(r."attempt" <> ${MAX_ATTEMPTS - 1} OR r."cancelA
 // until the next look. Two workers that see the same thread meet at its row; the unique index on RUNNING backs them.
 // The statement may have been sent before the run before ended, and seen that end: then now() would be too early a start.
 // What begins for the first time says so: nobody else can be writing events of the thread. A retried run has to see first
-// what its last attempt has left. A thread that has no checkpoint has none until this run makes one, unless the run was
-// delayed: meanwhile the state could be edited. Its head is asked for in the order of the index: the planner would look
-// through all heads for any.
-const CLAIM = `WITH next AS (
-  SELECT r."id", r."threadId", r."startedAt" IS NOT NULL AS "retried", r."startedAt" IS NULL AND r."dueAt" <= r."createdAt"
+// what its last attempt has left. A thread that has no checkpoint has none until this run makes one. Its head is asked for in
+// the order of the index: the planner would look through all heads for any.
+// Whoever stores, ends or changes something in a thread updates its row. Where that is not as this statement first saw it, the
+// run is left for the next look: an answer, which goes first, may have come before the thread was locked.
+const CLAIM = `WITH found AS (
+  SELECT r."id", r."threadId", t."xmin", r."startedAt" IS NOT NULL AS "retried", r."startedAt" IS NULL
     AND (SELECT h."checkpointId" FROM "CheckpointHead" h WHERE h."threadId" = r."threadId" ORDER BY h."namespace" LIMIT 1) IS NULL AS "isFresh",
     greatest(t."lastEvent", coalesce((SELECT max("number") FROM "RunEvent" e WHERE e."threadId" = r."threadId"), 0)) AS "before"
   FROM "Run" r JOIN "Thread" t ON t."id" = r."threadId"
@@ -112,6 +113,8 @@ const CLAIM = `WITH next AS (
     AND ${LAST_ATTEMPT_IS_ALONE}
   ORDER BY r."dueAt", r."seq" LIMIT $1
   FOR NO KEY UPDATE OF t SKIP LOCKED FOR UPDATE OF r SKIP LOCKED
+), next AS (
+  SELECT * FROM found WHERE "xmin" = (SELECT seen."xmin" FROM "Thread" seen WHERE seen."id" = "threadId")
 ), busy AS (
   UPDATE "Thread" t SET "status" = 'BUSY', "updatedAt" = now() FROM next WHERE t."id" = next."threadId" AND t."status" <> 'BUSY'
 ), claimed AS (
