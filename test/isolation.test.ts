@@ -4,12 +4,11 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { CREATE_RUN, randomId, until, type TestApp } from './support/app.ts';
 import { createTestDatabase, openTestDatabase, type TestDatabase } from './support/databases.ts';
 import { startCode, startServerProcess, type ServerProcess } from './support/processes.ts';
+import { SEVERAL_STARTS_MS } from './support/servers.ts';
 
 const RUN = `query ($id: ID!) { run(id: $id) { status attempt output error { name message } } }`;
 const RUNNING = `query ($id: ID!) { run(id: $id) { events { nodes { __typename } } } }`;
 
-/** Starting takes seconds on a machine that is busy. */
-const SEVERAL_STARTS_MS = 120_000;
 const MANY_STARTS_MS = 300_000;
 const MANY_EVENTS_MS = 300_000;
 

@@ -3,7 +3,7 @@ import { CREATE_RUN, createTestApp, human, randomId, until, type TestApp } from 
 import type { Sql } from '../src/db/open.ts';
 import { createTestDatabase, isWaitedFor } from './support/databases.ts';
 import { openRunDoor, type RunDoor } from './support/run-door.ts';
-import { createTwoServers, startTestServer } from './support/servers.ts';
+import { createTwoServers, SEVERAL_STARTS_MS, startTestServer } from './support/servers.ts';
 
 let server: TestApp;
 let door: RunDoor;
@@ -653,9 +653,6 @@ describe('what two nodes of one graph within another ask', () => {
     },
   );
 });
-
-/** Starting takes seconds on a machine that is busy. */
-const SEVERAL_STARTS_MS = 120_000;
 
 describe(
   'an answer that comes after the server was restarted',

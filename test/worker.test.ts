@@ -24,6 +24,7 @@ import {
   type TestDatabase,
 } from './support/databases.ts';
 import { startServerProcess, type ServerProcess } from './support/processes.ts';
+import { SEVERAL_STARTS_MS } from './support/servers.ts';
 
 const GRAPHS_FILE = path.join(import.meta.dirname, 'support/langgraph.json');
 
@@ -82,9 +83,6 @@ const told = (events: any[]) =>
   );
 
 // ── Servers in processes of their own ─────────────────────────────────────────────────────────
-
-/** Starting takes seconds on a machine that is busy. */
-const SEVERAL_STARTS_MS = 120_000;
 
 const processes: ServerProcess[] = [];
 

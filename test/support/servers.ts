@@ -8,6 +8,9 @@ import { createTestDatabase, type TestDatabase } from './databases.ts';
 
 const GRAPHS_FILE = path.join(import.meta.dirname, 'langgraph.json');
 
+/** How long a test may take that starts several: each takes seconds on a machine that is busy. */
+export const SEVERAL_STARTS_MS = 120_000;
+
 /** Whether several servers can share a database. */
 const canShare = inject('database') === 'postgres';
 
