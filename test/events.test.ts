@@ -420,30 +420,6 @@ describe('what a run tells of what it puts', () => {
 describe.runIf(inject('database') === 'postgres')(
   'while other runs of its thread are undone',
   () => {
-    it('what a run puts and tells is stored in the same order', async () => {
-      await using server = await createTestApp({ workerConcurrency: 0 });
-      const { sql } = server.app;
-      const { runId, threadId, writer, put, tell, flush, failures } = await startWriting(
-        server.app,
-      );
-      await tell(await put(1));
-      await flush();
-      await sql.transaction(async (query) => {
-        await query(`UPDATE "CheckpointHead" SET "namespace" = "namespace" WHERE "threadId" = $1`, [
-          threadId,
-        ]);
-        await tell(await put(2));
-        await until(() => isWaitedFor(query));
-        await query(
-          `INSERT INTO "RunEvent" ("threadId", "runId", "number", "type", "namespace") VALUES ($1, $2, 2, 'FINISHED', '{}')`,
-          [threadId, runId],
-        );
-      });
-      expect(await flush()).toBe(true);
-      expect(failures).toEqual([]);
-      expect(writer.lastNumber).toBe(3);
-    });
-
     it('its newest checkpoint stays the head', async () => {
       await using server = await createTestApp({ workerConcurrency: 0 });
       const { sql } = server.app;

@@ -132,13 +132,7 @@ const INSERT_CHECKPOINTS = `new AS (
   RETURNING "step")`;
 
 // What is told is stored with what is put, so that whoever reads an event finds the checkpoint that it shows.
-// Last of all: whoever undoes a run changes the thread's checkpoints, and then takes a number for an event. In the other
-// order, two could wait for each other.
-const INSERT_EVENTS = `put AS (
-  SELECT ready."id" FROM ready WHERE ${['items', '"values"', 'writes', 'head', 'checkpoints']
-    .map((part) => `(SELECT count(*) FROM ${part})`)
-    .join(' + ')} >= 0
-), events AS (${appendEvents('put', { threadId: '$3', runId: '$1', columns: 32 })})`;
+const INSERT_EVENTS = `events AS (${appendEvents('ready', { threadId: '$3', runId: '$1', columns: 32 })})`;
 
 /** The number of the first parameter that a store statement leaves to whoever extends it. */
 export const FIRST_FREE_PARAM = 37;
