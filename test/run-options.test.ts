@@ -205,8 +205,9 @@ describe('ifThreadMissing', () => {
       expect(createRun.threadId).toBe(threadId);
       const [deleted, ...created] = await Promise.all([
         server.request(`mutation ($id: ID!) { deleteThread(id: $id) }`, { id: threadId }),
-        server.request(CREATE_RUN, { input: run(threadId, 'CREATE') }),
-        server.request(CREATE_RUN, { input: run(threadId, 'CREATE') }),
+        ...(['ENQUEUE', 'INTERRUPT', 'ROLLBACK'] as const).map((multitaskStrategy) =>
+          server.request(CREATE_RUN, { input: { ...run(threadId, 'CREATE'), multitaskStrategy } }),
+        ),
       ]);
       expect([deleted, ...created].flatMap(({ errors }) => errors ?? [])).toEqual([]);
     }

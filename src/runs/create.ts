@@ -18,7 +18,7 @@ import type {
 import { inputRefusal } from '../graphs/input.ts';
 import type { CompiledGraph } from '../graphs/load.ts';
 import { isRecord } from '../json.ts';
-import { isForThread, lockId } from '../node-id.ts';
+import { isForThread } from '../node-id.ts';
 import { isBusy, lockThread, lockThreads } from '../threads/lock.ts';
 import { newId, parseUuid } from '../uuid.ts';
 import { acceptAnswers } from './answers.ts';
@@ -398,10 +398,14 @@ async function requireCheckpoint(
   );
 }
 
+/** Also where it is being deleted: that is waited for. */
 async function createMissing(query: Query, threadId: string): Promise<void> {
-  const owner = await lockId(query, threadId);
-  if (owner === undefined) await query(`INSERT INTO "Thread" ("id") VALUES ($1)`, [threadId]);
-  else if (owner !== 'Thread') throw new IdTakenError(threadId);
+  const [thread] = await query(
+    `INSERT INTO "Thread" ("id") SELECT $1 WHERE ${isForThread('$1')}
+     ON CONFLICT ("id") DO UPDATE SET "updatedAt" = "Thread"."updatedAt" RETURNING "id"`,
+    [threadId],
+  );
+  if (!thread) throw new IdTakenError(threadId);
 }
 
 // A run that is due makes its thread BUSY. Either way the thread is locked before the run gets its `seq`.
