@@ -78,7 +78,7 @@ export function createEventTail(sql: Sql, log: Logger): EventTail {
   const inboxes = new Map<string, Set<Inbox>>();
   const closing = new AbortController();
   const unlisten = sql.listen(EVENTS_CHANNEL, (threadId) => void fetchNews(threadId));
-  const polling = repeat(() => lookForMissed(Array.from(inboxes.keys())), {
+  const polling = repeat(() => lookForMissed(), {
     pauseMs: POLL_MS,
     onError: (error) => log.warn({ err: error }, 'Events could not be polled.'),
   });
@@ -88,8 +88,8 @@ export function createEventTail(sql: Sql, log: Logger): EventTail {
   const recent = new Map<string, { events: StoredEvent[]; bytes: number }>();
 
   /** The truth behind the hints: one statement a second for all readers of the process. */
-  async function lookForMissed(threadIds: readonly string[]): Promise<void> {
-    const followed = threadIds.filter((threadId) => inboxes.has(threadId));
+  async function lookForMissed(): Promise<void> {
+    const followed = [...inboxes.keys()].filter((threadId) => hintedOf(threadId).length > 0);
     if (followed.length === 0) return;
     const rows = await sql.query<{ threadId: string; last: number | null; gone: boolean }>(
       `SELECT f.id AS "threadId", (SELECT max("number") FROM "RunEvent" WHERE "threadId" = f.id) AS "last",
@@ -105,9 +105,15 @@ export function createEventTail(sql: Sql, log: Logger): EventTail {
 
   /** Whoever has not looked may have come too late, or been handed things in another order. */
   function isNews(threadId: string, newest: number): boolean {
-    return Array.from(inboxes.get(threadId) ?? []).some(
+    return hintedOf(threadId).some(
       ({ behind, looked, last }) => !behind && (!looked || (last !== null && newest > last)),
     );
+  }
+
+  /** The thread's readers that depend on hints: what they follow is not going on here, or not all of it. */
+  function hintedOf(threadId: string): Inbox[] {
+    const readers = Array.from(inboxes.get(threadId) ?? []);
+    return readers.filter(({ followed: { runId } }) => !runId || !recent.has(runId));
   }
 
   function fallAllBehind(threadId: string): void {
