@@ -47,7 +47,7 @@ async function startOn(
   { config, log, graphs }: Pick<App, 'config' | 'log' | 'graphs'>,
 ): Promise<Server> {
   const tail = createEventTail(sql, log);
-  const events = createEventLog(sql.query, tail, log);
+  const events = createEventLog(sql, tail, log);
   const changes = createThreadChanges(sql, log);
   const assistants = createKnownAssistants(sql);
   const places = createPlaces();

@@ -21,6 +21,7 @@ import {
 } from './support/app.ts';
 import { startAttempt } from './support/attempts.ts';
 import { isWaitedFor } from './support/databases.ts';
+import { openRunDoor } from './support/run-door.ts';
 import { createTwoServers } from './support/servers.ts';
 
 const log = createLogger('silent');
@@ -272,7 +273,7 @@ async function startWriting(
   const { runId, threadId, claimToken } = await startAttempt(sql.query);
   const failures: unknown[] = [];
   const fail = (error: unknown): void => void failures.push(error);
-  const writer: Writer = { runId, threadId, claimToken, lastNumber: 0, fail };
+  const writer: Writer = { runId, threadId, claimToken, fail };
   const shown: Promise<boolean>[] = [];
   /** Whether a reader finds the checkpoint that an event shows, at the moment when the event is handed over. */
   async function isThere({ checkpointId }: StoredEvent): Promise<boolean> {
@@ -283,7 +284,7 @@ async function startWriting(
     return rows.length > 0;
   }
   const publish = (events: readonly StoredEvent[]) => shown.push(...events.map(isThere));
-  const events = createEventLog(query, { ...tail, publish }, log);
+  const events = createEventLog({ ...sql, query }, { ...tail, publish }, log);
   const saver = new RunSaver(query, {
     fence: { runId, claimToken },
     metadata: {},
@@ -516,6 +517,93 @@ describe('runs of several threads that tell at once', () => {
       }
     },
   );
+});
+
+/** How many sessions wait for what another one holds; asked on a connection of its own. */
+async function countWaiting({ query }: Sql): Promise<number> {
+  const rows = await query(
+    `SELECT FROM pg_stat_activity WHERE "datname" = current_database() AND cardinality(pg_blocking_pids("pid")) > 0`,
+    [],
+    { takesLong: true },
+  );
+  return rows.length;
+}
+
+describe('a run that tells while those that wait behind it are cancelled', () => {
+  let server: TestApp;
+  beforeAll(async () => {
+    server = await createTestApp({ poolSize: 10 });
+  });
+  afterAll(() => server.stop());
+
+  const CANCEL = `mutation ($id: ID!) { cancelRun(id: $id) { status } }`;
+  const start = async (threadId: string, input: object) =>
+    (await server.gql(CREATE_RUN, { input: { threadId, ...input } })).createRun.id;
+
+  // It takes several sessions.
+  it.skipIf(inject('database') === 'embedded')(
+    'goes on, however many are cancelled at once',
+    async () => {
+      const { sql } = server.app;
+      const { runId, threadId, tell, flush, failures } = await startWriting(server.app);
+      let told: Promise<boolean> | undefined;
+      let isOver = false;
+      /** As each cancellation does it, which the next one waits behind. */
+      async function takeNumber(left: number): Promise<void> {
+        let next: Promise<void> | undefined;
+        await sql.transaction(async (query) => {
+          await query(`SELECT FROM "Run" WHERE "id" = $1 FOR UPDATE`, [runId]);
+          await query(
+            `INSERT INTO "RunEvent" ("threadId", "runId", "number", "type", "namespace")
+             SELECT $1, $2, coalesce(max("number"), 0) + 1, 'FINISHED', '{}' FROM "RunEvent" WHERE "threadId" = $1`,
+            [threadId, runId],
+          );
+          if (!told) {
+            void tell();
+            told = flush().finally(() => (isOver = true));
+          }
+          await until(async () => isOver || (await isWaitedFor(query)));
+          if (isOver || left === 0) return;
+          next = takeNumber(left - 1);
+          await until(async () => isOver || (await countWaiting(sql)) === 2);
+        });
+        await next;
+      }
+      await takeNumber(8);
+      expect(await told).toBe(true);
+      expect(failures).toEqual([]);
+    },
+  );
+
+  it('takes no number that a reader of the thread has seen, also where the run that had it was deleted', async () => {
+    await using door = await openRunDoor(server);
+    const threadId = await door.createThread();
+    const { file, open } = door.closedGate();
+    const ticking = { assistantId: 'ticks', input: { count: 6, file }, streamModes: ['CUSTOM'] };
+    const running = await start(threadId, ticking);
+    const first = await until(async () => {
+      const document = `query ($id: ID!) { run(id: $id) { events(first: 1) { nodes { id } } } }`;
+      return (await server.gql(document, { id: running })).run.events.nodes[0];
+    });
+    const seen: any[] = [];
+    const follow = `subscription ($id: ID!, $after: ID) {
+      threadEvents(threadId: $id, after: $after) { __typename id runId ... on CustomEvent { data } }
+    }`;
+    const events = server.subscribe(follow, { id: threadId, after: first.id });
+    for await (const { threadEvents: event } of events) {
+      seen.push(event);
+      if (event.data?.n === 1) {
+        const waiting = await start(threadId, { assistantId: 'echo', input: human('x') });
+        await server.gql(CANCEL, { id: waiting });
+      } else if (event.runId !== running) {
+        await server.gql(`mutation ($id: ID!) { deleteRun(id: $id) }`, { id: event.runId });
+        await open();
+      } else if (event.__typename === 'RunFinishedEvent') break;
+    }
+    const own = seen.filter(({ runId }) => runId === running);
+    expect(own.flatMap(({ data }) => data?.n ?? [])).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(new Set(seen.map(({ id }) => id)).size).toBe(seen.length);
+  });
 });
 
 describe('the readers of a process', () => {

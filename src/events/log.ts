@@ -1,4 +1,4 @@
-import type { Query } from '../db/open.ts';
+import type { Query, Sql } from '../db/open.ts';
 import {
   ClaimLostError,
   isTransactionRollback,
@@ -14,8 +14,6 @@ export interface Writer {
   readonly runId: string;
   readonly threadId: string;
   readonly claimToken: string;
-  /** The number of the thread's newest event; kept up to date here. */
-  lastNumber: number;
   /** Told when the claim turned out to be lost, or an event could not be stored. */
   fail(error: unknown): void;
 }
@@ -77,7 +75,6 @@ const BATCH_EVENTS = 500;
 const BATCH_BYTES = 524_288;
 /** A writer that has this many events waiting waits itself. */
 const ROOM = 1000;
-const ATTEMPTS = 5;
 
 // The fence of every write: see checkpoints/store.ts. Runs are locked in the order of their ids, as by `lockThreads`, so that
 // two statements do not wait for each other; a lookup that locks is not turned into a join. A token that is missing in the
@@ -85,18 +82,26 @@ const ATTEMPTS = 5;
 // The limits are what there is. They have the planner expect few rows whatever it is given, so that the one plan which is
 // prepared for all costs no more than one of this statement's own, which would be made every time.
 const INSERT_EVENTS = `WITH claims AS (
-  SELECT c.token FROM (SELECT * FROM unnest($1::uuid[], $2::uuid[]) AS c(run, token) ORDER BY run LIMIT $12) c,
-    LATERAL (SELECT FROM "Run" r WHERE r."id" = c.run AND r."claimToken" = c.token FOR KEY SHARE) r
+  SELECT c.run, c.token, r."threadId", ${lastNumberOf('r."threadId"')} AS "last"
+  FROM (SELECT * FROM unnest($1::uuid[], $2::uuid[]) AS c(run, token) ORDER BY run LIMIT $10) c,
+    LATERAL (SELECT r."threadId" FROM "Run" r WHERE r."id" = c.run AND r."claimToken" = c.token FOR KEY SHARE) r
 ), stored AS (
   INSERT INTO "RunEvent" ("runId", "threadId", "number", "type", "namespace", "data", "checkpointId", "createdAt")
-  SELECT e.run, e.thread, e.number, e.type::"RunEventType", string_to_array(e.namespace, '|'), e.data::json, e.checkpoint, e.at
-  FROM (SELECT * FROM unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::uuid[],
-      $11::timestamptz[]) AS e(run, token, thread, number, type, namespace, data, checkpoint, at) LIMIT $13) e
+  SELECT claims.run, claims."threadId", claims."last" + e.place, e.type::"RunEventType", string_to_array(e.namespace, '|'),
+    e.data::json, e.checkpoint, e.at
+  FROM (SELECT * FROM unnest($3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::uuid[], $9::timestamptz[])
+    AS e(token, place, type, namespace, data, checkpoint, at) LIMIT $11) e
   JOIN claims ON claims.token = e.token
 )
-SELECT "token" FROM claims`;
+SELECT "token", "last" + 1 AS "first" FROM claims`;
 
-export function createEventLog(query: Query, tail: EventTail, log: Logger): EventLog {
+const LOCK_RUNS = `SELECT FROM "Run" WHERE "id" = ANY($1::uuid[]) ORDER BY "id" FOR KEY SHARE`;
+
+export function createEventLog(
+  sql: Pick<Sql, 'query' | 'transaction'>,
+  tail: EventTail,
+  log: Logger,
+): EventLog {
   let waiting: Pending[] = [];
   let writing: Promise<void> | undefined;
   /** How many events each writer has appended that are neither stored nor failed. */
@@ -197,46 +202,44 @@ export function createEventLog(query: Query, tail: EventTail, log: Logger): Even
       if (events) events.push(event);
       else byWriter.set(event.writer, [event]);
     }
-    for (let attempt = 1; ; attempt++) {
-      const numbered = Array.from(byWriter, ([writer, events]) =>
-        events.map((event, i) => ({ ...event, number: writer.lastNumber + 1 + i })),
-      ).flat();
-      try {
-        const rows = await query<{ token: string }>(INSERT_EVENTS, [
-          Array.from(byWriter.keys(), ({ runId }) => runId),
-          Array.from(byWriter.keys(), ({ claimToken }) => claimToken),
-          numbered.map(({ writer }) => writer.runId),
-          numbered.map(({ writer }) => writer.claimToken),
-          numbered.map(({ writer }) => writer.threadId),
-          numbered.map(({ number }) => number),
-          numbered.map(({ type }) => type),
-          numbered.map(({ namespace }) => namespace.join('|')),
-          numbered.map(({ json }) => json),
-          numbered.map(({ checkpointId }) => checkpointId ?? null),
-          numbered.map(({ at }) => at),
-          byWriter.size,
-          numbered.length,
-        ]);
-        const claimed = new Set(rows.map(({ token }) => token));
-        for (const [writer, events] of byWriter) {
-          if (claimed.has(writer.claimToken)) hand(writer, events, writer.lastNumber + 1);
-          else writer.fail(new ClaimLostError());
-        }
-        return;
-      } catch (error) {
-        const isTaken = isUniqueViolation(error) || isTransactionRollback(error);
-        if (attempt === ATTEMPTS || !isTaken) throw error;
-        // Another transaction took the number for a queued run that it ended, or the two waited for each other: go on after it.
-        for (const writer of byWriter.keys())
-          writer.lastNumber = await lastNumber(query, writer.threadId);
-      }
+    const runIds = Array.from(byWriter.keys(), ({ runId }) => runId);
+    const placed = [...byWriter.values()].flatMap((events) =>
+      events.map((event, i) => ({ ...event, place: i + 1 })),
+    );
+    const insert = (query: Query) =>
+      query<{ token: string; first: number }>(INSERT_EVENTS, [
+        runIds,
+        Array.from(byWriter.keys(), ({ claimToken }) => claimToken),
+        placed.map(({ writer }) => writer.claimToken),
+        placed.map(({ place }) => place),
+        placed.map(({ type }) => type),
+        placed.map(({ namespace }) => namespace.join('|')),
+        placed.map(({ json }) => json),
+        placed.map(({ checkpointId }) => checkpointId ?? null),
+        placed.map(({ at }) => at),
+        byWriter.size,
+        placed.length,
+      ]);
+    const rows = await insert(sql.query).catch((error: unknown) => {
+      if (!isUniqueViolation(error) && !isTransactionRollback(error)) throw error;
+      // Somebody took a number meanwhile, for a queued run that he ended, or each waited for the other. Nobody takes one while
+      // the runs are locked.
+      return sql.transaction(async (query) => {
+        await query(LOCK_RUNS, [runIds]);
+        return insert(query);
+      });
+    });
+    const firsts = new Map(rows.map(({ token, first }) => [token, first]));
+    for (const [writer, events] of byWriter) {
+      const first = firsts.get(writer.claimToken);
+      if (first === undefined) writer.fail(new ClaimLostError());
+      else hand(writer, events, first);
     }
   }
 
   /** Hands events that were stored to their readers. */
   function hand(writer: Writer, events: readonly Pending[], first: number): void {
     if (events.length === 0) return;
-    writer.lastNumber = first + events.length - 1;
     tail.publish(
       events.map((event, i): StoredEvent => ({
         threadId: writer.threadId,
@@ -329,12 +332,13 @@ function isRefusal(error: unknown): boolean {
   return error instanceof Error && 'code' in error && REFUSALS.test(String(error.code));
 }
 
-/** SQL: the number of a thread's newest event. */
-export const lastNumberOf = (threadId: string): string =>
-  `greatest(coalesce((SELECT max("number") FROM "RunEvent" WHERE "threadId" = ${threadId}), 0),
+/** SQL: the number of a thread's newest event, also after it was removed. `threadId` is SQL too. */
+export function lastNumberOf(threadId: string): string {
+  return `greatest(coalesce((SELECT max("number") FROM "RunEvent" WHERE "threadId" = ${threadId}), 0),
   coalesce((SELECT "lastEvent" FROM "Thread" WHERE "id" = ${threadId}), 0))`;
+}
 
-/** The number of a thread's newest event, also after old ones were removed. */
+/** The same, asked. */
 export async function lastNumber(query: Query, threadId: string): Promise<number> {
   const [row] = await query<{ last: number }>(`SELECT ${lastNumberOf('$1')} AS "last"`, [threadId]);
   return row?.last ?? 0;

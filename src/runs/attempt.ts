@@ -75,7 +75,6 @@ export function createAttempt(claim: ClaimedRun): Attempt {
     runId: claim.id,
     threadId: claim.threadId,
     claimToken: claim.claimToken,
-    lastNumber: claim.lastNumber,
     control: new RunControl(),
     signal: aborting.signal,
     get failure() {
@@ -268,10 +267,11 @@ async function drive(
   }
   return step.value;
 
-  async function newestCheckpointOf({ id }: ClaimedRun): Promise<string | undefined> {
+  async function newestCheckpointOf({ id, threadId }: ClaimedRun): Promise<string | undefined> {
     const [row] = await sql.query<{ checkpointId: string }>(
-      `SELECT "checkpointId" FROM "Checkpoint" WHERE "runId" = $1 AND "namespace" = '' ORDER BY "seq" DESC LIMIT 1`,
-      [id],
+      `SELECT "checkpointId" FROM "Checkpoint" WHERE "threadId" = $1 AND "namespace" = '' AND "runId" = $2
+       ORDER BY "seq" DESC LIMIT 1`,
+      [threadId, id],
     );
     return row?.checkpointId;
   }

@@ -2,14 +2,17 @@ import type { App } from '../app.ts';
 import { ConflictError, NotFoundError } from '../errors.ts';
 import { parseUuid } from '../uuid.ts';
 import { isFinal } from './status.ts';
-import type { RunStatus } from '../generated/prisma/enums.ts';
+import type { Run } from '../generated/prisma/client.ts';
 
-/** Deletes a run that has ended, with its events. What it left in its thread stays, and so does what its key stands for. */
+/**
+ * Deletes a run that has ended, with its events. What it left in its thread stays, and so does what its key stands for. One
+ * that never began may have ended while another was telling: its final event stays, as no gap between that one's.
+ */
 export async function deleteRun({ sql }: Pick<App, 'sql'>, runId: string): Promise<string> {
   const id = parseUuid('id', runId);
   return sql.transaction(async (query) => {
-    const [run] = await query<{ status: RunStatus; idempotencyKey: string | null }>(
-      `SELECT "status", "idempotencyKey" FROM "Run" WHERE "id" = $1 AND NOT "tombstone" FOR UPDATE`,
+    const [run] = await query<Pick<Run, 'status' | 'idempotencyKey' | 'startedAt'>>(
+      `SELECT "status", "idempotencyKey", "startedAt" FROM "Run" WHERE "id" = $1 AND NOT "tombstone" FOR UPDATE`,
       [id],
     );
     if (!run) throw new NotFoundError('Run', id);
@@ -18,11 +21,13 @@ export async function deleteRun({ sql }: Pick<App, 'sql'>, runId: string): Promi
         `Run ${id} is ${run.status}; only a run that has ended can be deleted.`,
       );
     }
-    if (run.idempotencyKey === null) await query(`DELETE FROM "Run" WHERE "id" = $1`, [id]);
-    else await query(HIDE, [id]);
+    const isHidden = run.idempotencyKey !== null || run.startedAt === null;
+    await query(isHidden ? HIDE : DELETE, [id]);
     return id;
   });
 }
+
+const DELETE = `DELETE FROM "Run" WHERE "id" = $1`;
 
 /** A tombstone, with its final event. */
 const HIDE = `WITH events AS (DELETE FROM "RunEvent" WHERE "runId" = $1 AND "type" <> 'FINISHED')

@@ -106,7 +106,7 @@ export const slow = new StateGraph(Annotation.Root({ ...Log.spec, ms: Annotation
 export const gate = new StateGraph(Annotation.Root({ ...Log.spec, file: Annotation<string> }))
   .addNode('before', append('before'))
   .addNode('hold', async ({ file }, { signal }) => {
-    while (!(await exists(file))) await sleep(10, undefined, { signal });
+    await whenThere(file, signal);
     return { log: ['hold'] };
   })
   .addNode('after', append('after'))
@@ -115,6 +115,10 @@ export const gate = new StateGraph(Annotation.Root({ ...Log.spec, file: Annotati
   .addEdge('hold', 'after')
   .addEdge('after', END)
   .compile();
+
+async function whenThere(file: string, signal: AbortSignal | undefined): Promise<void> {
+  while (!(await exists(file))) await sleep(10, undefined, { signal });
+}
 
 function exists(file: string): Promise<boolean> {
   return access(file).then(
@@ -163,6 +167,19 @@ export const ask = new StateGraph(Annotation.Root({ ...Log.spec, answer: Annotat
   .addNode('ask', () => ({ answer: interrupt({ question: 'Go on?' }), log: ['ask'] }))
   .addEdge(START, 'before')
   .addEdge('before', 'ask')
+  .addEdge('ask', END)
+  .compile();
+
+/** Node `ask` asks, waits with the answer until the file that the input names as `file` exists, and puts it into `answer`. */
+export const askAtGate = new StateGraph(
+  Annotation.Root({ ...Log.spec, file: Annotation<string>, answer: Annotation<unknown> }),
+)
+  .addNode('ask', async ({ file }, { signal }) => {
+    const answer: unknown = interrupt('Go on?');
+    await whenThere(file, signal);
+    return { answer };
+  })
+  .addEdge(START, 'ask')
   .addEdge('ask', END)
   .compile();
 
@@ -601,7 +618,7 @@ export const careless = new StateGraph(
     return { log: ['leave'] };
   })
   .addNode('hold', async ({ file }, { signal }) => {
-    while (!(await exists(file))) await sleep(10, undefined, { signal });
+    await whenThere(file, signal);
     return { log: ['hold'] };
   })
   .addEdge(START, 'leave')
@@ -708,11 +725,14 @@ export const endless = new StateGraph(Log)
   .addEdge('again', 'again')
   .compile();
 
-/** Node `tick` writes the custom events {n: 1}, {n: 2} and so on, as many as the input's `count` says, and rests after every fifth. */
-export const ticks = new StateGraph(Annotation.Root({ ...Log.spec, count: Annotation<number> }))
-  .addNode('tick', async ({ count }, { writer }) => {
+/** Node `tick` writes the custom events {n: 1}, {n: 2} and so on, as many as the input's `count` says, rests after every fifth, and waits after the first for `file`, if there is one. */
+export const ticks = new StateGraph(
+  Annotation.Root({ ...Log.spec, count: Annotation<number>, file: Annotation<string> }),
+)
+  .addNode('tick', async ({ count, file }, { writer, signal }) => {
     for (let n = 1; n <= count; n++) {
       writer?.({ n });
+      if (n === 1 && file) await whenThere(file, signal);
       if (n % 5 === 0) await sleep(5);
     }
     return { log: ['tick'] };
