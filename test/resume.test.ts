@@ -992,6 +992,78 @@ describe('a question', () => {
     }
   });
 
+  describe('that a run of a copied thread is to answer', () => {
+    const COPY = `mutation ($id: ID!) { copyThread(id: $id) { id } }`;
+    const copyOf = async (id: string): Promise<string> =>
+      (await server.gql(COPY, { id })).copyThread.id;
+    const cancel = (id: string) =>
+      server.gql(`mutation ($id: ID!) { cancelRun(id: $id) { status } }`, { id });
+
+    it("is open in the copy: the copy's answer is its own", async () => {
+      const threadId = await waitingThread('ask');
+      const delayed = await door.start(
+        resume(threadId, 'ask', [{ value: 'source' }], { afterSeconds: 3600 }),
+      );
+      const copy = await copyOf(threadId);
+      expect(await door.thread(copy)).toMatchObject({
+        status: 'INTERRUPTED',
+        interrupts: [{ value: { question: 'Go on?' } }],
+      });
+      expect(await door.runToEnd(resume(copy, 'ask', [{ value: 'copy' }]))).toMatchObject({
+        status: 'SUCCESS',
+        output: { answer: 'copy' },
+      });
+      await cancel(delayed.id);
+      expect(await open(copy)).toEqual([]);
+      expect(await open(threadId)).toHaveLength(1);
+    });
+
+    it('is open in the copy where a node is at work with the answer', async () => {
+      const { file, open: openGate } = door.closedGate();
+      const threadId = await waitingThread('askAtGate', { file });
+      const answering = await door.start(resume(threadId, 'askAtGate', [{ value: 'source' }]));
+      await until(async () => {
+        const rows = await server.app.sql.query(
+          `SELECT FROM "CheckpointWrite" WHERE "threadId" = $1 AND "channel" = '__resume__'`,
+          [threadId],
+        );
+        return rows.length > 0;
+      });
+      const copy = await copyOf(threadId);
+      expect(await open(copy)).toHaveLength(1);
+      await openGate();
+      for (const [run, answer] of [
+        [await door.ended(answering.id), 'source'],
+        [await door.runToEnd(resume(copy, 'askAtGate', [{ value: 'copy' }])), 'copy'],
+      ]) {
+        expect(run).toMatchObject({ status: 'SUCCESS', output: { answer } });
+      }
+    });
+
+    it('is not opened in a copy that has gone on', async () => {
+      const threadId = await waitingThread('ask');
+      const delayed = await door.start(
+        resume(threadId, 'ask', [{ value: 'source' }], { afterSeconds: 3600 }),
+      );
+      const copy = await copyOf(threadId);
+      await server.gql(
+        `mutation ($id: ID!) { updateThreadState(id: $id, input: { values: { answer: "by hand" }, asNode: "ask" }) { next } }`,
+        { id: copy },
+      );
+      await cancel(delayed.id);
+      expect(await door.thread(copy)).toMatchObject({ status: 'IDLE', interrupts: [] });
+    });
+
+    it('is not shown as asked by the run that asked in the other thread', async () => {
+      const threadId = await door.createThread();
+      const run = await door.runToEnd({ threadId, assistantId: 'ask', input: {} });
+      await copyOf(threadId);
+      expect((await door.run(run.id)).interrupts).toEqual(
+        (await open(threadId)).map(({ id, value }: any) => ({ id, value })),
+      );
+    });
+  });
+
   it('of interruptBefore is none: a run without input goes on', async () => {
     const threadId = await door.createThread();
     const stopped = await door.runToEnd({

@@ -154,12 +154,17 @@ function isBelow(namespace: string, above: string): boolean {
  * How many answers the task of `i`, an interrupt, holds: LangGraph stores all of them with each further one. A later
  * run's write hides an earlier one's.
  */
-export const ANSWERS_HELD = `coalesce((
+const ANSWERS_HELD = `coalesce((
   SELECT (SELECT sum(w."ranges"[n + 1] - w."ranges"[n] + 1) FROM generate_series(1, cardinality(w."ranges"), 2) n)
   FROM "CheckpointWrite" w
   WHERE w."threadId" = i."threadId" AND w."namespace" = i."namespace" AND w."checkpointId" = i."checkpointId"
     AND w."taskId" = i."taskId" AND w."channel" = '__resume__'
   ORDER BY w."seq" DESC LIMIT 1), 0)`;
+
+/** SQL: whether no node has consumed the answer to `i`: a task that has ended, or asked on, has. */
+export const UNCONSUMED = `(${ANSWERS_HELD}) <= i."ordinal" AND NOT EXISTS (
+  SELECT 1 FROM "CheckpointWrite" w WHERE w."threadId" = i."threadId" AND w."namespace" = i."namespace"
+    AND w."checkpointId" = i."checkpointId" AND w."taskId" = i."taskId" AND w."index" >= 0)`;
 
 /** What is closed is not opened again: also by no delayed run that was to answer it, should that be cancelled. */
 const unanswered = (threadId: string): string =>
@@ -193,7 +198,7 @@ export async function storeInterrupts(
        DO UPDATE SET "value" = EXCLUDED."value",
          -- A question that a delayed run is to answer is that run's. One that is asked again is open again.
          ("pending", "answeredById") = (SELECT count(*) = 0, max(r."id"::text)::uuid FROM "Run" r
-           WHERE r."id" = "Interrupt"."answeredById" AND r."status" = 'PENDING')
+           WHERE r."id" = "Interrupt"."answeredById" AND r."threadId" = "Interrupt"."threadId" AND r."status" = 'PENDING')
      RETURNING "id", xmax = 0 AS "isNew"`,
     [
       threadId,
@@ -221,5 +226,40 @@ export async function closeInterrupts(
     `UPDATE "Interrupt" SET "pending" = false, "answeredById" = NULL WHERE "threadId" = $1
        AND ${unanswered('$1')} AND ($2 = '' OR "namespace" = $2 OR starts_with("namespace", $2 || '|'))`,
     [threadId, namespace],
+  );
+}
+
+/** A run in a thread: a copy of its thread has rows that name it too. */
+interface RunInThread {
+  threadId: string;
+  runId: string;
+}
+
+/** Opens the questions again that a run answered and no node consumed. */
+export async function reopenAnswered(
+  query: Query,
+  { threadId, runId }: RunInThread,
+): Promise<void> {
+  await query(
+    `UPDATE "Interrupt" i SET "pending" = true, "answeredById" = NULL
+     WHERE i."threadId" = $1 AND i."answeredById" = $2 AND ${UNCONSUMED}`,
+    [threadId, runId],
+  );
+}
+
+/**
+ * Forgets the answers with which a run's nodes neither ended nor asked on: LangGraph keeps them with a task's error, and
+ * would give them again.
+ */
+export async function forgetUnfinished(
+  query: Query,
+  { threadId, runId }: RunInThread,
+): Promise<void> {
+  await query(
+    `DELETE FROM "CheckpointWrite" a WHERE a."threadId" = $1 AND a."runId" = $2 AND a."channel" = '__resume__' AND NOT EXISTS (
+       SELECT 1 FROM "CheckpointWrite" w WHERE w."threadId" = a."threadId" AND w."namespace" = a."namespace"
+         AND w."checkpointId" = a."checkpointId" AND w."taskId" = a."taskId"
+         AND (w."index" >= 0 OR w."runId" = $2 AND w."channel" = '__interrupt__'))`,
+    [threadId, runId],
   );
 }

@@ -1,6 +1,6 @@
 import type { Query } from '../db/open.ts';
 import { BadInputError, ConflictError } from '../errors.ts';
-import { ANSWERS_HELD } from '../checkpoints/interrupts.ts';
+import { UNCONSUMED } from '../checkpoints/interrupts.ts';
 
 /** An answer to a question, as a client gives it. */
 export interface Answer {
@@ -54,11 +54,6 @@ function onlyOne(open: ReadonlySet<string>, threadId: string, argument: string):
   );
 }
 
-/** A task that has ended, or asked on, has consumed its answer. */
-const UNCONSUMED = `(${ANSWERS_HELD}) <= i."ordinal" AND NOT EXISTS (
-  SELECT 1 FROM "CheckpointWrite" w WHERE w."threadId" = i."threadId" AND w."namespace" = i."namespace"
-    AND w."checkpointId" = i."checkpointId" AND w."taskId" = i."taskId" AND w."index" >= 0)`;
-
 /**
  * The answers that no node has consumed yet, by LangGraph's id of the question: what an attempt resumes with. A question
  * that a node asked after them is not answered by any.
@@ -74,26 +69,4 @@ export async function unconsumedAnswers(
   );
   const values = new Map(answers.map(({ interruptId, value }) => [interruptId, value]));
   return Object.fromEntries(rows.map(({ id, langgraphId }) => [langgraphId, values.get(id)]));
-}
-
-/** Opens the questions again that a run answered and no node consumed. */
-export async function reopenAnswered(query: Query, runId: string): Promise<void> {
-  await query(
-    `UPDATE "Interrupt" i SET "pending" = true, "answeredById" = NULL WHERE i."answeredById" = $1 AND ${UNCONSUMED}`,
-    [runId],
-  );
-}
-
-/**
- * Forgets the answers with which a run's nodes neither ended nor asked on: LangGraph keeps them with a task's error, and
- * would give them again.
- */
-export async function forgetUnfinished(query: Query, runId: string): Promise<void> {
-  await query(
-    `DELETE FROM "CheckpointWrite" a WHERE a."runId" = $1 AND a."channel" = '__resume__' AND NOT EXISTS (
-       SELECT 1 FROM "CheckpointWrite" w WHERE w."threadId" = a."threadId" AND w."namespace" = a."namespace"
-         AND w."checkpointId" = a."checkpointId" AND w."taskId" = a."taskId"
-         AND (w."index" >= 0 OR w."runId" = $1 AND w."channel" = '__interrupt__'))`,
-    [runId],
-  );
 }

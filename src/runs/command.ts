@@ -52,14 +52,14 @@ export function checkCommand(
  */
 export async function commandOf(
   query: Query,
-  run: { id: string; command: unknown },
+  run: { id: string; threadId: string; command: unknown },
 ): Promise<LangGraphCommand | null> {
   const { resume, update, goto } = run.command as StoredCommand;
   // Never an empty map: LangGraph would take the map itself as the answer.
   const answers = resume ? await unconsumedAnswers(query, run.id, resume) : {};
   const [stored] = await query(
-    `SELECT 1 FROM "CheckpointWrite" WHERE "runId" = $1 AND "taskId" = $2 LIMIT 1`,
-    [run.id, NULL_TASK_ID],
+    `SELECT 1 FROM "CheckpointWrite" WHERE "threadId" = $1 AND "runId" = $2 AND "taskId" = $3 LIMIT 1`,
+    [run.threadId, run.id, NULL_TASK_ID],
   );
   const hasAnswers = Object.keys(answers).length > 0;
   const saysMore = !stored && (update != null || (goto ?? []).length > 0);

@@ -1,5 +1,11 @@
 import type { CheckpointTuple } from '@langchain/langgraph-checkpoint';
-import { closeOthers, storeInterrupts, type PendingInterrupt } from '../checkpoints/interrupts.ts';
+import {
+  closeOthers,
+  forgetUnfinished,
+  reopenAnswered,
+  storeInterrupts,
+  type PendingInterrupt,
+} from '../checkpoints/interrupts.ts';
 import {
   FIRST_FREE_PARAM,
   storeBy,
@@ -14,7 +20,6 @@ import type { EndedRun, StoredEvent } from '../events/event.ts';
 import { lastNumber, toPending } from '../events/log.ts';
 import type { Run } from '../generated/prisma/client.ts';
 import { isBusy } from '../threads/lock.ts';
-import { forgetUnfinished, reopenAnswered } from './answers.ts';
 import { threadStatusAfter, type FinalStatus } from './status.ts';
 
 /** How a run ended. */
@@ -68,9 +73,10 @@ export async function endRun(
   const { id, threadId } = run;
   const { status, error, interrupts, output, rollback = false } = outcome;
   if (rollback) await takeBack(query, run);
-  else if (status !== 'SUCCESS' && status !== 'INTERRUPTED') await forgetUnfinished(query, id);
+  else if (status !== 'SUCCESS' && status !== 'INTERRUPTED')
+    await forgetUnfinished(query, { threadId, runId: id });
   const isTold = interrupts !== undefined && !rollback;
-  if (!rollback && !isTold) await reopenAnswered(query, id);
+  if (!rollback && !isTold) await reopenAnswered(query, { threadId, runId: id });
   const asked = isTold ? await storeInterrupts(query, { threadId, runId: id }, interrupts) : [];
   const interruptIds = asked.filter(({ isNew }) => isNew).map((interrupt) => interrupt.id);
 

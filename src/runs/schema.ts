@@ -141,8 +141,10 @@ export const RunRef = builder.prismaObject('Run', {
     interrupts: t.field({
       type: [InterruptRef],
       description: 'What the run asked.',
-      resolve: ({ id }, _args, { db }) =>
-        db.interrupt.findMany({ where: { runId: id }, orderBy: { seq: 'asc' } }),
+      resolve: ({ id, threadId }, _args, { db }) =>
+        threadId === null
+          ? []
+          : db.interrupt.findMany({ where: { threadId, runId: id }, orderBy: { seq: 'asc' } }),
     }),
     error: t.field({
       type: RunErrorRef,

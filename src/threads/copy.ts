@@ -1,6 +1,8 @@
 import type { App } from '../app.ts';
 import { THREADS_CHANNEL } from '../channels.ts';
+import type { Query } from '../db/open.ts';
 import { NotFoundError } from '../errors.ts';
+import { forgetUnfinished, reopenAnswered } from '../checkpoints/interrupts.ts';
 import type { Thread } from '../generated/prisma/client.ts';
 import { newId, parseUuid } from '../uuid.ts';
 
@@ -77,8 +79,24 @@ export async function copyThread({ sql }: Pick<App, 'sql'>, sourceId: string): P
        FROM "Interrupt" WHERE "threadId" = $2 ORDER BY "seq"`,
       [id, source],
     );
+    await openUnused(query, { source, copy: id });
     return thread;
   });
   sql.notify(THREADS_CHANNEL, id);
   return copy;
+}
+
+/** Runs are not copied: what one that goes on, or waits, was to answer is open in the copy, unless a node has used the answer. */
+async function openUnused(
+  query: Query,
+  { source, copy }: { source: string; copy: string },
+): Promise<void> {
+  const runs = await query<{ id: string }>(
+    `SELECT "id" FROM "Run" WHERE "threadId" = $1 AND "status" IN ('PENDING', 'RUNNING')`,
+    [source],
+  );
+  for (const { id: runId } of runs) {
+    await forgetUnfinished(query, { threadId: copy, runId });
+    await reopenAnswered(query, { threadId: copy, runId });
+  }
 }
