@@ -437,6 +437,24 @@ describe('createRuns', () => {
     expect((await server.follow(id)).at(-1)).toMatchObject({ status: 'SUCCESS' });
   });
 
+  it('does not lock itself out with single runs that make the same threads', async () => {
+    const threadIds = [await createThread(), await createThread()];
+    const [one, two] = threadIds.map((threadId) => ({
+      threadId,
+      ifThreadMissing: 'CREATE',
+      assistantId: 'echo',
+      input: human('x'),
+      afterSeconds: 3600,
+    }));
+    const requests = Array.from({ length: 10 }, () => [
+      server.request(CREATE_RUNS, { inputs: [one, two] }),
+      server.request(CREATE_RUN, { input: one }),
+      server.request(CREATE_RUN, { input: two }),
+    ]);
+    const answers = await Promise.all(requests.flat());
+    expect(answers.flatMap(({ errors }) => errors ?? [])).toEqual([]);
+  });
+
   it('does not lock itself out with others that name the same threads in another order', async () => {
     const threadIds = await Promise.all(Array.from({ length: 4 }, createThread));
     const listOf = (ids: string[]) =>

@@ -18,7 +18,7 @@ import type {
 import { inputRefusal } from '../graphs/input.ts';
 import type { CompiledGraph } from '../graphs/load.ts';
 import { isRecord } from '../json.ts';
-import { isForThread } from '../node-id.ts';
+import { isForThread, lockId } from '../node-id.ts';
 import { isBusy, lockThread, lockThreads } from '../threads/lock.ts';
 import { newId, parseUuid } from '../uuid.ts';
 import { acceptAnswers } from './answers.ts';
@@ -207,8 +207,7 @@ async function storeRuns(
   const stops: Stops[] = [];
   const storeAll = async (query: Query): Promise<Map<PreparedRun, StoredRun>> => {
     stops.length = 0; // of an attempt of the transaction that was undone
-    const threadIds = inLockOrder.flatMap(({ threadId }) => threadId ?? []);
-    if (threadIds.length > 1) await lockThreads(query, threadIds);
+    if (inLockOrder.length > 1) await lockTogether(query, inLockOrder);
     const all = new Map<PreparedRun, StoredRun>();
     for (const run of inLockOrder) {
       all.set(run, await storeRun(query, run, { claimer: taken.get(run)?.claimer, stops }));
@@ -234,6 +233,21 @@ async function storeRuns(
   for (const { run } of stored.values()) sql.notify(THREADS_CHANNEL, String(run.threadId));
   return prepared.map((run) =>
     'repeated' in run ? run.repeated : (stored.get(run) as StoredRun).run,
+  );
+}
+
+/** Keys before ids before threads, as a single run takes them. */
+async function lockTogether(query: Query, runs: readonly PreparedNewRun[]): Promise<void> {
+  const keys = runs.flatMap(({ repeatable: key }) => key ?? []);
+  for (const key of keys.toSorted((a, b) => (a.key < b.key ? -1 : 1))) await lockKey(query, key);
+  const named = runs.flatMap(({ threadId, ifThreadMissing }) =>
+    threadId === undefined ? [] : { threadId, ifThreadMissing },
+  );
+  const made = named.filter(({ ifThreadMissing }) => ifThreadMissing === 'CREATE');
+  for (const id of new Set(made.map(({ threadId }) => threadId))) await lockId(query, id);
+  await lockThreads(
+    query,
+    named.map(({ threadId }) => threadId),
   );
 }
 
