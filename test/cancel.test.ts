@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { createTestApp, human, randomId, until, type TestApp } from './support/app.ts';
+import { isWaitedFor } from './support/databases.ts';
 import { openRunDoor, type RunDoor } from './support/run-door.ts';
 
 let server: TestApp;
@@ -166,6 +167,35 @@ describe('cancelRun', () => {
 });
 
 describe('cancelRuns', () => {
+  // It takes two sessions.
+  it.skipIf(inject('database') === 'embedded')(
+    'leaves a run alone that no longer matches when its thread is free',
+    async () => {
+      await using front = await createTestApp({ workerConcurrency: 0 });
+      await using own = await openRunDoor(front);
+      const threadId = await own.createThread();
+      const waiting = await own.start({ threadId, assistantId: 'echo', input: human('x') });
+      const { cancelling } = await front.app.sql.transaction(async (query) => {
+        await query(`SELECT FROM "Thread" WHERE "id" = $1 FOR NO KEY UPDATE`, [threadId]);
+        const asked = front.gql(CANCEL_MANY, { filter: { threadId, status: ['PENDING'] } });
+        await until(() => isWaitedFor(query));
+        // As another server's claim.
+        await query(
+          `UPDATE "Run" SET "status" = 'RUNNING', "attempt" = 1, "claimToken" = gen_random_uuid(),
+             "leaseExpiresAt" = now() + interval '1 hour', "startedAt" = now() WHERE "threadId" = $1`,
+          [threadId],
+        );
+        return { cancelling: asked };
+      });
+      expect((await cancelling).cancelRuns).toEqual([]);
+      const [run] = await front.app.sql.query(
+        `SELECT "status", "cancelAction" FROM "Run" WHERE "id" = $1`,
+        [waiting.id],
+      );
+      expect(run).toEqual({ status: 'RUNNING', cancelAction: null });
+    },
+  );
+
   it('stops every run that matches, running or waiting', async () => {
     const one = await runAtGate();
     const waiting = await door.start({

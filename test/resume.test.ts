@@ -112,6 +112,31 @@ describe('an answer', () => {
     expect(await own.ended(delayed.id)).toMatchObject({ status: 'INTERRUPTED' });
   });
 
+  it('is not overtaken by a delayed run whose own answer has come too late', async () => {
+    await using small = await createTestApp({ workerConcurrency: 1 });
+    await using own = await openRunDoor(small);
+    const threadId = await own.createThread();
+    await own.runToEnd({ threadId, assistantId: 'ask', input: {} });
+    const delayed = await own.start({
+      threadId,
+      assistantId: 'ask',
+      command: { resume: [{ value: 'late' }], goto: [{ node: 'before' }] },
+      afterSeconds: 3600,
+    });
+    // Which asks anew.
+    await own.runToEnd({ threadId, assistantId: 'ask', input: {} });
+    const { file, open: openGate } = own.closedGate();
+    const busy = await own.start({ assistantId: 'gate', input: { file } });
+    await own.running(busy.id);
+    const answering = await own.start(resume(threadId, 'ask', [{ value: 'yes' }]));
+    await makeDue(small.app.sql, [delayed.id]);
+    await openGate();
+    expect(await own.ended(answering.id)).toMatchObject({
+      status: 'SUCCESS',
+      output: { answer: 'yes' },
+    });
+  });
+
   // It takes two sessions.
   it.skipIf(inject('database') === 'embedded')(
     'is not overtaken by a run that becomes due, and is being claimed, while it is given',

@@ -3,11 +3,12 @@ import { STOPS_CHANNEL, RUNS_CHANNEL, THREADS_CHANNEL } from '../channels.ts';
 import type { Query } from '../db/open.ts';
 import { BadInputError, ConflictError, NotFoundError } from '../errors.ts';
 import type { StoredEvent } from '../events/event.ts';
-import type { CancelAction, Run } from '../generated/prisma/client.ts';
+import type { CancelAction, Run, RunStatus } from '../generated/prisma/client.ts';
 import { lockThreads } from '../threads/lock.ts';
 import { parseUuid } from '../uuid.ts';
 import { endRun } from './end.ts';
 import { findRun, runConditions, type RunFilter } from './search.ts';
+import { ACTIVE } from './status.ts';
 
 /** What others have to be told, once it is committed, of runs that were asked to stop. */
 export interface Stops {
@@ -65,20 +66,22 @@ export async function cancelRuns(
   if (found.length > MOST_RUNS) {
     throw new BadInputError('filter', `It matches more than ${MOST_RUNS} runs; narrow it down.`);
   }
-  return cancelEach(app, found, action);
+  return cancelEach(app, found, action, filter.status ?? ACTIVE);
 }
 
-/** Gives the runs as they then are, without those that had ended by themselves. */
+/** Gives the runs as they then are, without those that have not, or no longer, one of the statuses. */
 async function cancelEach(
   { sql, tail }: Pick<App, 'sql' | 'tail'>,
   found: readonly Run[],
   action: CancelAction,
+  statuses: readonly RunStatus[] = ACTIVE,
 ): Promise<Run[]> {
   const ids = found.map(({ id }) => id);
   const { stops, runs } = await sql.transaction(async (query) => {
     const threadIds = [...new Set(found.flatMap(({ threadId }) => threadId ?? []))];
     await lockThreads(query, threadIds);
-    const stops = await stopRuns(query, `"id" = ANY($1::uuid[])`, [ids], action);
+    const where = `"id" = ANY($1::uuid[]) AND "status" = ANY($2::"RunStatus"[])`;
+    const stops = await stopRuns(query, where, [ids, statuses], action);
     const runs = await query<Run>(
       `SELECT * FROM "Run" WHERE "id" = ANY($1::uuid[]) ORDER BY "seq"`,
       [stops.ids],

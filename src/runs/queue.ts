@@ -79,10 +79,11 @@ export const tellStart = (table: string): string =>
 
 /**
  * SQL: the order of a thread's due runs. One that has begun goes on before any other, and one that brings an answer goes before
- * those that were delayed when it was accepted: after them, what it answers would not be asked any more.
+ * those that were delayed when it was accepted, also with an answer: after them, what it answers would not be asked any more.
  */
 const orderOf = (run: string): string =>
-  `${run}."startedAt" IS NULL, ${run}."command" -> 'resume' IS NULL, ${run}."seq"`;
+  `${run}."startedAt" IS NULL, CASE WHEN ${run}."command" -> 'resume' IS NULL THEN 2
+    WHEN ${run}."dueAt" > ${run}."createdAt" THEN 1 ELSE 0 END, ${run}."seq"`;
 
 /**
  * SQL: a process makes last attempts one at a time, so that a run which takes its process along every time does not

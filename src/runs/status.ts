@@ -3,7 +3,7 @@ import type { RunStatus, ThreadStatus } from '../generated/prisma/enums.ts';
 export type FinalStatus = Exclude<RunStatus, 'PENDING' | 'RUNNING'>;
 
 /** Statuses of a run that has not ended: every other one is final. */
-const ACTIVE: readonly RunStatus[] = ['PENDING', 'RUNNING'];
+export const ACTIVE: readonly RunStatus[] = ['PENDING', 'RUNNING'];
 
 export function isFinal(status: RunStatus): status is FinalStatus {
   return !ACTIVE.includes(status);
