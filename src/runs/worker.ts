@@ -4,6 +4,7 @@ import type { App } from '../app.ts';
 import { RUNS_CHANNEL, STOPS_CHANNEL, THREADS_CHANNEL } from '../channels.ts';
 import { ClaimLostError } from '../errors.ts';
 import type { StoredEvent } from '../events/event.ts';
+import { remember } from '../remember.ts';
 import { POLL_MS } from '../repeat.ts';
 import {
   CancelledError,
@@ -23,6 +24,8 @@ export const STORES_AT_A_TIME = 3;
 
 /** How often is looked for runs that this process claimed and does not know of: an answer was lost, or an end not stored. */
 const STRAY_LOOK_MS = 5000;
+
+const MOST_MISSED_STOPS = 1000;
 
 /** The last wait before a run that has ended is left to the next claim; 100 ms the first, then twice as long each time. */
 const LONGEST_RETRY_MS = 12_800;
@@ -56,6 +59,8 @@ export function createWorker(
   let isFull = false;
   /** Claims that are under way: one, or more where an answer takes long. */
   const claiming = new Set<Promise<void>>();
+  /** Runs that were to stop, and were not being executed here: their claim may be on its way. */
+  const missedStops = new Map<string, true>();
   let straysSoughtAt = performance.now();
   let resume = (): void => {};
   const executes = concurrency > 0;
@@ -121,6 +126,7 @@ export function createWorker(
         onFreed();
       });
     attempts.set(attempt, done);
+    if (missedStops.delete(claim.id)) void look(attempt);
   }
 
   /** What came too late. Its lease ends by itself. */
@@ -205,7 +211,9 @@ export function createWorker(
   }
 
   function onStop(runId: string): void {
-    for (const attempt of attempts.keys()) if (attempt.runId === runId) void look(attempt);
+    const executed = Array.from(attempts.keys()).filter((attempt) => attempt.runId === runId);
+    if (executed.length === 0) remember(missedStops, runId, true, MOST_MISSED_STOPS);
+    for (const attempt of executed) void look(attempt);
   }
 
   /** Looks after a claim, which also extends it; aborts the attempt when the claim is gone or somebody wants the run to stop. Never rejects. */
