@@ -223,6 +223,22 @@ describe('EVENT_RETENTION', () => {
     expect(rows).toEqual([]);
   });
 
+  it('keeps the end of an old run for whoever follows it when its thread is deleted, and not for ever', async () => {
+    const threadId = await createThread();
+    const id = await runToEnd({ threadId, assistantId: 'echo', input: human('x') });
+    await age([id], LONG_AGO);
+    await sweep();
+    await server.gql(`mutation ($id: ID!) { deleteThread(id: $id) }`, { id: threadId });
+    await sweep();
+    expect(typesOf(await server.follow(id)).at(-1)).toBe('RunFinishedEvent');
+    // A sweep goes on where the one before has come to.
+    const [row] = await server.app.sql.query(
+      `SELECT "finishedAt" > now() - interval '1 hour' AS "isAhead" FROM "Run" WHERE "id" = $1`,
+      [id],
+    );
+    expect(row).toEqual({ isAhead: true });
+  });
+
   it('keeps a run with an idempotency key for a day at least', async () => {
     const request = { assistantId: 'echo', input: human('x'), idempotencyKey: key() };
     const id = await runToEnd(request);

@@ -29,6 +29,6 @@ export async function deleteRun({ sql }: Pick<App, 'sql'>, runId: string): Promi
 
 const DELETE = `DELETE FROM "Run" WHERE "id" = $1`;
 
-/** A tombstone, with its final event. */
+/** A tombstone, with its final event. It is kept from now on: what ended long ago, retention has passed by (runs/retention.ts). */
 const HIDE = `WITH events AS (DELETE FROM "RunEvent" WHERE "runId" = $1 AND "type" <> 'FINISHED')
-UPDATE "Run" SET "tombstone" = true WHERE "id" = $1`;
+UPDATE "Run" SET "tombstone" = true, "finishedAt" = now() WHERE "id" = $1`;

@@ -22,8 +22,9 @@ export async function deleteThread(
       `DELETE FROM "RunEvent" e USING "Run" r WHERE r."threadId" = $1 AND e."runId" = r."id" AND e."type" <> 'FINISHED'`,
       [id],
     );
+    // Kept from now on: what ended long ago, retention has passed by (runs/retention.ts).
     await query(
-      `UPDATE "Run" SET "tombstone" = true, "threadId" = NULL, "input" = NULL, "command" = NULL, "output" = NULL,
+      `UPDATE "Run" SET "tombstone" = true, "finishedAt" = now(), "threadId" = NULL, "input" = NULL, "command" = NULL, "output" = NULL,
          "config" = '{}', "context" = '{}', "metadata" = '{}' WHERE "threadId" = $1`,
       [id],
     );
