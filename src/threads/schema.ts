@@ -319,7 +319,7 @@ builder.mutationField('copyThread', (t) =>
   t.field({
     type: ThreadRef,
     description:
-      'A thread of its own with the same state and history, as they are now. Runs are not copied; open questions get ids of their own.',
+      'A thread of its own with the same state and history, as they are now. Runs are not copied; open questions get ids of their own, and so do those whose answer no node of a waiting or running run has used.',
     args: { id: t.arg.id({ required: true }) },
     resolve: (_root, { id }, app) => copyThread(app, id),
   }),
