@@ -170,6 +170,8 @@ export function createWorker(
   ): Promise<Ended | 'given back' | undefined> {
     const { claim } = attempt;
     await app.events.flush(attempt);
+    // While it cannot be settled here, another worker may do that.
+    app.tail.leave(attempt.runId);
     if (attempt.failure instanceof ClaimLostError) return undefined;
     if (outcome) return insist(() => queue.settle(claim, outcome));
     await insist(() => queue.release(claim));

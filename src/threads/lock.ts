@@ -16,6 +16,7 @@ export async function lockThread(query: Query, id: string): Promise<void> {
  * rows of those runs, locked in this order. Whoever decides about several threads begins with it.
  */
 export async function lockThreads(query: Query, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return;
   await query(
     `SELECT 1 FROM "Thread" WHERE "id" = ANY($1::uuid[]) ORDER BY "id" FOR NO KEY UPDATE`,
     [ids],
