@@ -78,7 +78,7 @@ export function createEventTail(sql: Sql, log: Logger): EventTail {
   const inboxes = new Map<string, Set<Inbox>>();
   const closing = new AbortController();
   const unlisten = sql.listen(EVENTS_CHANNEL, (threadId) => void fetchNews(threadId));
-  const polling = repeat(() => lookForMissed(), {
+  const polling = repeat(lookForMissed, {
     pauseMs: POLL_MS,
     onError: (error) => log.warn({ err: error }, 'Events could not be polled.'),
   });

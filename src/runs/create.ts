@@ -374,8 +374,8 @@ async function takeTurn(
   stops: Stops[],
 ): Promise<StoredCommand['resume']> {
   const { threadId, id } = run;
-  if (run.ifThreadMissing === 'CREATE') await createMissing(query, threadId);
-  await lockThread(query, threadId);
+  if (run.ifThreadMissing === 'CREATE') await lockOrCreate(query, threadId);
+  else await lockThread(query, threadId);
   // An answer waits for nobody: what is asked may change with every run.
   if (run.command?.resume) await refuseBusy(query, threadId);
   else stops.push(...(await makeWay(query, threadId, run.multitaskStrategy)));
@@ -412,8 +412,8 @@ async function requireCheckpoint(
   );
 }
 
-/** Also where it is being deleted: that is waited for. */
-async function createMissing(query: Query, threadId: string): Promise<void> {
+/** As `lockThread`; one that is not there is made, also where it is being deleted: that is waited for. */
+async function lockOrCreate(query: Query, threadId: string): Promise<void> {
   const [thread] = await query(
     `INSERT INTO "Thread" ("id") SELECT $1 WHERE ${isForThread('$1')}
      ON CONFLICT ("id") DO UPDATE SET "updatedAt" = "Thread"."updatedAt" RETURNING "id"`,
