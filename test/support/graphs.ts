@@ -445,7 +445,7 @@ export const remembering = new StateGraph(Log)
 export const race = new StateGraph(Annotation.Root({ ...Log.spec, file: Annotation<string> }))
   .addNode('quick', append('quick'))
   .addNode('held', async ({ file }, { signal }) => {
-    while (!(await exists(file))) await sleep(10, undefined, { signal });
+    await whenThere(file, signal);
     return { log: ['held'] };
   })
   .addNode('join', append('join'))
@@ -514,7 +514,7 @@ export const halves = new StateGraph(
 )
   .addNode('llm', async ({ file }, config) => {
     const first = await say(config, ['one ', 'two ', 'three ']);
-    while (!(await exists(file))) await sleep(10, undefined, { signal: config.signal });
+    await whenThere(file, config.signal);
     return { messages: [first, await say(config, ['four ', 'five ', 'six '])] };
   })
   .addEdge(START, 'llm')
@@ -647,7 +647,7 @@ export const questions = new StateGraph(
     const log: string[] = [];
     for (const question of ['first', 'second']) {
       log.push(`${question}: ${JSON.stringify(interrupt(question))}`);
-      if (hold === question) while (!(await exists(file))) await sleep(10, undefined, { signal });
+      if (hold === question) await whenThere(file, signal);
     }
     return { log };
   })
@@ -812,7 +812,7 @@ export const lookUp = new StateGraph(
     };
   })
   .addNode('tools', async ({ messages, file }, { signal }) => {
-    if (file) while (!(await exists(file))) await sleep(10, undefined, { signal });
+    if (file) await whenThere(file, signal);
     const last = messages.at(-1);
     const calls = AIMessage.isInstance(last) ? (last.tool_calls ?? []) : [];
     return {
