@@ -1,13 +1,22 @@
 import type { App } from '../app.ts';
 import { THREADS_CHANNEL } from '../channels.ts';
-import type { Query } from '../db/open.ts';
 import { NotFoundError } from '../errors.ts';
 import { forgetUnfinished, reopenAnswered } from '../checkpoints/interrupts.ts';
 import type { Thread } from '../generated/prisma/client.ts';
 import { newId, parseUuid } from '../uuid.ts';
 
-/** Everything a thread's state is made of, with the columns that are copied as they are, and the order that `seq` keeps. */
-const COPIED = [
+/** Some of what a thread's state is made of. */
+interface Part {
+  table: string;
+  /** What is copied as it is. */
+  columns: string[];
+  /** What each row of the copy has of its own, as SQL. */
+  own?: Record<string, string>;
+  /** What `seq` keeps. */
+  order: string;
+}
+
+const PARTS: Part[] = [
   { table: 'ChannelItem', columns: ['number', 'hash', 'type', 'value'], order: 'number' },
   {
     table: 'ChannelValue',
@@ -47,56 +56,63 @@ const COPIED = [
     ],
     order: 'seq',
   },
-] as const;
+  {
+    table: 'Interrupt',
+    own: { id: 'gen_random_uuid()' },
+    columns: [
+      'checkpointId',
+      'namespace',
+      'taskId',
+      'node',
+      'langgraphId',
+      'ordinal',
+      'value',
+      'responseSchema',
+      'runId',
+      'answeredById',
+      'pending',
+      'createdAt',
+    ],
+    order: 'seq',
+  },
+];
+
+// One statement: a run that is under way goes on, and the copy is of one moment.
+const COPY = `WITH copy AS (
+  INSERT INTO "Thread" ("id", "status", "restStatus", "metadata", "graphId", "error")
+  SELECT $1, t."restStatus", t."restStatus", t."metadata", t."graphId", t."error" FROM "Thread" t WHERE t."id" = $2 RETURNING *
+)${PARTS.map(copyPart).join('')}
+SELECT copy.*, ARRAY(
+  SELECT "id"::text FROM "Run" WHERE "threadId" = $2 AND "status" IN ('PENDING', 'RUNNING')) AS "runIds" FROM copy`;
+
+function copyPart({ table, columns, own = {}, order }: Part): string {
+  const values = {
+    threadId: '$1::uuid',
+    ...own,
+    ...Object.fromEntries(columns.map((column) => [column, `"${column}"`])),
+  };
+  const names = Object.keys(values).map((column) => `"${column}"`);
+  return `, "${table}s" AS (
+  INSERT INTO "${table}" (${names.join(', ')})
+  SELECT ${Object.values(values).join(', ')} FROM "${table}" WHERE "threadId" = $2 ORDER BY "${order}"
+)`;
+}
 
 /** A thread of its own with the state and history that the other one has now; no value passes through this process. */
 export async function copyThread({ sql }: Pick<App, 'sql'>, sourceId: string): Promise<Thread> {
   const source = parseUuid('id', sourceId);
   const id = newId();
   const copy = await sql.transaction(async (query) => {
-    // One snapshot for all statements: a run that is under way goes on, and the copy is of one moment.
-    await query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ');
-    const [thread] = await query<Thread>(
-      `INSERT INTO "Thread" ("id", "status", "restStatus", "metadata", "graphId", "error")
-       SELECT $1, t."restStatus", t."restStatus", t."metadata", t."graphId", t."error"
-       FROM "Thread" t WHERE t."id" = $2 RETURNING *`,
-      [id, source],
-    );
-    if (!thread) throw new NotFoundError('Thread', source);
-    for (const { table, columns, order } of COPIED) {
-      const list = columns.map((column) => `"${column}"`).join(', ');
-      await query(
-        `INSERT INTO "${table}" ("threadId", ${list})
-         SELECT $1, ${list} FROM "${table}" WHERE "threadId" = $2 ORDER BY "${order}"`,
-        [id, source],
-      );
+    const [row] = await query<Thread & { runIds: string[] }>(COPY, [id, source]);
+    if (!row) throw new NotFoundError('Thread', source);
+    const { runIds, ...thread } = row;
+    // Runs are not copied: what one that goes on, or waits, was to answer is open, unless a node has used the answer.
+    for (const runId of runIds) {
+      await forgetUnfinished(query, { threadId: id, runId });
+      await reopenAnswered(query, { threadId: id, runId });
     }
-    await query(
-      `INSERT INTO "Interrupt" ("id", "threadId", "checkpointId", "namespace", "taskId", "node", "langgraphId", "ordinal",
-         "value", "responseSchema", "runId", "answeredById", "pending", "createdAt")
-       SELECT gen_random_uuid(), $1, "checkpointId", "namespace", "taskId", "node", "langgraphId", "ordinal",
-         "value", "responseSchema", "runId", "answeredById", "pending", "createdAt"
-       FROM "Interrupt" WHERE "threadId" = $2 ORDER BY "seq"`,
-      [id, source],
-    );
-    await openUnused(query, { source, copy: id });
     return thread;
   });
   sql.notify(THREADS_CHANNEL, id);
   return copy;
-}
-
-/** Runs are not copied: what one that goes on, or waits, was to answer is open in the copy, unless a node has used the answer. */
-async function openUnused(
-  query: Query,
-  { source, copy }: { source: string; copy: string },
-): Promise<void> {
-  const runs = await query<{ id: string }>(
-    `SELECT "id" FROM "Run" WHERE "threadId" = $1 AND "status" IN ('PENDING', 'RUNNING')`,
-    [source],
-  );
-  for (const { id: runId } of runs) {
-    await forgetUnfinished(query, { threadId: copy, runId });
-    await reopenAnswered(query, { threadId: copy, runId });
-  }
 }
