@@ -1,7 +1,7 @@
 import { Kind, parse, visit } from 'graphql';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { schema } from '../src/schema/index.ts';
-import type { TestApp } from './support/app.ts';
+import { human, type TestApp } from './support/app.ts';
 import { createTestDatabase, type TestDatabase } from './support/databases.ts';
 import { searchEverything, useEverything } from './support/every-operation.ts';
 import { DELAYED_RUNS, generateRows } from './support/many-rows.ts';
@@ -187,6 +187,43 @@ describe.runIf(inject('database') === 'postgres')('Among 200,000 threads', () =>
     },
   );
 });
+
+describe.runIf(inject('database') === 'postgres')(
+  'Where one thread had nearly all there was',
+  () => {
+    it.each<PlanCacheMode>(['force_custom_plan', 'force_generic_plan'])(
+      'a copy of it reads what is its own, and not what the copies before have: %s',
+      async (planCacheMode) => {
+        const database = await createTestDatabase();
+        await using recorder = await recordPlans(database.databaseUrl ?? '', planCacheMode);
+        const server = await startTestServer({ ...database, databaseUrl: recorder.databaseUrl });
+        try {
+          const { createThread } = await server.gql(
+            `mutation { createThread(input: { graphId: "echo" }) { id } }`,
+          );
+          const { id } = createThread;
+          for (let i = 0; i < 10; i++) {
+            await server.gql(
+              `mutation ($id: ID!, $values: JSON!) { updateThreadState(id: $id, input: { values: $values }) { checkpointId } }`,
+              { id, values: human(`Message ${i}`) },
+            );
+          }
+          await server.app.sql.query('ANALYZE');
+          for (let i = 0; i < 10; i++)
+            await server.gql(`mutation ($id: ID!) { copyThread(id: $id) { id } }`, { id });
+        } finally {
+          await server.stop();
+          await database.dispose();
+        }
+        const copies = recorder.executed.filter(({ text }) => text.startsWith('WITH copy AS'));
+        const reads = nodesOf(copies.at(-1)?.plan).filter(
+          (node) => node['Relation Name'] === 'Checkpoint',
+        );
+        expect(Math.max(...reads.map(rowsRead))).toBe(10);
+      },
+    );
+  },
+);
 
 /** What has a test of its own. */
 const SEARCHES = ['assistants', 'pendingInterrupts', 'runs', 'threads'];

@@ -85,6 +85,9 @@ const COPY = `WITH copy AS (
 SELECT copy.*, ARRAY(
   SELECT "id"::text FROM "Run" WHERE "threadId" = $2 AND "status" IN ('PENDING', 'RUNNING')) AS "runIds" FROM copy`;
 
+/** Where one thread had most of all rows, the planner would read them all, also those of its copies since. */
+const BY_INDEX = 'SET LOCAL enable_seqscan = off';
+
 function copyPart({ table, columns, own = {}, order }: Part): string {
   const values = {
     threadId: '$1::uuid',
@@ -103,6 +106,7 @@ export async function copyThread({ sql }: Pick<App, 'sql'>, sourceId: string): P
   const source = parseUuid('id', sourceId);
   const id = newId();
   const copy = await sql.transaction(async (query) => {
+    await query(BY_INDEX);
     const [row] = await query<Thread & { runIds: string[] }>(COPY, [id, source]);
     if (!row) throw new NotFoundError('Thread', source);
     const { runIds, ...thread } = row;
