@@ -216,9 +216,10 @@ describe.runIf(inject('database') === 'postgres')(
           await database.dispose();
         }
         const copies = recorder.executed.filter(({ text }) => text.startsWith('WITH copy AS'));
-        const reads = nodesOf(copies.at(-1)?.plan).filter(
-          (node) => node['Relation Name'] === 'Checkpoint',
-        );
+        const reads = copies
+          .slice(-1)
+          .flatMap(({ plan }) => nodesOf(plan))
+          .filter((node) => node['Relation Name'] === 'Checkpoint');
         expect(Math.max(...reads.map(rowsRead))).toBe(10);
       },
     );

@@ -83,7 +83,7 @@ const COPY = `WITH copy AS (
   SELECT $1, t."restStatus", t."restStatus", t."metadata", t."graphId", t."error" FROM "Thread" t WHERE t."id" = $2 RETURNING *
 )${PARTS.map(copyPart).join('')}
 SELECT copy.*, ARRAY(
-  SELECT "id"::text FROM "Run" WHERE "threadId" = $2 AND "status" IN ('PENDING', 'RUNNING')) AS "runIds" FROM copy`;
+  SELECT "id" FROM "Run" WHERE "threadId" = $2 AND "status" IN ('PENDING', 'RUNNING')) AS "runIds" FROM copy`;
 
 /** Where one thread had most of all rows, the planner would read them all, also those of its copies since. */
 const BY_INDEX = 'SET LOCAL enable_seqscan = off';

@@ -124,9 +124,9 @@ function textOf(fields: Buffer): string {
   return texts.find((text) => text.startsWith('M'))?.slice(1) ?? '';
 }
 
-/** All nodes of a plan; none where there is no plan. */
-export function nodesOf(plan: PlanNode | undefined): PlanNode[] {
-  return plan ? [plan, ...(plan.Plans ?? []).flatMap(nodesOf)] : [];
+/** All nodes of a plan. */
+export function nodesOf(plan: PlanNode): PlanNode[] {
+  return [plan, ...(plan.Plans ?? []).flatMap(nodesOf)];
 }
 
 /** Rows that a node gave, over all its loops. */
