@@ -46,7 +46,8 @@ export default defineConfig({
     maxWorkers: 3,
     // A developer's keys are not for tests.
     env: { OPENAI_API_KEY: '', ANTHROPIC_API_KEY: '' },
-    testTimeout: 30_000,
+    // The first test of a file also waits for the server of the file.
+    testTimeout: 60_000,
     hookTimeout: 60_000,
     reporters: ['default', counts],
     projects: [project('embedded'), ...(testDatabaseUrl ? [project('postgres')] : [])],

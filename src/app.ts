@@ -1,31 +1,47 @@
-import type { KnownAssistants } from './assistants/known.ts';
+import type { AssistantCache } from './assistants/cache.ts';
+import type { MadeGraphs } from './checkpoints/graphs.ts';
 import type { Config } from './config.ts';
-import type { Sql } from './db/open.ts';
-import type { EventLog } from './events/log.ts';
+import type { LargeReads } from './db/large-reads.ts';
+import type { Operation } from './db/operation.ts';
+import type { Sql } from './db/query.ts';
+import type { EventBatches } from './events/batches.ts';
 import type { EventTail } from './events/tail.ts';
 import type { PrismaClient } from './generated/prisma/client.ts';
 import type { Graphs } from './graphs/load.ts';
 import type { Logger } from './log.ts';
-import type { Places } from './runs/places.ts';
+import type { Slots } from './runs/slots.ts';
+import type { Waits } from './runs/wait.ts';
 import type { ThreadChanges } from './threads/changed.ts';
 
-/** All that the server is made of. Domain functions take the part they need; GraphQL gets the whole as its context. */
+/** The parts of the server. A domain function takes the parts it needs; GraphQL takes all of them as its context. */
 export interface App {
   config: Config;
   log: Logger;
-  /** The models, one statement at a time. */
+  /** Prisma models, for single statements. */
   db: PrismaClient;
-  /** The hot path, and every transaction. */
+  /** Statements of the hot path, and all transactions. */
   sql: Sql;
+  /** Whether the database can be read and written. */
+  isReady: () => Promise<boolean>;
   graphs: Graphs;
-  /** What runs are started of. */
-  assistants: KnownAssistants;
-  /** Where runs are executed that need not wait. */
-  places: Places;
-  /** Where events are appended. */
-  events: EventLog;
-  /** Where events are followed. */
+  /** The results of graph functions in one request. */
+  made?: MadeGraphs;
+  /** The current GraphQL operation: `sql` reads within its limits. */
+  operation?: Operation;
+  /** `sql` without the limits of an operation, for mutations. */
+  unlimitedSql?: Sql;
+  /** Assistants of recent runs. */
+  assistants: AssistantCache;
+  /** Worker slots for runs that start at their insertion. */
+  slots: Slots;
+  /** Appends events. */
+  events: EventBatches;
+  /** Follows events. */
   tail: EventTail;
-  /** Where threads are watched. */
+  /** Reports changes of threads. */
   changes: ThreadChanges;
+  /** Slots of requests with `wait: true`. */
+  waits: Waits;
+  /** Slots of operations with large reads. */
+  largeReads: LargeReads;
 }

@@ -1,42 +1,73 @@
+import { existsSync } from 'node:fs';
 import os from 'node:os';
+import { dirname } from 'node:path';
+import { register as registerCommonJs } from 'tsx/cjs/api';
+import { register as registerModules } from 'tsx/esm/api';
 import { readConfig } from './config.ts';
-import { createLogger } from './log.ts';
-import { poolRandomValues } from './random.ts';
+import { createLogger, type Logger } from './log.ts';
+import { poolRandomValues } from './runs/random-pool.ts';
+import { provideSdkLogger } from './runs/sdk-logger.ts';
+import { handleUncaughtErrors } from './runs/uncaught-errors.ts';
 import { startServer } from './server.ts';
-import { handleStrayErrors } from './stray.ts';
 
 const REPEAT_MS = 500;
 
-const config = readConfig(process.env);
-const log = createLogger(config.logLevel);
-handleStrayErrors(log);
-poolRandomValues(globalThis.crypto);
+/** After the grace period of the runs: time for answers, for the release of claims and for the database to close. */
+const STOP_SECONDS = 20;
 
-try {
-  const server = await startServer(config, { log, env: process.env });
-  log.info(`GraphiQL and the API are at ${server.url}/graphql`);
-  stopOnSignals(server.stop);
-} catch (error) {
-  log.debug({ err: error });
-  process.stderr.write(
-    `threadql did not start. ${error instanceof Error ? error.message : String(error)}\n`,
-  );
-  process.exit(1);
+/** Starts the server as the environment configures it. If it does not start, the process ends with status 1. */
+export async function main(): Promise<void> {
+  const config = readConfig(process.env);
+  const log = createLogger(config.logLevel);
+  handleUncaughtErrors(log);
+  poolRandomValues(globalThis.crypto);
+  provideSdkLogger(log);
+
+  try {
+    enterProject(dirname(config.graphsFile));
+    const server = await startServer(config, { log, env: process.env });
+    log.info(`GraphiQL and the API are at ${server.url}/graphql`);
+    stopOnSignals(server.stop, { log, withinSeconds: config.shutdownGraceSeconds + STOP_SECONDS });
+  } catch (error) {
+    log.debug({ err: error });
+    process.stderr.write(
+      `threadql did not start. ${error instanceof Error ? error.message : String(error)}\n`,
+    );
+    process.exit(1);
+  }
 }
 
-/** The first signal stops in good order, another one at once. */
-function stopOnSignals(stop: () => Promise<void>): void {
+/** Prepares to load the code of a project with the working directory and the tsconfig.json of its folder. */
+function enterProject(folder: string): void {
+  if (existsSync(folder)) process.chdir(folder);
+  // Both functions read the tsconfig.json of the working directory.
+  registerModules();
+  registerCommonJs();
+}
+
+/** The first signal stops the server gracefully within the given time; a second signal ends the process at once. */
+function stopOnSignals(
+  stop: () => Promise<void>,
+  { log, withinSeconds }: { log: Logger; withinSeconds: number },
+): void {
   let stoppingSince: number | undefined;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
       if (stoppingSince !== undefined) {
-        // npm passes a terminal's Ctrl-C on, so that one comes twice.
+        // The terminal and npm both send the signal of a Ctrl-C.
         if (performance.now() - stoppingSince < REPEAT_MS) return;
         log.warn(`${signal}: ending at once`);
         process.exit(128 + os.constants.signals[signal]);
       }
       stoppingSince = performance.now();
       log.info(`${signal}: stopping; again to end at once`);
+      setTimeout(() => {
+        log.error(
+          `The server did not stop within ${withinSeconds} s, for example since the database does not answer, and ends now. ` +
+            `Its runs go on in another process, or after a restart.`,
+        );
+        process.exit(1);
+      }, withinSeconds * 1000);
       stop().then(
         () => process.exit(0),
         (error: unknown) => {

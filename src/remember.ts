@@ -1,4 +1,4 @@
-/** Puts an entry into a map that holds `most`: the one that was put first is forgotten for it. */
+/** Adds an entry to a map of at most `most` entries. Above that, the map drops its oldest entry. */
 export function remember<Key, Value>(
   map: Map<Key, Value>,
   key: Key,

@@ -1,22 +1,22 @@
-/** How often is looked for what a lost hint would have told. */
+/** Poll interval: recovers from a lost notification. */
 export const POLL_MS = 1000;
 
-/** Work that is done again and again. */
+/** Periodic work. */
 export interface Repeated {
-  /** Ends it after what is under way. */
+  /** Prevents further work. Resolves after the current work. */
   stop(): Promise<void>;
 }
 
 interface RepeatOptions {
-  /** From the end of the work to its next beginning. */
+  /** From the end of the work to its next start. */
   pauseMs: number;
-  /** Whether it is done before the first pause, too. Default: it is not. */
+  /** True: the work also runs before the first pause. Default: false. */
   atOnce?: boolean;
-  /** Told of each time it failed; it goes on. */
+  /** Receives each error. The work continues after the pause. */
   onError: (error: unknown) => void;
 }
 
-/** Does the work after each pause. It keeps no process alive. */
+/** Does the work after each pause. The timer does not keep the process alive. */
 export function repeat(
   work: (stopping: AbortSignal) => Promise<void>,
   { pauseMs, atOnce = false, onError }: RepeatOptions,

@@ -1,40 +1,46 @@
 import { hostname } from 'node:os';
 import type { App } from './app.ts';
+import { createAssistantCache } from './assistants/cache.ts';
 import { ensureSystemAssistants } from './assistants/create.ts';
-import { createKnownAssistants } from './assistants/known.ts';
+import { readAssistantDefaults } from './assistants/defaults.ts';
 import type { Config } from './config.ts';
+import { createLargeReads } from './db/large-reads.ts';
 import { openDatabase, type Database } from './db/open.ts';
-import { createEventLog } from './events/log.ts';
+import { createEventBatches } from './events/batches.ts';
 import { createEventTail } from './events/tail.ts';
+import { createGraphqlFront } from './graphql/front.ts';
 import { loadGraphs } from './graphs/load.ts';
-import { createHttpServer } from './http.ts';
+import { createHttpServer } from './http/server.ts';
 import type { Logger } from './log.ts';
-import { createKeeper } from './runs/keeper.ts';
-import { createPlaces } from './runs/places.ts';
+import { createLeaseRenewer } from './runs/lease-renewer.ts';
 import { createRunQueue } from './runs/queue.ts';
 import { startRetention } from './runs/retention.ts';
-import { createWorker } from './runs/worker.ts';
+import { createSlots } from './runs/slots.ts';
+import { createWaits } from './runs/wait.ts';
+import { startWorker, type Worker } from './runs/worker.ts';
 import { createThreadChanges } from './threads/changed.ts';
 
-/** A server that answers. */
+/** A running server. */
 export interface Server {
-  /** Where it answers, such as http://127.0.0.1:4000. */
+  /** For example http://127.0.0.1:4000. */
   url: string;
   app: App;
-  /** Takes nothing new, finishes or gives back what it has, and closes what it used. */
+  worker: Worker;
+  /** Accepts no more requests, finishes or releases its runs, and closes its connections. */
   stop(): Promise<void>;
 }
 
-/** Puts the server together and starts it. Throws, with nothing left open, when a part does not start. */
+/** Creates the parts of the server and starts them. If a part does not start, closes the others and throws. */
 export async function startServer(
   config: Config,
   { log, env }: { log: Logger; env: NodeJS.ProcessEnv },
 ): Promise<Server> {
-  // LangChain's default leaves callbacks to the background, where runs that go on at once lose each other's tokens.
-  env['LANGCHAIN_CALLBACKS_BACKGROUND'] = 'false';
   const graphs = await loadGraphs(config.graphsFile, { env, log });
+  // From here on, `env` has the variables of the project.
+  const defaults = readAssistantDefaults(env, config);
   const database = await openDatabase(config, log);
   try {
+    await ensureSystemAssistants({ sql: database.sql, graphs }, defaults);
     return await startOn(database, { config, log, graphs });
   } catch (error) {
     await database.close();
@@ -43,39 +49,27 @@ export async function startServer(
 }
 
 async function startOn(
-  { db, sql, embedded, close }: Database,
-  { config, log, graphs }: Pick<App, 'config' | 'log' | 'graphs'>,
+  database: Database,
+  parts: Pick<App, 'config' | 'log' | 'graphs'>,
 ): Promise<Server> {
-  const tail = createEventTail(sql, log);
-  const events = createEventLog(sql, tail, log);
-  const changes = createThreadChanges(sql, log);
-  const assistants = createKnownAssistants(sql);
-  const places = createPlaces();
-  const app: App = { config, log, db, sql, graphs, assistants, places, events, tail, changes };
-  await ensureSystemAssistants(app);
-
-  // One process owns an embedded database: its claims do not expire, and every run it left running is due.
+  const app = createApp(database, parts);
+  const { config, log, sql } = app;
+  // A single process owns an embedded database. Its claims do not expire, and at its start every RUNNING run is an orphan.
   const name = `${hostname()}/${process.pid}`;
   const queue = createRunQueue(sql, {
     worker: name,
-    leaseSeconds: embedded ? Infinity : config.leaseSeconds,
+    leaseSeconds: database.embedded ? Infinity : config.leaseSeconds,
   });
-  if (embedded) await queue.expireOthers([]);
-  const http = createHttpServer(app);
+  if (database.embedded) await queue.expireOthers([]);
+  const http = createHttpServer(app, (connections) => createGraphqlFront(app, connections));
   const url = await http.listen();
-  const worker = createWorker(
+  const worker = startWorker(
     { ...app, log: log.child({ worker: name }) },
     {
       queue,
-      keep: (handlers) =>
-        createKeeper({
-          databaseUrl: config.databaseUrl,
-          leaseSeconds: config.leaseSeconds,
-          maxBlockedSeconds: config.maxBlockedSeconds,
-          log,
-          ...handlers,
-        }),
+      createRenewer: (handlers) => createLeaseRenewer({ ...config, log, ...handlers }),
       concurrency: config.workerConcurrency,
+      leaseSeconds: config.leaseSeconds,
       graceSeconds: config.shutdownGraceSeconds,
     },
   );
@@ -84,13 +78,36 @@ async function startOn(
   return {
     url,
     app,
+    worker,
     async stop() {
       await http.close();
       await worker.stop();
       await retention.stop();
-      changes.close();
-      tail.close();
-      await close();
+      app.changes.close();
+      app.tail.close();
+      await database.close();
     },
+  };
+}
+
+function createApp(
+  { db, sql, isReady }: Database,
+  { config, log, graphs }: Pick<App, 'config' | 'log' | 'graphs'>,
+): App {
+  const tail = createEventTail(sql, log);
+  return {
+    config,
+    log,
+    db,
+    sql,
+    isReady,
+    graphs,
+    assistants: createAssistantCache(sql),
+    slots: createSlots(),
+    events: createEventBatches(sql, tail, log),
+    tail,
+    changes: createThreadChanges(sql, log),
+    waits: createWaits(config.waitingLimit),
+    largeReads: createLargeReads(),
   };
 }

@@ -1,5 +1,5 @@
-// What `npm start` runs. tsx, which loads the sources, makes every module that is loaded after it take twice as long: the
-// dependencies that consist of many come first.
+// The entry of `npm start`. tsx loads the sources, and doubles the load time of each later module: so the dependencies with
+// many modules come first.
 await Promise.all(
   [
     '@langchain/core/load',
@@ -19,5 +19,9 @@ await Promise.all(
     'ws',
   ].map((name) => import(name)),
 );
-await import('tsx');
-await import('./main.ts');
+const { register } = await import('tsx/esm/api');
+// No tsconfig.json here: the `paths` of a served project must not redirect the imports of these sources.
+const unregister = register({ tsconfig: false });
+const { main } = await import('./main.ts');
+await unregister();
+await main();

@@ -1,185 +1,188 @@
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { createTestApp, human, randomId, until, type TestApp } from './support/app.ts';
+import type { VariablesOf } from 'gql.tada';
+import { describe, expect, inject } from 'vitest';
+import { human, randomId, until } from './support/app.ts';
+import type { Client } from './support/client.ts';
 import { isWaitedFor } from './support/databases.ts';
-import { openRunDoor, type RunDoor } from './support/run-door.ts';
+import { it } from './support/fixture.ts';
+import { createGate } from './support/gates.ts';
+import { operation } from './support/graphql.ts';
 
-let server: TestApp;
-let door: RunDoor;
-beforeAll(async () => {
-  server = await createTestApp();
-  door = await openRunDoor(server);
-});
-afterAll(async () => {
-  await server.stop();
-  await door[Symbol.asyncDispose]();
-});
-
-const CANCEL = `mutation ($id: ID!, $action: CancelAction! = KEEP, $wait: Boolean! = false) {
+const CANCEL =
+  operation(`mutation ($id: ID!, $action: CancelAction! = KEEP, $wait: Boolean! = false) {
   cancelRun(id: $id, action: $action, wait: $wait) { id status threadId }
-}`;
-const CANCEL_MANY = `mutation ($filter: RunFilter!, $action: CancelAction! = KEEP) {
+}`);
+const CANCEL_MANY = operation(`mutation ($filter: RunFilter!, $action: CancelAction! = KEEP) {
   cancelRuns(filter: $filter, action: $action) { id status }
-}`;
+}`);
 
-const cancel = async (id: string, options: Record<string, unknown> = {}) =>
-  (await server.gql(CANCEL, { id, ...options })).cancelRun;
+type CancelOptions = Omit<VariablesOf<typeof CANCEL>, 'id'>;
 
-async function runAtGate(threadId?: string) {
-  const gate = door.closedGate();
-  const thread = threadId ?? (await door.createThread());
-  const { id } = await door.start({
+const cancel = async (client: Client, id: string, options: CancelOptions = {}) =>
+  (await client.gql(CANCEL, { id, ...options })).cancelRun;
+
+async function runAtGate(client: Client, threadId?: string) {
+  const gate = createGate();
+  const thread = threadId ?? (await client.createThread());
+  const { id } = await client.startRun({
     threadId: thread,
     assistantId: 'gate',
     input: { log: ['in'], file: gate.file },
   });
-  await until(async () => (await door.thread(thread)).state?.next.includes('hold'));
+  await until(async () => (await client.getThread(thread)).state?.next.includes('hold'));
   return { gate, threadId: thread, id };
 }
 
 describe('cancelRun', () => {
-  it('stops a running run; what it finished stays, and the thread can be used', async () => {
-    const { threadId, id } = await runAtGate();
-    expect(await cancel(id, { wait: true })).toEqual({ id, status: 'CANCELLED', threadId });
-    expect((await server.follow(id)).at(-1)).toMatchObject({ status: 'CANCELLED', error: null });
-    const { status, values, state } = await door.thread(threadId);
-    expect({ status, log: values.log, next: state.next }).toEqual({
+  it('stops a running run; what it finished stays, and the thread can be used', async ({
+    client,
+  }) => {
+    const { threadId, id } = await runAtGate(client);
+    expect(await cancel(client, id, { wait: true })).toEqual({ id, status: 'CANCELLED', threadId });
+    expect((await client.follow(id)).at(-1)).toMatchObject({ status: 'CANCELLED', error: null });
+    const { status, values, state } = await client.getThread(threadId);
+    expect({ status, log: values.log, next: state?.next }).toEqual({
       status: 'IDLE',
       log: ['in', 'before'],
       next: ['hold'],
     });
-    expect(await door.run(id)).toMatchObject({ output: { log: ['in', 'before'] } });
-    const next = await door.runToEnd({ threadId, assistantId: 'echo', input: human('x') });
+    expect(await client.getRun(id)).toMatchObject({ output: { log: ['in', 'before'] } });
+    const next = await client.runToEnd({ threadId, assistantId: 'echo', input: human('x') });
     expect(next.status).toBe('SUCCESS');
   });
 
-  it('returns without wait when it is recorded, and the run ends', async () => {
-    const { id } = await runAtGate();
-    expect((await cancel(id)).id).toBe(id);
-    expect(await door.ended(id)).toMatchObject({ status: 'CANCELLED' });
+  it('returns without wait when it is recorded, and the run ends', async ({ client }) => {
+    const { id } = await runAtGate(client);
+    expect((await cancel(client, id)).id).toBe(id);
+    expect(await client.untilEnded(id)).toMatchObject({ status: 'CANCELLED' });
   });
 
-  it('with ROLLBACK leaves no trace', async () => {
-    const threadId = await door.createThread();
-    await door.runToEnd({ threadId, assistantId: 'steps', input: {} });
-    const before = await door.thread(threadId);
-    const { id } = await runAtGate(threadId);
-    expect(await cancel(id, { action: 'ROLLBACK', wait: true })).toEqual({
+  it('with ROLLBACK leaves no trace', async ({ client }) => {
+    const threadId = await client.createThread();
+    await client.runToEnd({ threadId, assistantId: 'steps', input: {} });
+    const before = await client.getThread(threadId);
+    const { id } = await runAtGate(client, threadId);
+    expect(await cancel(client, id, { action: 'ROLLBACK', wait: true })).toEqual({
       id,
       status: 'CANCELLED',
       threadId,
     });
-    expect(await door.thread(threadId)).toEqual(before);
-    expect(await door.run(id)).toBeNull();
+    expect(await client.getThread(threadId)).toEqual(before);
+    expect(await client.findRun(id)).toBeNull();
   });
 
-  it('ends a run that waits at once, and leaves the others their turn', async () => {
-    const { gate, threadId, id } = await runAtGate();
-    const second = await door.start({ threadId, assistantId: 'echo', input: human('second') });
-    const third = await door.start({ threadId, assistantId: 'echo', input: human('third') });
-    expect(await cancel(second.id)).toMatchObject({ status: 'CANCELLED' });
+  it('ends a run that waits at once, and leaves the others their turn', async ({ client }) => {
+    const { gate, threadId, id } = await runAtGate(client);
+    const second = await client.startRun({ threadId, assistantId: 'echo', input: human('second') });
+    const third = await client.startRun({ threadId, assistantId: 'echo', input: human('third') });
+    expect(await cancel(client, second.id)).toMatchObject({ status: 'CANCELLED' });
     await gate.open();
-    expect(await door.ended(id)).toMatchObject({ status: 'SUCCESS' });
-    const { output } = await door.ended(third.id);
-    expect(output.messages.map((message: any) => message.content)).toEqual([
-      'third',
-      'echo: third',
-    ]);
+    expect(await client.untilEnded(id)).toMatchObject({ status: 'SUCCESS' });
+    const { output } = await client.untilEnded(third.id);
+    expect(output.messages.map((message) => message.content)).toEqual(['third', 'echo: third']);
   });
 
-  it('ends a delayed run at once', async () => {
-    const threadId = await door.createThread();
-    const { id } = await door.start({
+  it('ends a delayed run at once', async ({ client }) => {
+    const threadId = await client.createThread();
+    const { id } = await client.startRun({
       threadId,
       assistantId: 'echo',
       input: human('x'),
       afterSeconds: 3600,
     });
-    expect(await door.thread(threadId)).toMatchObject({ status: 'IDLE' });
-    expect(await cancel(id, { wait: true })).toMatchObject({ status: 'CANCELLED' });
-    expect(await door.thread(threadId)).toMatchObject({ status: 'IDLE', values: {} });
+    expect(await client.getThread(threadId)).toMatchObject({ status: 'IDLE' });
+    expect(await cancel(client, id, { wait: true })).toMatchObject({ status: 'CANCELLED' });
+    expect(await client.getThread(threadId)).toMatchObject({ status: 'IDLE', values: {} });
   });
 
-  it('is a CONFLICT that tells the status where the run has ended', async () => {
-    const { id } = await door.runToEnd({
-      threadId: await door.createThread(),
+  it('is a CONFLICT that tells the status where the run has ended', async ({ client }) => {
+    const { id } = await client.runToEnd({
+      threadId: await client.createThread(),
       assistantId: 'echo',
       input: human('x'),
     });
-    const [error] = await server.errors(CANCEL, { id });
+    const [error] = await client.errors(CANCEL, { id });
     expect(error).toMatchObject({
       message: expect.stringContaining('SUCCESS'),
       extensions: { code: 'CONFLICT' },
     });
-    const [again] = await server.errors(CANCEL, { id, action: 'ROLLBACK' });
+    const [again] = await client.errors(CANCEL, { id, action: 'ROLLBACK' });
     expect(again?.extensions).toEqual({ code: 'CONFLICT' });
   });
 
-  it('is NOT_FOUND where there is no run', async () => {
-    const [error] = await server.errors(CANCEL, { id: randomId() });
+  it('is NOT_FOUND where there is no run', async ({ client }) => {
+    const [error] = await client.errors(CANCEL, { id: randomId() });
     expect(error?.extensions).toEqual({ code: 'NOT_FOUND' });
   });
 
-  it('does not wait for a node that ignores its signal; what that does then changes nothing', async () => {
-    const threadId = await door.createThread();
-    const { id } = await door.start({
+  it('does not wait for a node that ignores its signal; what that does then changes nothing', async ({
+    client,
+  }) => {
+    const threadId = await client.createThread();
+    const { id } = await client.startRun({
       threadId,
       assistantId: 'deaf',
       input: { log: ['in'], ms: 1500 },
     });
     await until(async () =>
       (
-        await server.gql(`query ($id: ID!) { run(id: $id) { events { nodes { __typename } } } }`, {
-          id,
-        })
-      ).run.events.nodes.some((event: any) => event.__typename === 'CustomEvent'),
+        await client.gql(
+          operation(`query ($id: ID!) { run(id: $id) { events { nodes { __typename } } } }`),
+          {
+            id,
+          },
+        )
+      ).run?.events.nodes.some((event) => event.__typename === 'CustomEvent'),
     );
-    expect(await cancel(id, { wait: true })).toMatchObject({ status: 'CANCELLED' });
-    const next = await door.runToEnd({ threadId, assistantId: 'slow', input: { ms: 2000 } });
+    expect(await cancel(client, id, { wait: true })).toMatchObject({ status: 'CANCELLED' });
+    const next = await client.runToEnd({ threadId, assistantId: 'slow', input: { ms: 2000 } });
     expect(next.output.log).toEqual(['in', 'waited 2000']);
-    expect(await door.run(id)).toMatchObject({ status: 'CANCELLED' });
+    expect(await client.getRun(id)).toMatchObject({ status: 'CANCELLED' });
   });
 
-  it('leaves nothing of a stateless run', async () => {
-    const gate = door.closedGate();
-    const { id, threadId } = await door.start({
+  it('leaves nothing of a stateless run', async ({ client }) => {
+    const gate = createGate();
+    const { id, threadId } = await client.startRun({
       assistantId: 'gate',
       input: { log: ['in'], file: gate.file },
     });
-    await door.running(id);
-    expect(await cancel(id, { wait: true })).toEqual({ id, status: 'CANCELLED', threadId: null });
-    expect(await door.thread(threadId)).toBeNull();
+    await client.untilRunning(id);
+    expect(await cancel(client, id, { wait: true })).toEqual({
+      id,
+      status: 'CANCELLED',
+      threadId: null,
+    });
+    expect(await client.findThread(threadId ?? '')).toBeNull();
   });
 
-  it('wins over the end of the run that it came before', async () => {
+  it('wins over the end of the run that it came before', async ({ client }) => {
     for (let n = 0; n < 10; n++) {
-      const { id } = await door.start({
-        threadId: await door.createThread(),
+      const { id } = await client.startRun({
+        threadId: await client.createThread(),
         assistantId: 'steps',
         input: {},
       });
-      const { data, errors } = await server.request(CANCEL, { id, wait: true });
+      const { data, errors } = await client.request(CANCEL, { id, wait: true });
       const came = errors?.[0]?.extensions['code'] ?? data.cancelRun.status;
       expect(['CONFLICT', 'CANCELLED']).toContain(came);
-      const { status } = await door.run(id);
+      const { status } = await client.getRun(id);
       expect(status).toBe(came === 'CONFLICT' ? 'SUCCESS' : 'CANCELLED');
     }
   });
 });
 
 describe('cancelRuns', () => {
-  // It takes two sessions.
+  // This test takes two database sessions.
   it.skipIf(inject('database') === 'embedded')(
     'leaves a run alone that no longer matches when its thread is free',
-    async () => {
-      await using front = await createTestApp({ workerConcurrency: 0 });
-      await using own = await openRunDoor(front);
+    async ({ startServer }) => {
+      const { server: front, client: own } = await startServer({ workerConcurrency: 0 });
       const threadId = await own.createThread();
-      const waiting = await own.start({ threadId, assistantId: 'echo', input: human('x') });
+      const waiting = await own.startRun({ threadId, assistantId: 'echo', input: human('x') });
       const { cancelling } = await front.app.sql.transaction(async (query) => {
         await query(`SELECT FROM "Thread" WHERE "id" = $1 FOR NO KEY UPDATE`, [threadId]);
         const asked = front.gql(CANCEL_MANY, { filter: { threadId, status: ['PENDING'] } });
         await until(() => isWaitedFor(query));
-        // As another server's claim.
+        // The same statement as the claim of another server.
         await query(
           `UPDATE "Run" SET "status" = 'RUNNING', "attempt" = 1, "claimToken" = gen_random_uuid(),
              "leaseExpiresAt" = now() + interval '1 hour', "startedAt" = now() WHERE "threadId" = $1`,
@@ -196,32 +199,57 @@ describe('cancelRuns', () => {
     },
   );
 
-  it('stops every run that matches, running or waiting', async () => {
-    const one = await runAtGate();
-    const waiting = await door.start({
+  it('stops every run that matches, running or waiting', async ({ client }) => {
+    const one = await runAtGate(client);
+    const waiting = await client.startRun({
       threadId: one.threadId,
       assistantId: 'echo',
       input: human('x'),
     });
-    const other = await runAtGate();
-    const { cancelRuns } = await server.gql(CANCEL_MANY, { filter: { threadId: one.threadId } });
-    expect(cancelRuns.map((run: any) => run.id)).toEqual([one.id, waiting.id]);
-    expect(await door.ended(one.id)).toMatchObject({ status: 'CANCELLED' });
-    expect(await door.ended(waiting.id)).toMatchObject({ status: 'CANCELLED' });
-    expect(await door.run(other.id)).toMatchObject({ status: 'RUNNING' });
+    const other = await runAtGate(client);
+    const { cancelRuns } = await client.gql(CANCEL_MANY, { filter: { threadId: one.threadId } });
+    expect(cancelRuns.map((run) => run.id)).toEqual([one.id, waiting.id]);
+    expect(await client.untilEnded(one.id)).toMatchObject({ status: 'CANCELLED' });
+    expect(await client.untilEnded(waiting.id)).toMatchObject({ status: 'CANCELLED' });
+    expect(await client.getRun(other.id)).toMatchObject({ status: 'RUNNING' });
 
-    const byIds = await server.gql(CANCEL_MANY, {
+    const byIds = await client.gql(CANCEL_MANY, {
       filter: { ids: [one.id, other.id] },
       action: 'ROLLBACK',
     });
-    expect(byIds.cancelRuns.map((run: any) => run.id)).toEqual([other.id]);
-    expect((await server.follow(other.id)).at(-1)).toMatchObject({ status: 'CANCELLED' });
-    expect(await door.run(other.id)).toBeNull();
+    expect(byIds.cancelRuns.map((run) => run.id)).toEqual([other.id]);
+    expect((await client.follow(other.id)).at(-1)).toMatchObject({ status: 'CANCELLED' });
+    expect(await client.findRun(other.id)).toBeNull();
   });
 
-  it('refuses an empty filter, and stops nothing', async () => {
+  it(
+    'stops all that match, in slices, also more than it returns',
+    { timeout: 120_000 },
+    async ({ startServer }) => {
+      const { server: front } = await startServer({ workerConcurrency: 0 });
+      const { sql } = front.app;
+      const insert = `INSERT INTO "Run" ("id", "threadId", "assistantId", "graphId", "metadata")
+      SELECT gen_random_uuid(), t."id", gen_random_uuid(), 'echo', '{"batch": 1}' FROM "Thread" t, generate_series(1, 25)`;
+      await sql.query(
+        `INSERT INTO "Thread" ("id") SELECT gen_random_uuid() FROM generate_series(1, 10)`,
+      );
+      await sql.query(insert);
+      const cancelled = await front.gql(CANCEL_MANY, { filter: { metadata: { batch: 1 } } });
+      expect(cancelled.cancelRuns).toHaveLength(100);
+      const statuses = await sql.query(
+        `SELECT "status", count(*)::int AS "count", count(DISTINCT "xmin"::text)::int AS "transactions" FROM "Run" GROUP BY 1`,
+      );
+      expect(statuses).toEqual([{ status: 'CANCELLED', count: 250, transactions: 3 }]);
+      const [events] = await sql.query(
+        `SELECT count(*)::int AS "count" FROM "RunEvent" WHERE "type" = 'FINISHED'`,
+      );
+      expect(events).toEqual({ count: 250 });
+    },
+  );
+
+  it('refuses an empty filter, and stops nothing', async ({ client }) => {
     for (const filter of [{}, { threadId: null }]) {
-      const [error] = await server.errors(CANCEL_MANY, { filter });
+      const [error] = await client.errors(CANCEL_MANY, { filter });
       expect(error?.extensions).toEqual({ code: 'BAD_USER_INPUT', argument: 'filter' });
     }
   });

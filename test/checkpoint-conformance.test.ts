@@ -67,9 +67,21 @@ class ConformingSaver extends BaseCheckpointSaver {
     return this.#withName(after);
   }
 
-  async putWrites(config: RunnableConfig, writes: PendingWrite[], taskId: string): Promise<void> {
-    await this.#attempt.saver.putWrites(this.#toUuid(config), writes, taskId);
+  async putWrites(
+    config: RunnableConfig,
+    writes: PendingWrite[],
+    taskId: string,
+    taskPath?: string,
+  ): Promise<void> {
+    await this.#attempt.saver.putWrites(this.#toUuid(config), writes, taskId, taskPath);
     this.#throwFailure();
+  }
+
+  override async getDeltaChannelHistory({
+    config,
+    channels,
+  }: Parameters<BaseCheckpointSaver['getDeltaChannelHistory']>[0]) {
+    return this.#attempt.saver.getDeltaChannelHistory({ config: this.#toUuid(config), channels });
   }
 
   async deleteThread(threadId: string): Promise<void> {

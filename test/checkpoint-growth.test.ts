@@ -5,14 +5,15 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { readHistory } from '../src/checkpoints/history.ts';
 import { lastMessages } from '../src/checkpoints/schema.ts';
 import { findState } from '../src/checkpoints/states.ts';
-import type { Database, Query } from '../src/db/open.ts';
-import { CREATE_RUN, CREATE_THREAD, createTestApp, human } from './support/app.ts';
+import type { Database } from '../src/db/open.ts';
+import type { Query } from '../src/db/query.ts';
+import { CREATE_RUN, CREATE_THREAD, createTestApp, human, startTestServer } from './support/app.ts';
 import { startAttempt } from './support/attempts.ts';
 import { kilobyte } from './support/graphs.ts';
 import { createTestDatabase, openTestDatabase, type TestDatabase } from './support/databases.ts';
 import { nodesOf, printPlan, recordPlans, rowsRead } from './support/plans.ts';
-import { startTestServer } from './support/servers.ts';
 import { threadRows, threadTables } from './support/thread-rows.ts';
+import { intercept } from './support/queries.ts';
 
 const MINUTES = 60_000;
 
@@ -29,13 +30,13 @@ function count(query: Query): Counted {
   const statements: Counted['statements'] = [];
   return {
     statements,
-    query: async (text, params) => {
+    query: intercept(query, async ({ text }, send) => {
       const statement: Counted['statements'][number] = { text, rows: [] };
       statements.push(statement);
-      const rows = await query<any>(text, params);
+      const rows = await send();
       statement.rows = rows;
       return rows;
-    },
+    }),
   };
 }
 

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import {
   AIMessage,
   AIMessageChunk,
@@ -23,12 +22,15 @@ import {
 import { FakeListChatModel } from '@langchain/core/utils/testing';
 import { emptyCheckpoint } from '@langchain/langgraph-checkpoint';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { CheckpointReader, EditSaver } from '../src/checkpoints/saver.ts';
-import type { Database, Query } from '../src/db/open.ts';
+import { EditSaver } from '../src/checkpoints/edit-saver.ts';
+import { CheckpointReader } from '../src/checkpoints/reader.ts';
+import type { Database } from '../src/db/open.ts';
+import type { Query } from '../src/db/query.ts';
 import { ClaimLostError } from '../src/errors.ts';
 import { withCheckpointer } from '../src/graphs/load.ts';
 import type { CompiledGraph } from '../src/graphs/load.ts';
 import { copyThread } from '../src/threads/copy.ts';
+import { until } from './support/app.ts';
 import { startAttempt, type TestAttempt } from './support/attempts.ts';
 import { createTestDatabase, openTestDatabase, type TestDatabase } from './support/databases.ts';
 import { threadRows, threadTables } from './support/thread-rows.ts';
@@ -112,15 +114,13 @@ async function headOf(threadId: string): Promise<string> {
  * transaction: other statements may be behind those.
  */
 async function untilBlocked(holding: Query, statements = 1): Promise<number> {
-  for (let tries = 0; tries < 500; tries++) {
+  return until(async () => {
     await holding('SELECT pg_stat_clear_snapshot()');
     const blocked = await holding(
       `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
     );
-    if (blocked.length >= statements) return blocked.length;
-    await sleep(20);
-  }
-  throw new Error(`Fewer than ${statements} statements wait for a lock.`);
+    return blocked.length >= statements ? blocked.length : 0;
+  });
 }
 
 /** A graph of any state, of which only the values count. */
@@ -247,7 +247,7 @@ describe('Branches of a thread', () => {
       expect.arrayContaining([
         ['task', 'a', 2],
         ['task', 'c', 2],
-        ['task', '__error__', { message: 'two' }],
+        ['task', '__error__', { name: 'Error', message: 'two' }],
       ]),
     );
     await second.end();
@@ -543,10 +543,10 @@ describe('A value', () => {
     const { values } = await read(graph, threadId);
     expect(values.list).toEqual(list);
     const [items] = await query<{ count: number }>(
-      `SELECT count(*) FROM "ChannelItem" WHERE "threadId" = $1 AND "number" > 0`,
+      `SELECT count(*) FROM "ChannelItem" WHERE "threadId" = $1`,
       [threadId],
     );
-    expect(items?.count).toBe(40_000);
+    expect(items?.count).toBeLessThan(300);
   });
 
   it.each<[string, unknown, string]>([

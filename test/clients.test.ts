@@ -30,7 +30,9 @@ import {
   type TestApp,
 } from './support/app.ts';
 
-const README = readFileSync(path.join(import.meta.dirname, '../README.md'), 'utf8');
+const GUIDE = ['README.md', 'docs/api.md', 'docs/front-ends.md']
+  .map((page) => readFileSync(path.join(import.meta.dirname, '..', page), 'utf8'))
+  .join('\n');
 
 let server: TestApp;
 let folder: string;
@@ -393,9 +395,9 @@ it.each(LEAVING)('%s leaves a run, which goes on', async (_name, connect) => {
 });
 
 describe('Apollo Client', () => {
-  const queries = blocks('graphql').filter((block) => block.startsWith('query'));
+  const queries = blocks('graphql').filter((block) => block.startsWith('query {'));
 
-  it.each(queries)('asks what the README asks, with __typename everywhere: %s', async (query) => {
+  it.each(queries)('asks what the guide asks, with __typename everywhere: %s', async (query) => {
     await using client = createApollo(`${server.url}/graphql`).client;
     await expect(client.query(query)).resolves.toBeDefined();
   });
@@ -478,9 +480,9 @@ describe('Apollo Client', () => {
 const checkpointsOf = (states: any[]): string[] => states.map(({ checkpointId }) => checkpointId);
 const threadsOf = (states: any[]): Set<string> => new Set(states.map(({ threadId }) => threadId));
 
-/** The README's code blocks of a language. */
+/** The code blocks of a language in the README and in docs/. */
 function blocks(language: string): string[] {
-  const found = README.matchAll(new RegExp(`\`\`\`${language}\n(.*?)\`\`\``, 'gs'));
+  const found = GUIDE.matchAll(new RegExp(`\`\`\`${language}\n(.*?)\`\`\``, 'gs'));
   return Array.from(found, ([, code]) => code ?? '');
 }
 
@@ -497,7 +499,7 @@ expectTypeOf<
   Extract<RunEvent, { __typename: 'MessagesEvent' }>['message']['text']
 >().toEqualTypeOf<string>();
 
-describe("The README's chat", () => {
+describe("The guide's chat", () => {
   it('is the one that is tested here', () => {
     const file = path.join(import.meta.dirname, 'front-end/chat.ts');
     expect(blocks('ts')).toEqual([readFileSync(file, 'utf8')]);

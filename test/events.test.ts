@@ -3,12 +3,13 @@ import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import type { App } from '../src/app.ts';
-import type { Query, Sql } from '../src/db/open.ts';
+import type { Query, Sql } from '../src/db/query.ts';
 import { DatabaseAwayError } from '../src/errors.ts';
+import { createEventBatches, type Writer } from '../src/events/batches.ts';
 import { eventId, type StoredEvent } from '../src/events/event.ts';
-import { RunSaver } from '../src/checkpoints/saver.ts';
-import { createEventLog, type Writer } from '../src/events/log.ts';
-import { createEventTail, readEvents, type EventTail } from '../src/events/tail.ts';
+import { measureEvent } from '../src/events/measure.ts';
+import { readEvents } from '../src/events/read.ts';
+import { createEventTail, type EventTail } from '../src/events/tail.ts';
 import { createLogger } from '../src/log.ts';
 import {
   CREATE_RUN,
@@ -19,8 +20,9 @@ import {
   type TestApp,
   type Transport,
 } from './support/app.ts';
-import { startAttempt } from './support/attempts.ts';
+import { openJournal, startAttempt } from './support/attempts.ts';
 import { isWaitedFor } from './support/databases.ts';
+import { intercept } from './support/queries.ts';
 import { openRunDoor } from './support/run-door.ts';
 import { createTwoServers } from './support/servers.ts';
 
@@ -153,10 +155,10 @@ describe('equal subscriptions', () => {
     const { sql, tail } = server.app;
     const statements: string[] = [];
     const { query } = sql;
-    sql.query = (text, params) => {
+    sql.query = intercept(query, ({ text }, send) => {
       statements.push(text);
-      return query(text, params);
-    };
+      return send();
+    });
     const { createRun } = await server.gql(CREATE_RUN, {
       input: { assistantId: 'echo', input: human('x') },
     });
@@ -224,7 +226,7 @@ describe('an event that cannot be stored', () => {
       status: 'ERROR',
       error: {
         name: 'EventRefusedError',
-        message: expect.stringMatching(/^A CUSTOM event .*harmless/),
+        message: expect.stringMatching(/^A CUSTOM event .*SQLSTATE 23514/),
       },
     });
     // What came before it is told; nothing that came after.
@@ -273,7 +275,7 @@ async function startWriting(
   const { runId, threadId, claimToken } = await startAttempt(sql.query);
   const failures: unknown[] = [];
   const fail = (error: unknown): void => void failures.push(error);
-  const writer: Writer = { runId, threadId, claimToken, fail };
+  const writer: Writer = { runId, threadId, claimToken };
   const shown: Promise<boolean>[] = [];
   /** Whether a reader finds the checkpoint that an event shows, at the moment when the event is handed over. */
   async function isThere({ checkpointId }: StoredEvent): Promise<boolean> {
@@ -284,20 +286,19 @@ async function startWriting(
     return rows.length > 0;
   }
   const publish = (events: readonly StoredEvent[]) => shown.push(...events.map(isThere));
-  const events = createEventLog({ ...sql, query }, { ...tail, publish }, log);
-  const saver = new RunSaver(query, {
-    fence: { runId, claimToken },
-    metadata: {},
+  const observed = { ...tail, publish };
+  const batches = createEventBatches({ ...sql, query }, observed, log);
+  const { journal, saver } = openJournal(query, {
+    writer,
+    events: { batches, tail: observed },
     ...(!waits && { inTurn: (work) => work() }),
-    events: { log: events, writer },
     onFailure: fail,
   });
   return {
     runId,
     threadId,
     writer,
-    events,
-    saver,
+    journal,
     failures,
     /** Of each event that has been handed over, in their order. */
     shown: () => Promise.all(shown),
@@ -309,10 +310,12 @@ async function startWriting(
       return checkpoint.id;
     },
     tell: (checkpointId?: string) =>
-      events.append(writer, { type: 'CUSTOM', namespace: [], data: { data: 1 }, checkpointId }),
+      journal.append(
+        measureEvent({ type: 'CUSTOM', namespace: [], data: { data: 1 }, checkpointId }),
+      ),
     async flush(): Promise<boolean> {
-      await saver.flush();
-      return events.flush(writer);
+      await journal.flush();
+      return failures.length === 0;
     },
     stored: () =>
       sql.query<{ number: number }>(
@@ -338,17 +341,17 @@ describe('what a run tells of what it puts', () => {
   });
 
   it('is shown once that is stored, also where the run could not be ended with it', async () => {
-    const { threadId, writer, saver, events, put, tell, flush, shown } = await startWriting(
-      server.app,
-    );
-    await flush();
+    const { sql } = server.app;
+    const { runId, journal, put, tell, flush, shown, stored } = await startWriting(server.app);
+    // A run with a cancellation request does not end as a success.
+    await sql.query(`UPDATE "Run" SET "cancelAction" = 'KEEP' WHERE "id" = $1`, [runId]);
     const putting = put(1);
-    const rest = saver.rest(threadId);
+    const finishing = journal.finish({ status: 'SUCCESS', interrupts: [] });
     await tell(await putting);
-    expect(await rest).toMatchObject({ records: [{ threadId }] });
-    expect(await events.endWith(writer, async () => undefined)).toBe(false);
+    expect(await finishing).toBe(undefined);
     await tell();
     expect(await flush()).toBe(true);
+    expect(await stored()).toHaveLength(2);
     expect(await shown()).toEqual([true, true]);
   });
 
@@ -358,10 +361,10 @@ describe('what a run tells of what it puts', () => {
     const opened = new Promise<void>((resolve) => {
       open = resolve;
     });
-    const query: Query = async (text, params, options) => {
+    const query = intercept(sql.query, async ({ text }, send) => {
       if (text.startsWith('WITH claims')) await opened;
-      return sql.query(text, params, options);
-    };
+      return send();
+    });
     const { put, tell, flush, shown } = await startWriting(server.app, { query });
     await tell();
     await sleep(5); // its statement is sent
@@ -375,11 +378,11 @@ describe('what a run tells of what it puts', () => {
 
   it('is stored once where the answer of the statement that stored it was lost', async () => {
     const { sql } = server.app;
-    const query: Query = async (text, params, options) => {
-      const rows = await sql.query(text, params, options);
+    const query = intercept(sql.query, async ({ text }, send) => {
+      const rows = await send();
       if (text.includes('"firstEvent"')) throw new DatabaseAwayError();
-      return rows as never;
-    };
+      return rows;
+    });
     const { put, tell, flush, failures, stored } = await startWriting(server.app, { query });
     await tell(await put(1));
     expect(await flush()).toBe(false);
@@ -398,7 +401,7 @@ describe('what a run tells of what it puts', () => {
         send();
         return sql.query(...statement);
       };
-      const { put, tell, saver, events, writer } = await startWriting(server.app, {
+      const { put, tell, journal } = await startWriting(server.app, {
         query,
         waits: true,
       });
@@ -410,9 +413,8 @@ describe('what a run tells of what it puts', () => {
         for (let n = 0; n < turns; n++) await Promise.resolve();
         void put(2);
       });
-      await saver.flush();
-      await saver.close();
-      await events.flush(writer);
+      await journal.flush();
+      await journal.close();
     }
   });
 });
@@ -499,14 +501,12 @@ describe('runs of several threads that tell at once', () => {
         const threads = await Promise.all(
           Array.from({ length: 8 }, async () => (await server.gql(CREATE_THREAD)).createThread.id),
         );
-        const running: string[] = [];
-        const start = async (threadId: string, input: object) =>
+        const start = async (threadId: string, input: object): Promise<string> =>
           (await server.gql(CREATE_RUN, { input: { threadId, ...input } })).createRun.id;
         const ticking = { assistantId: 'ticks', input: { count: 1000 }, streamModes: ['CUSTOM'] };
-        for (const threadId of threads) running.push(await start(threadId, ticking));
-        for (const threadId of threads.toReversed()) {
-          await start(threadId, { assistantId: 'echo', input: human('x') });
-        }
+        const waiting = { assistantId: 'echo', input: human('x') };
+        const running = await Promise.all(threads.map((threadId) => start(threadId, ticking)));
+        await Promise.all(threads.toReversed().map((threadId) => start(threadId, waiting)));
         const { cancelRuns } = await server.gql(
           `mutation { cancelRuns(filter: { status: [PENDING] }) { status } }`,
         );
@@ -645,9 +645,9 @@ describe('the readers of a process', () => {
     let statements = 0;
     const counting: Sql = {
       ...sql,
-      query: (text, params) => {
+      query: (...asked) => {
         statements += 1;
-        return sql.query(text, params);
+        return sql.query(...asked);
       },
     };
     return { sql: counting, statements: () => statements };

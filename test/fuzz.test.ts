@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { isInputObjectType } from 'graphql';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { schema } from '../src/schema/index.ts';
+import { schema } from '../src/graphql/index.ts';
 import {
   CREATE_RUN,
   CREATE_THREAD,

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { chromium, type Browser, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { graphiqlTabs } from '../src/graphiql.ts';
+import { graphiqlTabs } from '../src/graphql/graphiql-examples.ts';
 import { createTestApp, type TestApp } from './support/app.ts';
 
 const executablePath = findBrowser();

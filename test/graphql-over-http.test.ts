@@ -1,16 +1,15 @@
 import { serverAudits } from 'graphql-http';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createTestApp, type TestApp } from './support/app.ts';
+import { describe, expect } from 'vitest';
+import { it } from './support/fixture.ts';
 
-let server: TestApp;
-beforeAll(async () => {
-  server = await createTestApp();
-});
-afterAll(() => server.stop());
-
-// No rule of ours overrules any of them: they ask for application/json, and for nothing else that POST could take.
+// The server has no rule against these audits: their requests are POST requests with application/json.
 describe('GraphQL over HTTP', () => {
-  for (const { id, name, fn } of serverAudits({ url: () => `${server.url}/graphql` })) {
+  let url = '';
+  it.beforeAll(({ server }) => {
+    url = `${server.url}/graphql`;
+  });
+
+  for (const { id, name, fn } of serverAudits({ url: () => url })) {
     it(`${id} ${name}`, async () => {
       expect(await fn()).toMatchObject({ status: 'ok' });
     });

@@ -1,11 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createTestApp, randomId, type TestApp } from './support/app.ts';
-
-let server: TestApp;
-beforeAll(async () => {
-  server = await createTestApp();
-});
-afterAll(() => server.stop());
+import { describe, expect } from 'vitest';
+import { randomId } from './support/app.ts';
+import type { Client } from './support/client.ts';
+import { it } from './support/fixture.ts';
 
 const FIELDS = `
   id inputSchema outputSchema stateSchema contextSchema mermaid
@@ -22,8 +18,14 @@ const NO_SCHEMAS = {
 };
 const NOTHING_KNOWN = { ...NO_SCHEMAS, nodes: [], edges: [], mermaid: '' };
 
-async function getGraph(id: string): Promise<any> {
-  return (await server.gql(GRAPH, { id })).graph;
+async function getGraph(client: Client, id: string) {
+  const { graph } = await client.gql(GRAPH, { id });
+  return graph ?? expect.fail(`No graph ${id}`);
+}
+
+interface Edge {
+  source: string;
+  target: string;
 }
 
 function edge(source: string, target: string, conditional = false) {
@@ -33,14 +35,14 @@ function edge(source: string, target: string, conditional = false) {
 const namesOf = (nodes: { name: string }[]) => nodes.map(({ name }) => name);
 
 describe('graphs', () => {
-  it('are those of langgraph.json, in its order', async () => {
-    const { graphs } = await server.gql('{ graphs { id } }');
+  it('are those of langgraph.json, in its order', async ({ client, server }) => {
+    const { graphs } = await client.gql('{ graphs { id } }');
     expect(graphs.slice(0, 3)).toEqual([{ id: 'agent' }, { id: 'echo' }, { id: 'steps' }]);
     expect(graphs.map(({ id }: { id: string }) => id)).toEqual(server.app.graphs.ids);
   });
 
-  it('can all be described at once', async () => {
-    const { graphs } = await server.gql(`{ graphs { ${FIELDS} } }`);
+  it('can all be described at once', async ({ client }) => {
+    const { graphs } = await client.gql(`{ graphs { ${FIELDS} } }`);
     for (const { id, nodes, edges, mermaid } of graphs) {
       if (id === 'broken' || id === 'endless') continue; // its function throws; it has no end
       const names = namesOf(nodes);
@@ -49,17 +51,21 @@ describe('graphs', () => {
         ? [`${id}Input`, `${id}Output`]
         : ['__start__', '__end__'];
       expect([id, names]).toEqual([id, expect.arrayContaining(ends)]);
-      expect(names).toEqual(
-        expect.arrayContaining(edges.flatMap(({ source, target }: any) => [source, target])),
-      );
+      const endpoints = edges.flatMap(({ source, target }: Edge) => [source, target]);
+      expect(names).toEqual(expect.arrayContaining(endpoints));
       expect(mermaid).toMatch(/^(%%.*\n)?graph TD;/);
     }
   });
 });
 
 describe('graph', () => {
-  it('shows JSON Schemas of what a graph takes, gives, holds and is configured with', async () => {
-    const { inputSchema, outputSchema, stateSchema, contextSchema } = await getGraph('agent');
+  it('shows JSON Schemas of what a graph takes, gives, holds and is configured with', async ({
+    client,
+  }) => {
+    const { inputSchema, outputSchema, stateSchema, contextSchema } = await getGraph(
+      client,
+      'agent',
+    );
     for (const schema of [inputSchema, outputSchema, stateSchema]) {
       expect(schema).toMatchObject({ type: 'object', properties: { messages: {} } });
     }
@@ -72,19 +78,32 @@ describe('graph', () => {
     });
   });
 
-  it('shows which types an input must have', async () => {
-    expect((await getGraph('strict')).inputSchema).toMatchObject({
+  it('shows which types an input must have', async ({ client }) => {
+    expect((await getGraph(client, 'strict')).inputSchema).toMatchObject({
       type: 'object',
       properties: { count: { type: 'number' } },
     });
   });
 
-  it('has no schemas where its state is made of annotations', async () => {
-    expect(await getGraph('steps')).toMatchObject(NO_SCHEMAS);
+  it('has the channels of its annotations in its schemas', async ({ client }) => {
+    const { inputSchema, outputSchema, stateSchema, contextSchema } = await getGraph(
+      client,
+      'chat',
+    );
+    const messages = { langgraph_type: 'messages', default: [] };
+    expect(inputSchema).toMatchObject({ type: 'object', properties: { messages } });
+    const list = { ...messages, type: 'array', items: { type: 'object' } };
+    expect(stateSchema).toMatchObject({ type: 'object', properties: { messages: list } });
+    expect(outputSchema).toEqual(stateSchema);
+    expect(contextSchema).toBeNull();
   });
 
-  it('shows its nodes and the ways between them, from the start to the end', async () => {
-    const { nodes, edges } = await getGraph('parallel');
+  it('has no schemas where it declares no channels', async ({ client }) => {
+    expect(await getGraph(client, 'taskAsk')).toMatchObject(NO_SCHEMAS);
+  });
+
+  it('shows its nodes and the ways between them, from the start to the end', async ({ client }) => {
+    const { nodes, edges } = await getGraph(client, 'parallel');
     expect(namesOf(nodes).toSorted()).toEqual(['__end__', '__start__', 'join', 'left', 'right']);
     expect(edges).toHaveLength(5);
     expect(edges).toEqual(
@@ -98,14 +117,14 @@ describe('graph', () => {
     );
   });
 
-  it('says which way the graph decides as it runs', async () => {
-    const { edges } = await getGraph('fanOut');
+  it('says which way the graph decides as it runs', async ({ client }) => {
+    const { edges } = await getGraph(client, 'fanOut');
     expect(edges).toContainEqual(edge('plan', 'work', true));
     expect(edges).toContainEqual(edge('work', 'done'));
   });
 
-  it('is drawn as Mermaid source', async () => {
-    const { mermaid } = await getGraph('fanOut');
+  it('is drawn as Mermaid source', async ({ client }) => {
+    const { mermaid } = await getGraph(client, 'fanOut');
     for (const line of [
       '__start__ --> plan;',
       'plan -.-> work;',
@@ -116,39 +135,41 @@ describe('graph', () => {
     }
   });
 
-  it('is, where a function makes it, what the function makes of an empty configuration', async () => {
-    expect(namesOf((await getGraph('factory')).nodes)).toContain('made');
+  it('is, where a function makes it, what the function makes of an empty configuration', async ({
+    client,
+  }) => {
+    expect(namesOf((await getGraph(client, 'factory')).nodes)).toContain('made');
   });
 
-  it('is known by its name alone where the function that makes it throws', async () => {
-    expect(await getGraph('broken')).toEqual({ id: 'broken', ...NOTHING_KNOWN });
+  it('is known by its name alone where the function that makes it throws', async ({ client }) => {
+    expect(await getGraph(client, 'broken')).toEqual({ id: 'broken', ...NOTHING_KNOWN });
   });
 
-  it('is null where there is none of that name', async () => {
+  it('is null where there is none of that name', async ({ client }) => {
     for (const id of ['nope', '', 'AGENT', 'toString', '__proto__']) {
-      expect(await getGraph(id)).toBeNull();
+      expect((await client.gql(GRAPH, { id })).graph).toBeNull();
     }
   });
 });
 
 describe('Assistant.graph', () => {
-  it('is the graph of the assistant', async () => {
-    const { assistant } = await server.gql(
+  it('is the graph of the assistant', async ({ client }) => {
+    const { assistant } = await client.gql(
       '{ assistant(id: "echo") { graph { id nodes { name } } } }',
     );
     expect(assistant.graph.id).toBe('echo');
     expect(namesOf(assistant.graph.nodes)).toContain('echo');
   });
 
-  it('is known by its name alone where it is not served any more', async () => {
+  it('is known by its name alone where it is not served any more', async ({ client, server }) => {
     const id = randomId();
-    await server.gql(
+    await client.gql(
       'mutation ($id: ID!) { createAssistant(input: { id: $id, graphId: "echo" }) { id } }',
       { id },
     );
     // What a server finds that was started without the graph.
     await server.app.sql.query(`UPDATE "Assistant" SET "graphId" = 'gone' WHERE "id" = $1`, [id]);
-    const { assistant } = await server.gql(
+    const { assistant } = await client.gql(
       `query ($id: ID!) {
         assistant(id: $id) { graphId graph { ${FIELDS} } }
       }`,

@@ -1,6 +1,4 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import type { BaseMessage } from '@langchain/core/messages';
@@ -9,6 +7,7 @@ import {
   Command,
   END,
   MemorySaver,
+  MessagesAnnotation,
   MessagesZodMeta,
   MessagesZodState,
   START,
@@ -24,24 +23,9 @@ import { z as z3 } from 'zod/v3';
 import { describeGraph, describeGraphById } from '../src/graphs/describe.ts';
 import type { CompiledGraph } from '../src/graphs/load.ts';
 import { assistantIdOf, loadGraphs, withCheckpointer } from '../src/graphs/load.ts';
+import { createProject } from './support/projects.ts';
 
 const ROOT = path.join(import.meta.dirname, '..');
-
-/** Files in a directory of their own, outside this project; only what is installed here is found from there. */
-async function createProject(files: Record<string, unknown>) {
-  const directory = await mkdtemp(path.join(tmpdir(), 'threadql-graphs-'));
-  await symlink(path.join(ROOT, 'node_modules'), path.join(directory, 'node_modules'));
-  for (const [name, content] of Object.entries(files)) {
-    const file = path.join(directory, name);
-    await mkdir(path.dirname(file), { recursive: true });
-    await writeFile(file, typeof content === 'string' ? content : JSON.stringify(content));
-  }
-  return {
-    directory,
-    file: path.join(directory, 'langgraph.json'),
-    [Symbol.asyncDispose]: () => rm(directory, { recursive: true }),
-  };
-}
 
 function createLog() {
   const warnings: unknown[] = [];
@@ -167,22 +151,26 @@ describe('loadGraphs', () => {
     await expect(load(project.file)).rejects.toThrow(cause);
   });
 
-  it('sets what env says before the code runs, and replaces nothing', async () => {
+  it('sets the variables of env before the code runs, in place of those of the environment', async () => {
     await using project = await createProject({
       '.env': 'FIRST=from the file\nSECOND="from the file"\n',
       'langgraph.json': { graphs: {}, env: '.env' },
       'object/langgraph.json': { graphs: {}, env: { FIRST: 'from the object' } },
       'list/langgraph.json': { graphs: {}, env: ['FIRST'] },
     });
-    const env: NodeJS.ProcessEnv = { SECOND: 'set already' };
+    const env: NodeJS.ProcessEnv = { SECOND: 'set already', THIRD: 'set already' };
     await load(project.file, env);
-    expect(env).toEqual({ FIRST: 'from the file', SECOND: 'set already' });
+    expect(env).toMatchObject({
+      FIRST: 'from the file',
+      SECOND: 'from the file',
+      THIRD: 'set already',
+    });
 
     const other: NodeJS.ProcessEnv = {};
     await load(path.join(project.directory, 'list/langgraph.json'), other);
-    expect(other).toEqual({});
+    expect(other).not.toHaveProperty('FIRST');
     await load(path.join(project.directory, 'object/langgraph.json'), other);
-    expect(other).toEqual({ FIRST: 'from the object' });
+    expect(other).toMatchObject({ FIRST: 'from the object' });
   });
 
   it('goes on without an env file that does not exist, and says so', async () => {
@@ -384,8 +372,78 @@ describe('describeGraph', () => {
     expect(own).toMatchObject({ properties: { count: { type: 'number' } } });
   });
 
-  it('has no schemas of a graph that declares none', async () => {
-    const graph = withState(Annotation.Root({ text: Annotation<string> }));
+  it('has the channels of annotations: names, defaults with their types, messages, and how updates combine', async () => {
+    const concat = (left: string[], right: string[]) => left.concat(right);
+    const withItself = (object: Record<string, unknown> = {}) => Object.assign(object, { object });
+    const State = Annotation.Root({
+      ...MessagesAnnotation.spec,
+      text: Annotation<string>,
+      log: Annotation<string[]>({ reducer: concat, default: () => [] }),
+      total: Annotation<number>({ reducer: (left, right) => left + right, default: () => 3 }),
+      options: Annotation<object>({ reducer: (_, right) => right, default: () => ({ deep: [1] }) }),
+      owner: Annotation<string | null>({ reducer: (_, right) => right, default: () => null }),
+      seen: Annotation<Set<string>>({ reducer: (left) => left, default: () => new Set() }),
+      odd: Annotation<object>({ reducer: (left) => left, default: () => withItself() }),
+    });
+    const { stateSchema, inputSchema, outputSchema, contextSchema } = await describeGraph(
+      withState(State),
+    );
+    const combines = expect.stringContaining('A reducer combines') as string;
+    expect(stateSchema).toEqual({
+      type: 'object',
+      properties: {
+        messages: expect.objectContaining({
+          type: 'array',
+          langgraph_type: 'messages',
+          default: [],
+        }) as object,
+        text: { description: 'The last value replaces the one before.' },
+        log: {
+          type: 'array',
+          default: [],
+          description: 'The reducer "concat" combines each update with the value before.',
+        },
+        total: { type: 'number', default: 3, description: combines },
+        options: { type: 'object', default: { deep: [1] }, description: combines },
+        owner: { default: null, description: combines },
+        seen: { description: combines },
+        odd: { description: combines },
+      },
+    });
+    expect(outputSchema).toEqual(stateSchema);
+    // A reducer may take other types than it gives.
+    expect(inputSchema).toMatchObject({
+      properties: {
+        messages: { type: ['array', 'object', 'string'], langgraph_type: 'messages' },
+        total: { default: 3 },
+      },
+    });
+    expect(inputSchema).not.toHaveProperty('properties.total.type');
+    expect(contextSchema).toBeUndefined();
+  });
+
+  it('has those channels of annotations that are its input and its output', async () => {
+    const Text = Annotation.Root({ text: Annotation<string> });
+    const Done = Annotation.Root({ done: Annotation<boolean> });
+    const graph = (
+      new StateGraph({
+        stateSchema: Annotation.Root({ ...Text.spec, ...Done.spec, own: Annotation<number> }),
+        input: Text,
+        output: Done,
+      }) as any
+    )
+      .addNode('one', () => ({}))
+      .addEdge(START, 'one')
+      .compile();
+    const described = await describeGraph(graph);
+    const namesIn = (schema: any) => Object.keys(schema.properties);
+    expect(namesIn(described.inputSchema)).toEqual(['text']);
+    expect(namesIn(described.outputSchema)).toEqual(['done']);
+    expect(namesIn(described.stateSchema)).toEqual(['text', 'done', 'own']);
+  });
+
+  it('has no schemas of a graph without channels of its own', async () => {
+    const graph: any = entrypoint('double', async (n: number) => n * 2);
     expect(await describeGraph(graph)).toMatchObject({
       inputSchema: undefined,
       outputSchema: undefined,

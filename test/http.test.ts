@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { CREATE_THREAD, createTestApp, type TestApp } from './support/app.ts';
+import { CREATE_RUN, CREATE_THREAD, createTestApp, human, type TestApp } from './support/app.ts';
 
 const JSON_TYPE = { 'content-type': 'application/json' };
 const SEARCH = '{ assistants { totalCount } }';
@@ -186,8 +186,10 @@ describe('what cannot be stored', () => {
     expect(id?.extensions).toEqual({ code: 'BAD_USER_INPUT', argument: 'id' });
   });
 
-  it('takes emoji, and 100 levels', async () => {
-    await server.gql(CREATE, { input: { metadata: { emoji: '👩‍👩‍👧', deep: nested(99) } } });
+  it('takes emoji, and 100 levels in what a graph is given', async () => {
+    await server.gql(CREATE, { input: { metadata: { emoji: '👩‍👩‍👧' } } });
+    const input = { assistantId: 'echo', input: { ...human('👩‍👩‍👧'), deep: nested(99) } };
+    await server.gql(CREATE_RUN, { input });
   });
 
   it('stays a client error where it would overflow the stack', async () => {

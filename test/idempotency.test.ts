@@ -1,55 +1,53 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CREATE_RUN, createTestApp, human, randomId, type TestApp } from './support/app.ts';
-import { openRunDoor, type RunDoor } from './support/run-door.ts';
+import { describe, expect } from 'vitest';
+import { human, randomId } from './support/app.ts';
+import { CREATE_RUN } from './support/client.ts';
+import { it } from './support/fixture.ts';
+import { createGate } from './support/gates.ts';
+import { operation } from './support/graphql.ts';
 
-let server: TestApp;
-let door: RunDoor;
-beforeAll(async () => {
-  server = await createTestApp();
-  door = await openRunDoor(server);
-});
-afterAll(async () => {
-  await server.stop();
-  await door[Symbol.asyncDispose]();
-});
-
-const CREATE_RUNS = `mutation ($inputs: [CreateRunInput!]!) { createRuns(inputs: $inputs) { id } }`;
+const CREATE_RUNS = operation(
+  `mutation ($inputs: [CreateRunInput!]!) { createRuns(inputs: $inputs) { id } }`,
+);
 
 describe('an idempotencyKey', () => {
-  it('gives the same run again, also when that has ended', async () => {
-    const threadId = await door.createThread();
+  it('gives the same run again, also when that has ended', async ({ client }) => {
+    const threadId = await client.createThread();
     const input = {
       threadId,
       assistantId: 'echo',
       input: human('once'),
       idempotencyKey: randomId(),
     };
-    const first = await door.runToEnd(input);
-    expect((await door.start(input)).id).toBe(first.id);
-    expect(await door.runToEnd(input)).toEqual(first);
-    const { runs, values } = await door.thread(threadId);
+    const first = await client.runToEnd(input);
+    expect((await client.startRun(input)).id).toBe(first.id);
+    expect(await client.runToEnd(input)).toEqual(first);
+    const { runs, values } = await client.getThread(threadId);
     expect(runs.totalCount).toBe(1);
     expect(values.messages).toHaveLength(2);
   });
 
-  it('gives one run to 20 requests that come at once, busy thread or not', async () => {
-    const threadId = await door.createThread();
+  it('gives one run to 20 requests that come at once, busy thread or not', async ({ client }) => {
+    const threadId = await client.createThread();
     const input = {
       threadId,
       assistantId: 'echo',
       input: human('once'),
       idempotencyKey: randomId(),
-      multitaskStrategy: 'REJECT',
+      multitaskStrategy: 'REJECT' as const,
     };
-    const runs = await Promise.all(Array.from({ length: 20 }, () => door.start(input)));
+    const runs = await Promise.all(Array.from({ length: 20 }, () => client.startRun(input)));
     expect(new Set(runs.map(({ id }) => id)).size).toBe(1);
-    expect((await door.thread(threadId)).runs.totalCount).toBe(1);
+    expect((await client.getThread(threadId)).runs.totalCount).toBe(1);
   });
 
-  it('is a CONFLICT with another input', async () => {
+  it('is a CONFLICT with another input', async ({ client }) => {
     const idempotencyKey = randomId();
-    const { id } = await door.start({ assistantId: 'echo', input: human('a'), idempotencyKey });
-    const [error] = await server.errors(CREATE_RUN, {
+    const { id } = await client.startRun({
+      assistantId: 'echo',
+      input: human('a'),
+      idempotencyKey,
+    });
+    const [error] = await client.errors(CREATE_RUN, {
       input: { assistantId: 'echo', input: human('b'), idempotencyKey },
     });
     expect(error).toMatchObject({
@@ -58,17 +56,19 @@ describe('an idempotencyKey', () => {
     });
   });
 
-  it('knows an input by what it says, not by the order of its keys', async () => {
+  it('knows an input by what it says, not by the order of its keys', async ({ client }) => {
     const idempotencyKey = randomId();
     const ask = (input: Record<string, unknown>) =>
-      door.start({ assistantId: 'steps', idempotencyKey, input });
+      client.startRun({ assistantId: 'steps', idempotencyKey, input });
     const { id } = await ask({ log: [], a: { x: 1, y: [1, 2] } });
     expect((await ask({ a: { y: [1, 2], x: 1 }, log: [] })).id).toBe(id);
   });
 
-  it('is looked up before anything else is checked: what was right once is not refused now', async () => {
-    const threadId = await door.createThread();
-    const asked = await door.runToEnd({ threadId, assistantId: 'ask', input: {} });
+  it('is looked up before anything else is checked: what was right once is not refused now', async ({
+    client,
+  }) => {
+    const threadId = await client.createThread();
+    const asked = await client.runToEnd({ threadId, assistantId: 'ask', input: {} });
     expect(asked.status).toBe('INTERRUPTED');
     const answer = {
       threadId,
@@ -76,45 +76,48 @@ describe('an idempotencyKey', () => {
       command: { resume: [{ value: 'yes' }] },
       idempotencyKey: randomId(),
     };
-    const first = await door.runToEnd(answer);
-    expect((await door.start(answer)).id).toBe(first.id);
-    await server.gql(`mutation ($id: ID!) { deleteThread(id: $id) }`, { id: threadId });
-    expect((await door.start(answer)).id).toBe(first.id);
+    const first = await client.runToEnd(answer);
+    expect((await client.startRun(answer)).id).toBe(first.id);
+    await client.gql(operation(`mutation ($id: ID!) { deleteThread(id: $id) }`), { id: threadId });
+    expect((await client.startRun(answer)).id).toBe(first.id);
   });
 
-  it('outlives its run', async () => {
+  it('outlives its run', async ({ client }) => {
     const input = { assistantId: 'echo', input: human('a'), idempotencyKey: randomId() };
-    const { id } = await door.runToEnd(input);
-    await server.gql(`mutation ($id: ID!) { deleteRun(id: $id) }`, { id });
-    expect(await door.run(id)).toBeNull();
-    expect((await door.start(input)).id).toBe(id);
+    const { id } = await client.runToEnd(input);
+    await client.gql(operation(`mutation ($id: ID!) { deleteRun(id: $id) }`), { id });
+    expect(await client.findRun(id)).toBeNull();
+    expect((await client.startRun(input)).id).toBe(id);
   });
 
-  it('counts in createRuns, too', async () => {
+  it('counts in createRuns, too', async ({ client }) => {
     const one = { assistantId: 'echo', input: human('1'), idempotencyKey: randomId() };
     const two = { assistantId: 'echo', input: human('2'), idempotencyKey: randomId() };
-    const first = await door.start(one);
-    const { createRuns } = await server.gql(CREATE_RUNS, { inputs: [two, one, two] });
-    expect(createRuns[1].id).toBe(first.id);
-    expect(createRuns[2].id).toBe(createRuns[0].id);
+    const first = await client.startRun(one);
+    const { createRuns } = await client.gql(CREATE_RUNS, { inputs: [two, one, two] });
+    expect(createRuns[1]?.id).toBe(first.id);
+    expect(createRuns[2]?.id).toBe(createRuns[0]?.id);
   });
 
-  it.each(['', 'x'.repeat(256)])('has 1 to 255 characters, not %j', async (idempotencyKey) => {
-    const input = { assistantId: 'echo', input: human('a'), idempotencyKey };
-    expect(await door.refusal(input)).toEqual({
-      code: 'BAD_USER_INPUT',
-      argument: 'input.idempotencyKey',
-    });
-  });
+  it.for(['', 'x'.repeat(256)])(
+    'has 1 to 255 characters, not %j',
+    async (idempotencyKey, { client }) => {
+      const input = { assistantId: 'echo', input: human('a'), idempotencyKey };
+      expect(await client.refusal(input)).toEqual({
+        code: 'BAD_USER_INPUT',
+        argument: 'input.idempotencyKey',
+      });
+    },
+  );
 });
 
 describe('timeoutSeconds', () => {
-  it('ends a run in TIMEOUT; what it had finished stays', async () => {
-    const threadId = await door.createThread();
-    const run = await door.runToEnd({
+  it('ends a run in TIMEOUT; what it had finished stays', async ({ client }) => {
+    const threadId = await client.createThread();
+    const run = await client.runToEnd({
       threadId,
       assistantId: 'gate',
-      input: { file: door.closedGate().file },
+      input: { file: createGate().file },
       timeoutSeconds: 1,
     });
     expect(run).toMatchObject({
@@ -122,14 +125,14 @@ describe('timeoutSeconds', () => {
       error: { name: 'TimeoutError', message: expect.stringContaining('1 s') },
       output: { log: ['before'] },
     });
-    expect(await door.thread(threadId)).toMatchObject({
+    expect(await client.getThread(threadId)).toMatchObject({
       status: 'ERROR',
       error: { name: 'TimeoutError' },
     });
   });
 
-  it('does nothing to a run that is quicker', async () => {
-    const run = await door.runToEnd({
+  it('does nothing to a run that is quicker', async ({ client }) => {
+    const run = await client.runToEnd({
       assistantId: 'echo',
       input: human('x'),
       timeoutSeconds: 100,
@@ -139,42 +142,44 @@ describe('timeoutSeconds', () => {
 });
 
 describe('afterSeconds', () => {
-  it('delays a run; until then the thread is free, and others go first', async () => {
-    const threadId = await door.createThread();
-    const delayed = await door.start({
+  it('delays a run; until then the thread is free, and others go first', async ({ client }) => {
+    const threadId = await client.createThread();
+    const delayed = await client.startRun({
       threadId,
       assistantId: 'echo',
       input: human('late'),
       afterSeconds: 2,
     });
-    const first = await door.runToEnd({
+    const first = await client.runToEnd({
       threadId,
       assistantId: 'echo',
       input: human('early'),
       multitaskStrategy: 'REJECT',
     });
     expect(first.status).toBe('SUCCESS');
-    const { output, startedAt } = await door.ended(delayed.id);
-    expect(output.messages.map((message: any) => message.content)).toEqual([
+    const { output, startedAt } = await client.untilEnded(delayed.id);
+    expect(output.messages.map((message) => message.content)).toEqual([
       'early',
       'echo: early',
       'late',
       'echo: late',
     ]);
-    const { run } = await server.gql(`query ($id: ID!) { run(id: $id) { createdAt } }`, {
+    const { run } = await client.gql(operation(`query ($id: ID!) { run(id: $id) { createdAt } }`), {
       id: delayed.id,
     });
-    expect(Date.parse(startedAt) - Date.parse(run.createdAt)).toBeGreaterThanOrEqual(1990);
+    expect(Date.parse(startedAt ?? '') - Date.parse(run?.createdAt ?? '')).toBeGreaterThanOrEqual(
+      1990,
+    );
   });
 
-  it.each([
+  it.for([
     ['afterSeconds', -1],
     ['afterSeconds', 1e12],
     ['timeoutSeconds', 0],
     ['timeoutSeconds', 1e9],
-  ])('and timeoutSeconds are checked: %s %d', async (name, value) => {
+  ] as const)('and timeoutSeconds are checked: %s %d', async ([name, value], { client }) => {
     const input = { assistantId: 'echo', input: human('x'), [name]: value };
-    expect(await door.refusal(input)).toEqual({
+    expect(await client.refusal(input)).toEqual({
       code: 'BAD_USER_INPUT',
       argument: `input.${name}`,
     });

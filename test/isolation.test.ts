@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { CREATE_RUN, randomId, until, type TestApp } from './support/app.ts';
+import { CREATE_RUN, randomId, until, type FollowOptions, type TestApp } from './support/app.ts';
 import { createTestDatabase, openTestDatabase, type TestDatabase } from './support/databases.ts';
 import { startCode, startServerProcess, type ServerProcess } from './support/processes.ts';
 import { SEVERAL_STARTS_MS } from './support/servers.ts';
@@ -18,8 +18,8 @@ async function createRun(client: TestApp, graph: string, input: object = {}): Pr
 }
 
 /** The last event of a run. */
-async function endOf(client: TestApp, runId: string, modes?: string[]): Promise<any> {
-  return (await client.follow(runId, modes && { modes })).at(-1);
+async function endOf(client: TestApp, runId: string, modes?: FollowOptions['modes']): Promise<any> {
+  return (await client.follow(runId, modes ? { modes } : undefined)).at(-1);
 }
 
 describe('what a run does to its process', { timeout: SEVERAL_STARTS_MS }, () => {
@@ -34,7 +34,7 @@ describe('what a run does to its process', { timeout: SEVERAL_STARTS_MS }, () =>
     await database.dispose();
   });
 
-  /** What a run waits for. */
+  /** The file for which a run waits. */
   function closedGate() {
     const file = path.join(path.dirname(database.dataDir), randomId());
     return { file, open: () => writeFile(file, '') };
@@ -127,9 +127,9 @@ describe('a run that blocks the event loop', { timeout: SEVERAL_STARTS_MS }, () 
       const after = await createRun(front.client, 'careless', { file: gate });
       await front[Symbol.asyncDispose]();
 
-      /** How the runs stand after a process has executed them, and died of it. */
+      /** The runs after a process has executed them and crashed. */
       const afterAnotherDeath = async () => {
-        // It may be blocked before it can say that it has started.
+        // The process may block before it reports its start.
         const started = startServerProcess(database, { MAX_BLOCKED_SECONDS: '2' });
         await started.then(({ ended }) => ended).catch(() => {});
         const { sql, close } = await openTestDatabase(database);
@@ -163,7 +163,7 @@ describe('a run that blocks the event loop', { timeout: SEVERAL_STARTS_MS }, () 
     },
   );
 
-  // The embedded database has one process.
+  // An embedded database has a single process.
   it.skipIf(inject('database') === 'embedded')(
     'for longer than its lease keeps its claim, though another process is idle',
     async () => {
@@ -193,14 +193,14 @@ describe('a run that blocks the event loop', { timeout: SEVERAL_STARTS_MS }, () 
 });
 
 describe('an error in no run', { timeout: SEVERAL_STARTS_MS }, () => {
-  /** A process that handles stray errors, and then does this. */
+  /** Starts a process with handlers for uncaught errors, and then executes `then`. */
   function startWithHandlers(then: string) {
     return startCode(
       `import { setTimeout as sleep } from 'node:timers/promises';
        import { createLogger } from './src/log.ts';
-       import { handleStrayErrors, runAttributed } from './src/stray.ts';
+       import { handleUncaughtErrors, runAttributed } from './src/runs/uncaught-errors.ts';
        const log = createLogger('info');
-       handleStrayErrors(log);
+       handleUncaughtErrors(log);
        ${then}`,
     );
   }
@@ -254,7 +254,7 @@ describe('a server that is told to stop a second time', { timeout: SEVERAL_START
     });
     server.child.kill(signal);
     await until(() => server.output().includes('stopping'));
-    // The first repetitions may come too soon to be another one.
+    // Within 500 ms, the server takes a repetition for the same signal.
     let status_: number | NodeJS.Signals | undefined;
     void server.ended.then((code) => (status_ = code));
     await until(() => {

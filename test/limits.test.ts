@@ -1,4 +1,4 @@
-import { on, once } from 'node:events';
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   buildClientSchema,
@@ -9,64 +9,16 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { readConfig } from '../src/config.ts';
-import { schema } from '../src/schema/index.ts';
+import { schema } from '../src/graphql/index.ts';
 import { CREATE_RUN, CREATE_THREAD, createTestApp, human, type TestApp } from './support/app.ts';
+import { GRAPHQL_WS, NOBODY, openSocket, refusals, repeat, socketUrl } from './support/refusals.ts';
+import { intercept } from './support/queries.ts';
 
 let server: TestApp;
 beforeAll(async () => {
   server = await createTestApp();
 });
 afterAll(() => server.stop());
-
-const GRAPHQL_WS = 'graphql-transport-ws';
-const NOBODY = '01900000-0000-7000-8000-000000000000';
-const socketUrl = (app: TestApp) => `${app.url.replace('http', 'ws')}/graphql`;
-
-/** What a refused document is answered over HTTP, SSE and WebSocket. */
-async function refusals(app: TestApp, query: string, variables: Record<string, unknown> = {}) {
-  return [
-    await app.errors(query, variables),
-    await errorsOfStream(app, { query, variables }),
-    await errorsOfSocket(app, { query, variables }),
-  ];
-}
-
-async function errorsOfStream(app: TestApp, body: object): Promise<any[]> {
-  const response = await fetch(`${app.url}/graphql`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', accept: 'text/event-stream' },
-    body: JSON.stringify(body),
-  });
-  const [, answer] = /^event: next\ndata: (.*)$/m.exec(await response.text()) ?? [];
-  return JSON.parse(answer ?? '{}').errors;
-}
-
-async function errorsOfSocket(app: TestApp, payload: object): Promise<any[]> {
-  using socket = await openSocket(app);
-  socket.send({ id: '1', type: 'subscribe', payload });
-  const { type, payload: answer } = await socket.receive();
-  return type === 'error' ? answer : answer.errors;
-}
-
-/** A WebSocket after its introduction; no client's library between it and the test. */
-async function openSocket(app: TestApp) {
-  const socket = new WebSocket(socketUrl(app), GRAPHQL_WS);
-  const messages = on(socket, 'message');
-  const send = (message: object) => socket.send(JSON.stringify(message));
-  const receive = async () => JSON.parse(String((await messages.next()).value[0]));
-  await once(socket, 'open');
-  send({ type: 'connection_init' });
-  expect(await receive()).toEqual({ type: 'connection_ack' });
-  return {
-    socket,
-    send,
-    receive,
-    [Symbol.dispose]: () => socket.terminate(),
-  };
-}
-
-const repeat = (count: number, of: (n: number) => string) =>
-  Array.from({ length: count }, (_, n) => of(n)).join(' ');
 
 // Each as deep, or with as many of them, as it says.
 const levels = (depth: number) =>
@@ -379,14 +331,14 @@ describe('a WebSocket', () => {
     let lastAnswer = performance.now();
     const { sql } = server.app;
     const { query: ask } = sql;
-    sql.query = async (...statement) => {
-      const rows = await ask(...statement);
-      if (statement[0].includes('"ChannelValue"')) {
+    sql.query = intercept(ask, async ({ text }, send) => {
+      const rows = await send();
+      if (text.includes('"ChannelValue"')) {
         answered += 1;
         lastAnswer = performance.now();
       }
-      return rows as never;
-    };
+      return rows;
+    });
     const closed = once(socket, 'close');
     let received = 0;
     socket.on('message', (data: Buffer) => (received += data.length));

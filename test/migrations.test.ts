@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
-import { CheckpointReader } from '../src/checkpoints/saver.ts';
+import { CheckpointReader } from '../src/checkpoints/reader.ts';
 import { openEmbedded } from '../src/db/embedded.ts';
 import { migrate, MIGRATIONS } from '../src/db/migrate.ts';
 import { createLogger } from '../src/log.ts';
@@ -28,6 +28,7 @@ describe('migrations', () => {
     const { databaseUrl, dataDir } = database;
     const embedded = databaseUrl ? undefined : await openEmbedded(dataDir, createLogger('silent'));
     pool = new pg.Pool(embedded?.poolConfig ?? { connectionString: databaseUrl });
+    pool.on('error', () => {}); // the database goes with the test
     closeServer = async () => embedded?.close();
     folder = await mkdtemp(path.join(os.tmpdir(), 'threadql-migrations-'));
     await cp(MIGRATIONS, folder, { recursive: true });
@@ -119,6 +120,7 @@ describe('a database of the first version', () => {
     ['00000000-0000-7000-8000-000000000004', 'ERROR'],
   ] as const;
   const [[THREAD_ID]] = THREADS;
+  const CONTEXTS = ['{}', '{"a": {}}'];
   const CHECKPOINT_ID = '1f1e592c-b778-6670-8000-3cbc1a89c4e5';
 
   it(
@@ -131,6 +133,8 @@ describe('a database of the first version', () => {
         ? undefined
         : await openEmbedded(dataDir, createLogger('silent'));
       const pool = new pg.Pool(embedded?.poolConfig ?? { connectionString: databaseUrl });
+      // The database goes with the test, and breaks connections that are still open.
+      pool.on('error', () => {});
       const [first, ...later] = (await readdir(MIGRATIONS))
         .filter((name) => /^\d/.test(name))
         .toSorted();
@@ -147,6 +151,23 @@ describe('a database of the first version', () => {
         `INSERT INTO "Run" ("id", "threadId", "assistantId", "graphId", "status") VALUES ($1, $1, $1, 'echo', 'SUCCESS')`,
         [THREAD_ID],
       );
+      for (const [i, context] of CONTEXTS.entries()) {
+        const id = THREADS[i]?.[0];
+        await client.query(
+          `INSERT INTO "Assistant" ("id", "graphId", "name", "context") VALUES ($1, 'echo', 'a', $2)`,
+          [id, context],
+        );
+        await client.query(
+          `INSERT INTO "AssistantVersion" ("assistantId", "version", "graphId", "name", "context")
+           VALUES ($1, 1, 'echo', 'a', $2)`,
+          [id, context],
+        );
+        await client.query(
+          `INSERT INTO "Run" ("id", "threadId", "assistantId", "graphId", "status", "context")
+           VALUES (gen_random_uuid(), $1, $1, 'echo', 'PENDING', $2)`,
+          [id, context],
+        );
+      }
       await client.query(
         `INSERT INTO "RunEvent" ("threadId", "number", "runId", "type") VALUES ($1, 1, $1, 'FINISHED')`,
         [THREAD_ID],
@@ -186,6 +207,17 @@ describe('a database of the first version', () => {
       expect(await sql.query(`SELECT 1 FROM "Run" JOIN "RunEvent" ON "runId" = "id"`)).toHaveLength(
         1,
       );
+      // An empty context was the same as none.
+      for (const [table, order] of [
+        ['Assistant', 'id'],
+        ['AssistantVersion', 'assistantId'],
+        ['Run', 'threadId'],
+      ]) {
+        const pending = table === 'Run' ? `WHERE "status" = 'PENDING'` : '';
+        expect(
+          await sql.query(`SELECT "context" FROM "${table}" ${pending} ORDER BY "${order}"`),
+        ).toEqual([{ context: null }, { context: { a: {} } }]);
+      }
       const tuple = await new CheckpointReader(sql.query).getTuple({
         configurable: { thread_id: THREAD_ID },
       });

@@ -1,9 +1,8 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { human, until } from './support/app.ts';
+import { human, startTestServer, until } from './support/app.ts';
 import { createTestDatabase, type TestDatabase } from './support/databases.ts';
 import { openRunDoor, type RunDoor } from './support/run-door.ts';
-import { startTestServer } from './support/servers.ts';
 import { startServerProcess, type ServerProcess } from './support/processes.ts';
 
 const LONG = { timeout: 120_000 };
@@ -172,7 +171,7 @@ describe.skipIf(inject('database') === 'embedded')('processes on one PostgreSQL'
       }
       await admin.end();
       for (const events of await done) expect(events.at(-1)).toMatchObject({ status: 'SUCCESS' });
-      // The other process is `front`: five, and one that listens; it keeps no claims.
+      // The process `front` has five connections and one for LISTEN; it has no leases.
       expect(most).toBeLessThanOrEqual(2 + 2 + 5 + 1);
       expect(most).toBeGreaterThan(2);
     },

@@ -1,7 +1,7 @@
 import { Kind, parse, visit } from 'graphql';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { schema } from '../src/schema/index.ts';
-import { human, type TestApp } from './support/app.ts';
+import { schema } from '../src/graphql/index.ts';
+import { human, startTestServer, type TestApp, type Transport } from './support/app.ts';
 import { createTestDatabase, type TestDatabase } from './support/databases.ts';
 import { searchEverything, useEverything } from './support/every-operation.ts';
 import { DELAYED_RUNS, generateRows } from './support/many-rows.ts';
@@ -16,9 +16,20 @@ import {
   type PlanCacheMode,
   type PlanNode,
 } from './support/plans.ts';
-import { startTestServer } from './support/servers.ts';
 
 const MINUTES = 60_000;
+
+interface Page {
+  threads: {
+    nodes: { id: string }[];
+    pageInfo: {
+      hasNextPage: boolean;
+      hasPreviousPage: boolean;
+      startCursor: string | null;
+      endCursor: string | null;
+    };
+  };
+}
 
 const PAGE = `query ($filter: ThreadFilter, $orderBy: ThreadOrder, $first: Int, $after: String, $last: Int, $before: String) {
   threads(filter: $filter, orderBy: $orderBy, first: $first, after: $after, last: $last, before: $before) {
@@ -93,16 +104,20 @@ describe.runIf(inject('database') === 'postgres')('Among 200,000 threads', () =>
     );
     const documents = new Set<string>();
     try {
+      const gql = (document: string, variables?: Record<string, unknown>) => {
+        documents.add(document);
+        return server.gql(document, variables);
+      };
+      const subscribe = (
+        ...[document, ...rest]: [string, Record<string, unknown>?, Transport?]
+      ) => {
+        documents.add(document);
+        return server.subscribe(document, ...rest);
+      };
       await use({
         ...server,
-        gql(document, variables) {
-          documents.add(document);
-          return server.gql(document, variables);
-        },
-        subscribe(document, variables, transport) {
-          documents.add(document);
-          return server.subscribe(document, variables, transport);
-        },
+        gql: gql as TestApp['gql'],
+        subscribe: subscribe as TestApp['subscribe'],
       });
     } finally {
       await server.stop();
@@ -139,14 +154,14 @@ describe.runIf(inject('database') === 'postgres')('Among 200,000 threads', () =>
           const backwards: string[] = [];
           const variables = { filter: { metadata }, orderBy: { field, direction } };
           for (let after: string | null = null; ;) {
-            const { threads } = await server.gql(PAGE, { ...variables, first: 100, after });
-            forwards.push(...threads.nodes.map(({ id }: { id: string }) => id));
+            const { threads }: Page = await server.gql(PAGE, { ...variables, first: 100, after });
+            forwards.push(...threads.nodes.map(({ id }) => id));
             after = threads.pageInfo.endCursor;
             if (!threads.pageInfo.hasNextPage) break;
           }
           for (let before: string | null = null; ;) {
-            const { threads } = await server.gql(PAGE, { ...variables, last: 100, before });
-            backwards.unshift(...threads.nodes.map(({ id }: { id: string }) => id));
+            const { threads }: Page = await server.gql(PAGE, { ...variables, last: 100, before });
+            backwards.unshift(...threads.nodes.map(({ id }) => id));
             before = threads.pageInfo.startCursor;
             if (!threads.pageInfo.hasPreviousPage) break;
           }

@@ -1,6 +1,6 @@
 import { webcrypto } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { poolRandomValues } from '../src/random.ts';
+import { poolRandomValues } from '../src/runs/random-pool.ts';
 
 describe('random values from a pool', () => {
   /** A Crypto of the test's own: the process' is pooled once. */

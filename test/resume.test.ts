@@ -1,9 +1,17 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { CREATE_RUN, createTestApp, human, randomId, until, type TestApp } from './support/app.ts';
-import type { Sql } from '../src/db/open.ts';
+import {
+  CREATE_RUN,
+  createTestApp,
+  human,
+  randomId,
+  startTestServer,
+  until,
+  type TestApp,
+} from './support/app.ts';
+import type { Sql } from '../src/db/query.ts';
 import { createTestDatabase, isWaitedFor } from './support/databases.ts';
 import { openRunDoor, type RunDoor } from './support/run-door.ts';
-import { createTwoServers, SEVERAL_STARTS_MS, startTestServer } from './support/servers.ts';
+import { createTwoServers, SEVERAL_STARTS_MS } from './support/servers.ts';
 
 let server: TestApp;
 let door: RunDoor;

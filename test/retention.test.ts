@@ -8,12 +8,13 @@ import {
   createTestApp,
   human,
   randomId,
+  startTestServer,
   until,
   type TestApp,
   type Transport,
 } from './support/app.ts';
 import { createTestDatabase } from './support/databases.ts';
-import { createTwoServers, startTestServer } from './support/servers.ts';
+import { createTwoServers } from './support/servers.ts';
 
 const HOUR = 3600;
 const DAY = 24 * HOUR;
@@ -81,7 +82,7 @@ describe.each<Transport>(['websocket', 'sse'])(
       // Reading goes on where the gap says; there is none after it.
       expect(await server.follow(id, { transport, after: gap.id })).toEqual(rest);
       expect(await server.follow(id, { transport, after: rest[0].id })).toEqual([]);
-      const modes = ['CUSTOM'];
+      const modes = ['CUSTOM' as const];
       expect(typesOf(await server.follow(id, { transport, modes }))).toEqual([
         'StreamGapEvent',
         'RunFinishedEvent',

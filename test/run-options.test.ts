@@ -653,6 +653,21 @@ describe('the recursion limit', () => {
 describe('the context of a run', () => {
   const contextual = { assistantId: 'contextual', input: {} };
 
+  /** The context as the run shows it, and as its node sees it. */
+  async function contextOf(input: object): Promise<{ shown: unknown; seen?: unknown }> {
+    const { createRun: run } = await server.gql(
+      `mutation ($input: CreateRunInput!) { createRun(input: $input, wait: true) { context output } }`,
+      { input: { input: {}, ...input } },
+    );
+    const { seen } = run.output;
+    return { shown: run.context, ...('context' in seen && { seen: seen.context }) };
+  }
+
+  async function assistantWith(context: unknown): Promise<string> {
+    const input = { graphId: 'whoami', context };
+    return (await server.gql(CREATE_ASSISTANT, { input })).createAssistant.id;
+  }
+
   it('is what its nodes get as runtime.context, in subgraphs too', async () => {
     const context = { user: 'ann', depth: 2 };
     const run = await runToEnd({ ...contextual, context });
@@ -674,6 +689,54 @@ describe('the context of a run', () => {
     expect((await runToEnd(assistant)).output.seen.deep).toEqual({ user: 'ann' });
     const run = await runToEnd({ ...assistant, context: { depth: 2 } });
     expect(run.output.seen.deep).toEqual({ user: 'ann', depth: 2 });
+  });
+
+  it('is none where nobody gives one, as LangGraph has it', async () => {
+    const { output } = await runToEnd({ assistantId: 'whoami', input: {} });
+    expect(output.seen).not.toHaveProperty('context');
+    expect(await contextOf({ assistantId: 'whoami', context: null })).toEqual({ shown: {} });
+  });
+
+  it('may be empty, also of an assistant', async () => {
+    const empty = { shown: {}, seen: {} };
+    expect(await contextOf({ assistantId: 'whoami', context: {} })).toEqual(empty);
+    const assistantId = await assistantWith({});
+    expect(await contextOf({ assistantId })).toEqual(empty);
+    expect(await contextOf({ assistantId, context: {} })).toEqual(empty);
+    expect(await contextOf({ assistantId, context: null })).toEqual(empty);
+  });
+
+  it("is laid over the assistant's, key by key", async () => {
+    const assistantId = await assistantWith({ a: { b: 1 }, c: 1 });
+    const merged = { a: {}, c: 1, d: null };
+    expect(await contextOf({ assistantId, context: { a: {}, d: null } })).toEqual({
+      shown: merged,
+      seen: merged,
+    });
+    const own = { a: { b: 1 }, c: 1 };
+    expect(await contextOf({ assistantId, context: {} })).toEqual({ shown: own, seen: own });
+    const added = { e: [] };
+    expect(await contextOf({ assistantId: await assistantWith(null), context: added })).toEqual({
+      shown: added,
+      seen: added,
+    });
+  });
+
+  it('of an assistant may become empty, and stays what it is where an update has none', async () => {
+    const id = await assistantWith({ a: 1 });
+    const UPDATE = `mutation ($id: ID!, $input: UpdateAssistantInput!) {
+      updateAssistant(id: $id, input: $input) { context }
+    }`;
+    await server.gql(UPDATE, { id, input: { context: null, name: 'same' } });
+    expect(await contextOf({ assistantId: id })).toEqual({ shown: { a: 1 }, seen: { a: 1 } });
+    await server.gql(UPDATE, { id, input: { context: {} } });
+    expect(await contextOf({ assistantId: id })).toEqual({ shown: {}, seen: {} });
+  });
+
+  it('is checked by the schema of the graph, also where it is empty', async () => {
+    const run = await runToEnd({ ...contextual, context: {} });
+    expect(run).toMatchObject({ status: 'ERROR' });
+    expect(run.error.message).toMatch(/user/);
   });
 
   it('fails the run where the schema of the graph does not take it', async () => {

@@ -11,7 +11,7 @@ import {
   type GraphQLOutputType,
 } from 'graphql';
 import { describe, expect, it } from 'vitest';
-import { schema } from '../src/schema/index.ts';
+import { schema } from '../src/graphql/index.ts';
 
 // schema.graphql is the manual: what is in it is explained there, unless its name and type say all.
 

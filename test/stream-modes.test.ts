@@ -96,7 +96,9 @@ const nodesOf = (events: any[]): string[] => ofMode(events, 'UPDATES').map(({ no
 /** Ids differ from run to run: each becomes the place at which it first appears. */
 function withoutIds<T>(value: T): T {
   const places = new Map<string, string>();
-  const ids = /[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}|[\da-f]{32}/g;
+  // LangGraph makes an id for a message out of its run's; the server gives a new one.
+  const ids =
+    /(?:run-)?[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}(?:-(?:out|tool)-[\w-]+)?|[\da-f]{32}/g;
   const text = JSON.stringify(value, inKeyOrder).replaceAll(ids, (id) => {
     if (!places.has(id)) places.set(id, `#${places.size}`);
     return String(places.get(id));
@@ -160,8 +162,7 @@ async function streamInProcess(
 }
 
 function asShown([namespace, mode, payload]: Streamed): Streamed {
-  // LangGraph adds the task that a message comes from.
-  if (mode === 'messages') return [namespace.slice(0, -1), mode, messageOf(payload[0])];
+  if (mode === 'messages') return [namespace, mode, messageOf(payload[0])];
   const { config: _, parentConfig: __, ...data } = payload;
   if (mode === 'tasks') delete data.metadata;
   return [namespace, mode, toPlain(data)];

@@ -17,6 +17,7 @@ import {
   type Transport,
 } from './support/app.ts';
 import { createTwoServers } from './support/servers.ts';
+import { intercept } from './support/queries.ts';
 
 const TRANSPORTS: Transport[] = ['websocket', 'sse'];
 const WATCH = `subscription ($ids: [ID!]) {
@@ -229,9 +230,9 @@ describe('threadChanged', () => {
     const changes = createThreadChanges(
       {
         ...sql,
-        query: (text, params) => {
+        query: (...asked) => {
           statements += 1;
-          return sql.query(text, params);
+          return sql.query(...asked);
         },
       },
       createLogger('silent'),
@@ -242,7 +243,7 @@ describe('threadChanged', () => {
     });
     for (const { watched, next } of watchers) for (const _id of watched) await next();
     const waiting = watchers.map((watcher) => watcher.next());
-    await until(() => statements >= 100);
+    await until(() => changes.watchers === 100);
     const [before, began] = [statements, performance.now()];
     await until(() => statements > before + 2);
     expect(statements - before).toBeLessThanOrEqual((performance.now() - began) / 1000 + 1);
@@ -250,6 +251,114 @@ describe('threadChanged', () => {
     await Promise.all(waiting);
     expect(changes.watchers).toBe(0);
     changes.close();
+  });
+
+  /** Changes of the server's own, and the parameters of its statements. */
+  function countedChanges() {
+    const { sql } = server.app;
+    const statements: { text: string; params: readonly unknown[] }[] = [];
+    const changes = createThreadChanges(
+      {
+        ...sql,
+        query: intercept(sql.query, ({ text, values }, send) => {
+          statements.push({ text, params: values });
+          return send();
+        }),
+      },
+      createLogger('silent'),
+    );
+    return {
+      changes,
+      statements,
+      reads: () => statements.filter(({ text }) => text.includes('SELECT t.*')).length,
+      [Symbol.dispose]: () => changes.close(),
+    };
+  }
+
+  /** Inserts threads and gives their ids. */
+  async function insertThreads(count: number): Promise<string[]> {
+    const rows = await server.app.sql.query<{ id: string }>(
+      `INSERT INTO "Thread" ("id", "updatedAt") SELECT gen_random_uuid(), now() FROM generate_series(1, $1) RETURNING "id"`,
+      [count],
+    );
+    return rows.map(({ id }) => id);
+  }
+
+  it('reads a thread once for all that watch it, and hands all of them one row', async () => {
+    using counted = countedChanges();
+    const [id = '', other = ''] = await insertThreads(2);
+    const watchers = Array.from({ length: 500 }, () => counted.changes.watch([id]));
+    const elsewhere = counted.changes.watch([other]);
+    await Promise.all([...watchers, elsewhere].map((watcher) => watcher.next()));
+    expect(counted.reads()).toBeLessThan(10);
+
+    const before = counted.reads();
+    let isElsewhere = false;
+    const quiet = elsewhere.next().then(() => (isElsewhere = true));
+    const next = watchers.map((watcher) => watcher.next());
+    await update(id, { changed: true });
+    const rows = new Set((await Promise.all(next)).map(({ value }) => value));
+    expect(rows.size).toBe(1);
+    expect([...rows][0]).toMatchObject({ id, metadata: { changed: true } });
+    expect(counted.reads()).toBe(before + 1);
+    expect(isElsewhere).toBe(false);
+    for (const watcher of [...watchers, elsewhere]) await watcher.return?.();
+    await quiet;
+  });
+
+  it('looks at a bounded number of threads in each poll, and finds each change in the end', async () => {
+    using counted = countedChanges();
+    const ids = await insertThreads(2500);
+    const watchers = Array.from({ length: 25 }, (_, n) =>
+      counted.changes.watch(ids.slice(n * 100, n * 100 + 100)),
+    );
+    for (const watcher of watchers) for (let n = 0; n < 100; n++) await watcher.next();
+    const next = watchers.map((watcher) => watcher.next());
+    await server.app.sql.query(`UPDATE "Thread" SET "metadata" = '{"n":1}' WHERE "id" = ANY($1)`, [
+      ids.filter((_, n) => n % 100 === 7),
+    ]);
+    for (const { value } of await Promise.all(next)) expect(value?.metadata).toEqual({ n: 1 });
+    const polls = counted.statements.filter(({ text }) => text.includes('unnest'));
+    expect(Math.max(...polls.map(({ params }) => (params[0] as string[]).length))).toBe(1000);
+    for (const watcher of watchers) await watcher.return?.();
+  });
+
+  it('keeps few rows for a watcher of all threads that reads late, and tells it of each thread', async () => {
+    using counted = countedChanges();
+    const watcher = counted.changes.watch();
+    const first = watcher.next();
+    await until(() => counted.statements.length > 0);
+    const begun = first.then(() => true);
+    const probe = await createThread();
+    await until(async () => {
+      await update(probe, { at: randomId() });
+      return Promise.race([begun, Promise.resolve(false)]);
+    });
+    const ids = await insertThreads(150);
+    const reads = counted.reads();
+    await until(() => counted.reads() > reads + 1);
+    const missing = new Set(ids);
+    while (missing.size > 0) {
+      const { value } = await watcher.next();
+      if (value) missing.delete(value.id);
+    }
+    await watcher.return?.();
+  });
+
+  it('ends for a watcher with more than 10,000 changed threads before it', async () => {
+    using counted = countedChanges();
+    const watcher = counted.changes.watch();
+    const first = watcher.next();
+    await until(() => counted.statements.length > 0);
+    await insertThreads(10_200);
+    await first;
+    await until(() => counted.reads() > 101);
+    await expect(
+      (async () => {
+        for (let n = 0; n < 20_000; n++) await watcher.next();
+      })(),
+    ).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+    expect(counted.changes.watchers).toBe(0);
   });
 
   it('leaves nothing behind when a client unsubscribes while it waits, or its connection breaks', async () => {

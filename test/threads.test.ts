@@ -1,41 +1,29 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import os from 'node:os';
-import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  CREATE_RUN,
-  CREATE_THREAD,
-  createTestApp,
-  human,
-  randomId,
-  until,
-  type TestApp,
-} from './support/app.ts';
+import { describe, expect } from 'vitest';
+import { human, randomId, until, type Document, type TestApp } from './support/app.ts';
+import { CREATE_RUN, CREATE_THREAD, type Client, type ThreadInput } from './support/client.ts';
+import { it } from './support/fixture.ts';
+import { createGate } from './support/gates.ts';
+import { operation } from './support/graphql.ts';
 
-let server: TestApp;
-let folder: string;
-beforeAll(async () => {
-  folder = await mkdtemp(path.join(os.tmpdir(), 'threadql-threads-'));
-  server = await createTestApp();
-});
-afterAll(async () => {
-  await server.stop();
-  await rm(folder, { recursive: true });
-});
-
-async function createThread(input?: Record<string, unknown>): Promise<any> {
-  return (await server.gql(CREATE_THREAD, { input })).createThread;
+async function createThread(client: Client, input?: ThreadInput) {
+  return (await client.gql(CREATE_THREAD, { input })).createThread;
 }
 
-async function createRun(input: Record<string, unknown>, wait = false): Promise<any> {
-  return (await server.gql(CREATE_RUN, { input, wait })).createRun;
+/** Reads the fields of a thread that are listed in a text. */
+async function getThread(
+  client: Client,
+  id: string,
+  fields: string,
+): Promise<Record<string, unknown> | null> {
+  return (await client.gql(`query ($id: ID!) { thread(id: $id) { ${fields} } }`, { id })).thread;
 }
 
-async function getThread(id: string, fields: string): Promise<any> {
-  return (await server.gql(`query ($id: ID!) { thread(id: $id) { ${fields} } }`, { id })).thread;
-}
-
-async function count(table: string, where = 'true', params: unknown[] = []): Promise<number> {
+async function count(
+  server: TestApp,
+  table: string,
+  where = 'true',
+  params: unknown[] = [],
+): Promise<number> {
   const [row] = await server.app.sql.query<{ count: number }>(
     `SELECT count(*)::int AS "count" FROM "${table}" WHERE ${where}`,
     params,
@@ -43,76 +31,81 @@ async function count(table: string, where = 'true', params: unknown[] = []): Pro
   return row?.count ?? -1;
 }
 
+type Superstep = NonNullable<ThreadInput['supersteps']>[number];
+type Update = Superstep['updates'][number];
+
 const update = (asNode: string | null, values: unknown = null) => ({ values, asNode });
-const step = (...updates: unknown[]) => ({ updates });
+const step = (...updates: Update[]) => ({ updates });
 
 describe('createThread', () => {
-  it('takes an id of the client', async () => {
+  it('takes an id of the client', async ({ client }) => {
     const id = randomId();
-    expect(await createThread({ id, metadata: { user: 'ada' } })).toMatchObject({
+    expect(await createThread(client, { id, metadata: { user: 'ada' } })).toMatchObject({
       id,
       status: 'IDLE',
       metadata: { user: 'ada' },
       values: {},
     });
-    expect(await getThread(id, 'id')).toEqual({ id });
+    expect(await getThread(client, id, 'id')).toEqual({ id });
   });
 
-  it('takes an id in capitals for the same one', async () => {
+  it('takes an id in capitals for the same one', async ({ client }) => {
     const id = randomId();
-    expect(await createThread({ id: id.toUpperCase() })).toMatchObject({ id });
-    expect(await getThread(id.toUpperCase(), 'id')).toEqual({ id });
+    expect(await createThread(client, { id: id.toUpperCase() })).toMatchObject({ id });
+    expect(await getThread(client, id.toUpperCase(), 'id')).toEqual({ id });
   });
 
-  it('refuses an id that a thread has', async () => {
-    const { id } = await createThread({ metadata: { first: true } });
-    const [error] = await server.errors(CREATE_THREAD, {
+  it('refuses an id that a thread has', async ({ client }) => {
+    const { id } = await createThread(client, { metadata: { first: true } });
+    const [error] = await client.errors(CREATE_THREAD, {
       input: { id, metadata: { second: true } },
     });
     expect(error?.extensions).toMatchObject({ code: 'CONFLICT' });
     expect(error?.message).toContain(id);
-    expect(await getThread(id, 'metadata')).toEqual({ metadata: { first: true } });
+    expect(await getThread(client, id, 'metadata')).toEqual({ metadata: { first: true } });
   });
 
-  it('gives the thread that has the id, as it is, where that is asked for', async () => {
+  it('gives the thread that has the id, as it is, where that is asked for', async ({ client }) => {
     const supersteps = [step(update('__input__', { log: ['once'] }))];
-    const input = { id: randomId(), graphId: 'steps', supersteps, ifExists: 'DO_NOTHING' };
-    const first = await createThread(input);
-    const again = await createThread({ ...input, metadata: { other: true } });
+    const input = { id: randomId(), graphId: 'steps', supersteps, ifExists: 'DO_NOTHING' as const };
+    const first = await createThread(client, input);
+    const again = await createThread(client, { ...input, metadata: { other: true } });
     expect(again).toEqual(first);
-    expect(await getThread(first.id, 'history { totalCount }')).toEqual({
+    expect(await getThread(client, first.id, 'history { totalCount }')).toEqual({
       history: { totalCount: 1 },
     });
   });
 
-  it('makes one thread of several calls at once with one id', async () => {
-    const input = { id: randomId(), ifExists: 'DO_NOTHING' };
-    const threads = await Promise.all(Array.from({ length: 5 }, () => createThread(input)));
+  it('makes one thread of several calls at once with one id', async ({ client, server }) => {
+    const input = { id: randomId(), ifExists: 'DO_NOTHING' as const };
+    const threads = await Promise.all(Array.from({ length: 5 }, () => createThread(client, input)));
     expect(new Set(threads.map(({ createdAt }) => createdAt)).size).toBe(1);
-    expect(await count('Thread', '"id" = $1', [input.id])).toBe(1);
+    expect(await count(server, 'Thread', '"id" = $1', [input.id])).toBe(1);
   });
 
-  it.each(['RAISE', 'DO_NOTHING'])(
+  it.for(['RAISE', 'DO_NOTHING'])(
     'refuses an id that an assistant or a run has (%s)',
-    async (ifExists) => {
-      const { id: threadId } = await createThread();
-      const run = await createRun({ threadId, assistantId: 'echo', input: human('hello') }, true);
-      const { assistant } = await server.gql(`{ assistant(id: "echo") { id } }`);
-      for (const id of [run.id, assistant.id]) {
-        const [error] = await server.errors(CREATE_THREAD, { input: { id, ifExists } });
+    async (ifExists, { client }) => {
+      const { id: threadId } = await createThread(client);
+      const run = await client.runToEnd({ threadId, assistantId: 'echo', input: human('hello') });
+      const { assistant } = await client.gql(operation(`{ assistant(id: "echo") { id } }`));
+      for (const id of [run.id, assistant?.id ?? '']) {
+        const [error] = await client.errors(CREATE_THREAD, { input: { id, ifExists } });
         expect(error?.extensions).toMatchObject({ code: 'CONFLICT' });
-        expect(await getThread(id, 'id')).toBeNull();
+        expect(await getThread(client, id, 'id')).toBeNull();
       }
     },
   );
 
-  it('keeps the graph that it is given as metadata.graph_id', async () => {
-    expect(await createThread({ graphId: 'steps', metadata: { user: 'ada' } })).toMatchObject({
+  it('keeps the graph that it is given as metadata.graph_id', async ({ client }) => {
+    expect(
+      await createThread(client, { graphId: 'steps', metadata: { user: 'ada' } }),
+    ).toMatchObject({
       metadata: { user: 'ada', graph_id: 'steps' },
     });
   });
 
-  it('keeps metadata of any shape', async () => {
+  it('keeps metadata of any shape', async ({ client }) => {
     const metadata = {
       text: 'snow ☃ 🙂',
       list: [1, [2], null],
@@ -120,33 +113,40 @@ describe('createThread', () => {
       nothing: null,
       zero: 0,
     };
-    const { id } = await createThread({ metadata });
-    expect(await getThread(id, 'metadata')).toEqual({ metadata });
+    const { id } = await createThread(client, { metadata });
+    expect(await getThread(client, id, 'metadata')).toEqual({ metadata });
   });
 });
 
 describe('createThread with supersteps', () => {
-  const HISTORY = `history { nodes { source step next values writes parentCheckpointId checkpointId } }`;
+  const HISTORY = operation(`query ($id: ID!) {
+    thread(id: $id) {
+      history { nodes { source step next values writes parentCheckpointId checkpointId } }
+    }
+  }`);
 
-  async function build(graphId: string, ...supersteps: unknown[]): Promise<any[]> {
-    const { id } = await createThread({ graphId, supersteps });
-    return (await getThread(id, HISTORY)).history.nodes;
+  async function build(client: Client, graphId: string, ...supersteps: Superstep[]) {
+    const { id } = await createThread(client, { graphId, supersteps });
+    return (await client.gql(HISTORY, { id })).thread?.history.nodes ?? [];
   }
 
-  it('gives the graph its input as __input__', async () => {
-    expect(await build('parallel', step(update('__input__', { log: ['given'] })))).toMatchObject([
-      { source: 'INPUT', step: -1, next: ['__start__'], values: { log: [] } },
-    ]);
+  it('gives the graph its input as __input__', async ({ client }) => {
+    expect(
+      await build(client, 'parallel', step(update('__input__', { log: ['given'] }))),
+    ).toMatchObject([{ source: 'INPUT', step: -1, next: ['__start__'], values: { log: [] } }]);
   });
 
-  it('takes an update that names no node for the start where no node has run', async () => {
-    expect(await build('parallel', step(update(null, { log: ['given'] })))).toMatchObject([
+  it('takes an update that names no node for the start where no node has run', async ({
+    client,
+  }) => {
+    expect(await build(client, 'parallel', step(update(null, { log: ['given'] })))).toMatchObject([
       { source: 'UPDATE', step: 0, next: ['left', 'right'], values: { log: ['given'] } },
     ]);
   });
 
-  it('takes an update that names no node for the last one that ran', async () => {
+  it('takes an update that names no node for the last one that ran', async ({ client }) => {
     const [state] = await build(
+      client,
       'steps',
       step(update('__start__', { log: ['start'] })),
       step(update('__end__')),
@@ -155,9 +155,10 @@ describe('createThread with supersteps', () => {
     expect(state).toMatchObject({ step: 2, next: ['step2'], values: { log: ['start', 'again'] } });
   });
 
-  it('goes where the edges of the nodes lead', async () => {
+  it('goes where the edges of the nodes lead', async ({ client }) => {
     expect(
       await build(
+        client,
         'parallel',
         step(update('__start__', { log: ['start'] })),
         step(update('left', { log: ['l'] }), update('right', { log: ['r'] })),
@@ -176,19 +177,25 @@ describe('createThread with supersteps', () => {
         writes: { __start__: { log: ['start'] } },
       },
     ]);
-    expect(await build('steps', step(update('step10', { log: ['last'] })))).toMatchObject([
+    expect(await build(client, 'steps', step(update('step10', { log: ['last'] })))).toMatchObject([
       { step: 0, next: [], values: { log: ['last'] } },
     ]);
   });
 
-  it('takes a node that is given null for one that has run', async () => {
+  it('takes a node that is given null for one that has run', async ({ client }) => {
     expect(
-      await build('parallel', step(update('__start__', { log: ['start'] })), step(update('join'))),
+      await build(
+        client,
+        'parallel',
+        step(update('__start__', { log: ['start'] })),
+        step(update('join')),
+      ),
     ).toMatchObject([{ step: 1, next: [], values: { log: ['start'] } }, { step: 0 }]);
   });
 
-  it('makes an empty checkpoint of null without a node', async () => {
+  it('makes an empty checkpoint of null without a node', async ({ client }) => {
     const states = await build(
+      client,
       'parallel',
       step(update('__start__', { log: ['start'] })),
       step(update(null)),
@@ -199,9 +206,10 @@ describe('createThread with supersteps', () => {
     ]);
   });
 
-  it('clears what is next with __end__ and null', async () => {
+  it('clears what is next with __end__ and null', async ({ client }) => {
     expect(
       await build(
+        client,
         'parallel',
         step(update('__start__', { log: ['start'] })),
         step(update('__end__')),
@@ -212,8 +220,9 @@ describe('createThread with supersteps', () => {
     ]);
   });
 
-  it('takes up the newest checkpoint once more with __copy__', async () => {
+  it('takes up the newest checkpoint once more with __copy__', async ({ client }) => {
     const states = await build(
+      client,
       'parallel',
       step(update('__start__', { log: ['start'] })),
       step(update('__copy__')),
@@ -226,10 +235,11 @@ describe('createThread with supersteps', () => {
     expect(states).toHaveLength(2);
   });
 
-  it('applies a command: its update, and where it goes', async () => {
+  it('applies a command: its update, and where it goes', async ({ client }) => {
     const goto = [{ node: 'join' }];
     expect(
       await build(
+        client,
         'parallel',
         step({ asNode: 'left', command: { update: { log: ['commanded'] }, goto } }),
       ),
@@ -238,8 +248,8 @@ describe('createThread with supersteps', () => {
     ]);
   });
 
-  it('sends a command’s input to the node it goes to', async () => {
-    const { id } = await createThread({
+  it('sends a command’s input to the node it goes to', async ({ client }) => {
+    const { id } = await createThread(client, {
       graphId: 'fanOut',
       supersteps: [
         step({
@@ -248,24 +258,24 @@ describe('createThread with supersteps', () => {
         }),
       ],
     });
-    const { output } = await createRun({ threadId: id, assistantId: 'fanOut' }, true);
+    const { output } = await client.runToEnd({ threadId: id, assistantId: 'fanOut' });
     expect(output.log).toEqual(['work x', 'done']);
   });
 
-  it('lets a run go on from where they end', async () => {
-    const { id, status } = await createThread({
+  it('lets a run go on from where they end', async ({ client }) => {
+    const { id, status } = await createThread(client, {
       graphId: 'parallel',
       supersteps: [step(update('__start__', { log: ['start'] }))],
     });
     expect(status).toBe('IDLE');
-    const { output } = await createRun({ threadId: id, assistantId: 'parallel' }, true);
+    const { output } = await client.runToEnd({ threadId: id, assistantId: 'parallel' });
     expect(output.log).toEqual(['start', 'left', 'right', 'join']);
   });
 
   const START = step(update('__start__', { log: ['start'] }));
   const at = 'input.supersteps';
 
-  it.each<[string, { graphId?: string | null; supersteps: unknown[] }, string, RegExp]>([
+  it.for<[string, { graphId?: string | null; supersteps: unknown[] }, string, RegExp]>([
     ['without a graph', { graphId: null, supersteps: [START] }, 'input.graphId', /graphId/],
     [
       'with an unknown graph',
@@ -368,15 +378,15 @@ describe('createThread with supersteps', () => {
     ],
   ])(
     'refuses supersteps %s, and leaves nothing behind',
-    async (_case, input, argument, message) => {
+    async ([_case, input, argument, message], { client, server }) => {
       const id = randomId();
-      const before = await count('Thread');
-      const [error] = await server.errors(CREATE_THREAD, {
+      const before = await count(server, 'Thread');
+      const [error] = await client.errors(CREATE_THREAD, {
         input: { id, graphId: 'parallel', ...input },
       });
       expect(error?.extensions).toMatchObject({ code: 'BAD_USER_INPUT', argument });
       expect(error?.message).toMatch(message);
-      expect(await count('Thread')).toBe(before);
+      expect(await count(server, 'Thread')).toBe(before);
       for (const table of [
         'Checkpoint',
         'CheckpointHead',
@@ -384,197 +394,22 @@ describe('createThread with supersteps', () => {
         'ChannelValue',
         'ChannelItem',
       ]) {
-        expect(await count(table, '"threadId" = $1', [id])).toBe(0);
+        expect(await count(server, table, '"threadId" = $1', [id])).toBe(0);
       }
     },
   );
 });
 
-describe('threads', () => {
-  const LIST = `query ($filter: ThreadFilter, $orderBy: ThreadOrder, $first: Int, $after: String, $last: Int, $before: String) {
-    threads(filter: $filter, orderBy: $orderBy, first: $first, after: $after, last: $last, before: $before) {
-      nodes { id } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } totalCount
-    }
-  }`;
-
-  interface Listed {
-    ids: string[];
-    hasNextPage: boolean;
-    hasPreviousPage: boolean;
-    startCursor: string | null;
-    endCursor: string | null;
-    totalCount: number;
-  }
-
-  async function list(variables: Record<string, unknown>): Promise<Listed> {
-    const { nodes, pageInfo, totalCount } = (await server.gql(LIST, variables)).threads;
-    return { ids: nodes.map(({ id }: any) => id), ...pageInfo, totalCount };
-  }
-
-  /** Threads that carry the same mark; their ids, the oldest first. */
-  async function createMarked(size: number) {
-    const mark = randomId();
-    const ids: string[] = [];
-    for (let n = 0; n < size; n++) ids.push((await createThread({ metadata: { mark, n } })).id);
-    return { mark, ids, filter: { metadata: { mark } } };
-  }
-
-  it('come newest first', async () => {
-    const { ids, filter } = await createMarked(3);
-    expect(await list({ filter })).toMatchObject({
-      ids: ids.toReversed(),
-      totalCount: 3,
-      hasNextPage: false,
-      hasPreviousPage: false,
-    });
-    expect((await list({ first: 3 })).ids).toEqual(ids.toReversed());
-  });
-
-  it.each(['ID', 'STATUS', 'CREATED_AT', 'UPDATED_AT'])(
-    'come in the order of %s',
-    async (field) => {
-      const { ids, filter } = await createMarked(4);
-      const up = await list({ filter, orderBy: { field, direction: 'ASC' } });
-      const down = await list({ filter, orderBy: { field } });
-      expect(up.ids.toSorted()).toEqual(ids.toSorted());
-      expect(down.ids).toEqual(up.ids.toReversed());
-    },
-  );
-
-  it('are found by status', async () => {
-    const { ids, filter, mark } = await createMarked(4);
-    const [idle, failed, waiting, busy] = ids as [string, string, string, string];
-    await createRun({ threadId: failed, assistantId: 'fail', input: { fail: true } }, true);
-    await createRun({ threadId: waiting, assistantId: 'ask', input: {} }, true);
-    const file = path.join(folder, mark);
-    const { id: runId } = await createRun({ threadId: busy, assistantId: 'gate', input: { file } });
-    const found = async (...status: string[]) =>
-      (await list({ filter: { ...filter, status } })).ids;
-    expect(await found('IDLE')).toEqual([idle]);
-    expect(await found('ERROR')).toEqual([failed]);
-    expect(await found('INTERRUPTED')).toEqual([waiting]);
-    expect(await found('BUSY')).toEqual([busy]);
-    expect(await found('IDLE', 'ERROR')).toEqual([failed, idle]);
-    await writeFile(file, '');
-    await server.follow(runId);
-    expect(await found('BUSY')).toEqual([]);
-  });
-
-  it('are found by what their metadata contains', async () => {
-    const mark = randomId();
-    const metadata = { mark, tags: ['a', 'b'], user: { name: 'ada', age: 36 }, none: null };
-    const { id } = await createThread({ metadata });
-    const matches = async (part: object) =>
-      (await list({ filter: { metadata: { mark, ...part } } })).ids.length === 1;
-    expect((await list({ filter: { metadata: { mark } } })).ids).toEqual([id]);
-    expect(await matches({ user: { name: 'ada' } })).toBe(true);
-    expect(await matches({ tags: ['b'] })).toBe(true);
-    expect(await matches({ none: null })).toBe(true);
-    expect(await matches({ user: { name: 'bob' } })).toBe(false);
-    expect(await matches({ user: 'ada' })).toBe(false);
-    expect(await matches({ missing: null })).toBe(false);
-  });
-
-  it('are found by the graph of their last run, and by id', async () => {
-    const { ids, filter } = await createMarked(3);
-    const [first, second] = ids as [string, string];
-    await createRun({ threadId: first, assistantId: 'echo', input: human('hello') }, true);
-    await createRun({ threadId: second, assistantId: 'steps', input: {} }, true);
-    expect((await list({ filter: { ...filter, graphId: 'echo' } })).ids).toEqual([first]);
-    await createRun({ threadId: first, assistantId: 'steps', input: {} }, true);
-    expect((await list({ filter: { ...filter, graphId: 'echo' } })).ids).toEqual([]);
-    expect((await list({ filter: { ids: [first, second, randomId()] } })).ids).toEqual([
-      second,
-      first,
-    ]);
-  });
-
-  it.each(['ID', 'CREATED_AT'])(
-    'come page by page, none twice and none left out, while others come and go (by %s)',
-    async (field) => {
-      const { ids, filter, mark } = await createMarked(12);
-      const orderBy = { field };
-      const remove = (id: string) =>
-        server.gql(`mutation ($id: ID!) { deleteThread(id: $id) }`, { id });
-      const all: string[] = (await list({ filter, orderBy })).ids;
-
-      const seen: string[] = [];
-      const gone = new Set<string>();
-      let after: string | null = null;
-      do {
-        const page: Listed = await list({ filter, orderBy, first: 3, after });
-        seen.push(...page.ids);
-        after = page.hasNextPage ? page.endCursor : null;
-        expect(page.hasPreviousPage).toBe(seen.length > 3);
-        await createThread({ metadata: { mark, late: true } });
-        // The one under the cursor, and one that is still to come.
-        for (const id of [
-          page.ids.at(-1),
-          all.find((each) => !seen.includes(each) && !gone.has(each)),
-        ]) {
-          if (id === undefined) continue;
-          gone.add(id);
-          await remove(id);
-        }
-      } while (after);
-      expect(new Set(seen).size).toBe(seen.length);
-      expect(seen.filter((id) => ids.includes(id))).toEqual(
-        all.filter((id) => seen.includes(id) || !gone.has(id)),
-      );
-    },
-  );
-
-  it('come page by page backwards, too', async () => {
-    const { filter } = await createMarked(7);
-    const all = (await list({ filter })).ids;
-    const seen: string[] = [];
-    let before: string | null = null;
-    do {
-      const page: Listed = await list({ filter, last: 3, before });
-      seen.unshift(...page.ids);
-      expect(page.hasNextPage).toBe(before !== null);
-      before = page.hasPreviousPage ? page.startCursor : null;
-    } while (before);
-    expect(seen).toEqual(all);
-  });
-
-  it('are counted on all pages', async () => {
-    const { filter } = await createMarked(5);
-    expect(await list({ filter, first: 2 })).toMatchObject({ totalCount: 5, hasNextPage: true });
-    expect(await list({ filter: { metadata: { mark: randomId() } } })).toMatchObject({
-      ids: [],
-      totalCount: 0,
-      startCursor: null,
-      endCursor: null,
-    });
-  });
-
-  it.each([
-    [{ first: 0 }, 'first'],
-    [{ first: -1 }, 'first'],
-    [{ first: 101 }, 'first'],
-    [{ last: 101 }, 'last'],
-    [{ first: 1, last: 1 }, 'last'],
-    [{ after: 'nonsense' }, 'after'],
-    [{ last: 1, before: 'nonsense' }, 'before'],
-    [{ filter: { ids: ['nonsense'] } }, 'filter.ids[0]'],
-    [{ filter: { ids: [] } }, 'filter.ids'],
-  ])('refuse %j', async (variables, argument) => {
-    const [error] = await server.errors(LIST, variables);
-    expect(error?.extensions).toMatchObject({ code: 'BAD_USER_INPUT', argument });
-  });
-});
-
 describe('updateThread', () => {
-  const UPDATE = `mutation ($id: ID!, $metadata: JSONObject!) {
+  const UPDATE = operation(`mutation ($id: ID!, $metadata: JSONObject!) {
     updateThread(id: $id, input: {metadata: $metadata}) { id metadata createdAt updatedAt }
-  }`;
+  }`);
 
-  it('merges metadata key by key, and removes what is null', async () => {
-    const { id, createdAt } = await createThread({
+  it('merges metadata key by key, and removes what is null', async ({ client }) => {
+    const { id, createdAt } = await createThread(client, {
       metadata: { keep: 1, change: { a: 1 }, remove: true },
     });
-    const { updateThread } = await server.gql(UPDATE, {
+    const { updateThread } = await client.gql(UPDATE, {
       id,
       metadata: { change: { b: 2 }, remove: null, add: [] },
     });
@@ -584,19 +419,19 @@ describe('updateThread', () => {
       createdAt,
     });
     expect(updateThread.updatedAt >= createdAt).toBe(true);
-    expect(await getThread(id, 'metadata')).toEqual({
+    expect(await getThread(client, id, 'metadata')).toEqual({
       metadata: { keep: 1, change: { b: 2 }, add: [] },
     });
   });
 
-  it('does not know a thread that does not exist', async () => {
-    const [error] = await server.errors(UPDATE, { id: randomId(), metadata: {} });
+  it('does not know a thread that does not exist', async ({ client }) => {
+    const [error] = await client.errors(UPDATE, { id: randomId(), metadata: {} });
     expect(error?.extensions).toMatchObject({ code: 'NOT_FOUND' });
   });
 });
 
 describe('deleteThread', () => {
-  const DELETE = `mutation ($id: ID!) { deleteThread(id: $id) }`;
+  const DELETE = operation(`mutation ($id: ID!) { deleteThread(id: $id) }`);
   const OF_A_THREAD = [
     'Run',
     'Checkpoint',
@@ -607,85 +442,88 @@ describe('deleteThread', () => {
     'Interrupt',
   ];
 
-  it('takes everything that belongs to the thread', async () => {
-    const { id } = await createThread();
-    await createRun({ threadId: id, assistantId: 'steps', input: {} }, true);
-    const run = await createRun({ threadId: id, assistantId: 'ask', input: {} }, true);
+  it('takes everything that belongs to the thread', async ({ client, server }) => {
+    const { id } = await createThread(client);
+    await client.runToEnd({ threadId: id, assistantId: 'steps', input: {} });
+    const run = await client.runToEnd({ threadId: id, assistantId: 'ask', input: {} });
     for (const table of OF_A_THREAD) {
-      expect(await count(table, '"threadId" = $1', [id]), table).toBeGreaterThan(0);
+      expect(await count(server, table, '"threadId" = $1', [id]), table).toBeGreaterThan(0);
     }
-    const { thread } = await server.gql(
-      `query ($id: ID!) { thread(id: $id) { interrupts { id } } }`,
+    const { thread } = await client.gql(
+      operation(`query ($id: ID!) { thread(id: $id) { interrupts { id } } }`),
       { id },
     );
-    expect(thread.interrupts).toHaveLength(1);
+    expect(thread?.interrupts).toHaveLength(1);
 
-    expect((await server.gql(DELETE, { id })).deleteThread).toBe(id);
+    expect((await client.gql(DELETE, { id })).deleteThread).toBe(id);
 
     for (const table of OF_A_THREAD) {
-      expect(await count(table, '"threadId" = $1', [id]), table).toBe(0);
+      expect(await count(server, table, '"threadId" = $1', [id]), table).toBe(0);
     }
-    expect(await count('RunEvent', `"threadId" = $1 AND "type" <> 'FINISHED'`, [id])).toBe(0);
-    expect(await getThread(id, 'id')).toBeNull();
-    const { run: gone } = await server.gql(`query ($id: ID!) { run(id: $id) { id } }`, {
+    expect(await count(server, 'RunEvent', `"threadId" = $1 AND "type" <> 'FINISHED'`, [id])).toBe(
+      0,
+    );
+    expect(await getThread(client, id, 'id')).toBeNull();
+    const { run: gone } = await client.gql(operation(`query ($id: ID!) { run(id: $id) { id } }`), {
       id: run.id,
     });
     expect(gone).toBeNull();
-    const { runs } = await server.gql(
-      `query ($ids: [ID!]) { runs(filter: {ids: $ids}) { totalCount } }`,
+    const { runs } = await client.gql(
+      operation(`query ($ids: [ID!]) { runs(filter: {ids: $ids}) { totalCount } }`),
       { ids: [run.id] },
     );
     expect(runs.totalCount).toBe(0);
-    const { node } = await server.gql(`query ($id: ID!) { node(id: $id) { id } }`, { id });
+    const { node } = await client.gql(operation(`query ($id: ID!) { node(id: $id) { id } }`), {
+      id,
+    });
     expect(node).toBeNull();
   });
 
-  it('leaves what other threads hold', async () => {
-    const { id } = await createThread();
-    await createRun({ threadId: id, assistantId: 'echo', input: human('hello') }, true);
-    const { copyThread } = await server.gql(
-      `mutation ($id: ID!) { copyThread(id: $id) { id values } }`,
+  it('leaves what other threads hold', async ({ client }) => {
+    const { id } = await createThread(client);
+    await client.runToEnd({ threadId: id, assistantId: 'echo', input: human('hello') });
+    const { copyThread } = await client.gql(
+      operation(`mutation ($id: ID!) { copyThread(id: $id) { id values } }`),
       { id },
     );
-    await server.gql(DELETE, { id });
-    expect(await getThread(copyThread.id, 'id values')).toEqual(copyThread);
+    await client.gql(DELETE, { id });
+    expect(await getThread(client, copyThread.id, 'id values')).toEqual(copyThread);
   });
 
-  it('knows the thread no more', async () => {
-    const { id } = await createThread();
-    await server.gql(DELETE, { id });
-    const documents: [string, Record<string, unknown>][] = [
+  it('knows the thread no more', async ({ client }) => {
+    const { id } = await createThread(client);
+    await client.gql(DELETE, { id });
+    const documents: [string | Document, Record<string, unknown>][] = [
       [DELETE, { id }],
       [`mutation ($id: ID!) { updateThread(id: $id, input: {metadata: {}}) { id } }`, { id }],
       [`mutation ($id: ID!) { copyThread(id: $id) { id } }`, { id }],
       [CREATE_RUN, { input: { threadId: id, assistantId: 'echo', input: human('hello') } }],
     ];
     for (const [document, variables] of documents) {
-      const [error] = await server.errors(document, variables);
+      const [error] = await client.errors(document, variables);
       expect(error?.extensions).toMatchObject({ code: 'NOT_FOUND' });
       expect(error?.message).toContain(id);
     }
   });
 
-  it('ends its runs for those that follow them, and the worker goes on with other runs', async () => {
-    await using narrow = await createTestApp({ workerConcurrency: 1 });
-    const start = async (input: Record<string, unknown>) =>
-      (await narrow.gql(CREATE_RUN, { input })).createRun;
-    const { createThread: thread } = await narrow.gql(CREATE_THREAD);
-    const threadId = thread.id as string;
-    const never = path.join(folder, randomId());
-    const running = await start({ threadId, assistantId: 'gate', input: { file: never } });
+  it('ends its runs for those that follow them, and the worker goes on with other runs', async ({
+    startServer,
+  }) => {
+    const { client: narrow, server } = await startServer({ workerConcurrency: 1 });
+    const threadId = await narrow.createThread();
+    const { file } = createGate();
+    const running = await narrow.startRun({ threadId, assistantId: 'gate', input: { file } });
     const queued = [
-      await start({ threadId, assistantId: 'steps', input: {} }),
-      await start({ threadId, assistantId: 'steps', input: {} }),
+      await narrow.startRun({ threadId, assistantId: 'steps', input: {} }),
+      await narrow.startRun({ threadId, assistantId: 'steps', input: {} }),
     ];
     const followed = [running, ...queued].map(({ id }) => narrow.follow(id));
     await until(async () => {
       const { run } = await narrow.gql(
-        `query ($id: ID!) { run(id: $id) { thread { state { next } } } }`,
+        operation(`query ($id: ID!) { run(id: $id) { thread { state { next } } } }`),
         { id: running.id },
       );
-      return run.thread.state?.next[0] === 'hold';
+      return run?.thread?.state?.next[0] === 'hold';
     });
 
     expect((await narrow.gql(DELETE, { id: threadId })).deleteThread).toBe(threadId);
@@ -703,9 +541,9 @@ describe('deleteThread', () => {
       finished,
     ]);
     for (const { id } of queued) expect(await narrow.follow(id)).toMatchObject([finished]);
-    const next = await start({ assistantId: 'steps', input: {} });
+    const next = await narrow.startRun({ assistantId: 'steps', input: {} });
     expect((await narrow.follow(next.id)).at(-1)).toMatchObject({ status: 'SUCCESS' });
-    const [rows] = await narrow.app.sql.query<{ count: number }>(
+    const [rows] = await server.app.sql.query<{ count: number }>(
       `SELECT count(*)::int AS "count" FROM "Checkpoint" WHERE "threadId" = $1`,
       [threadId],
     );
@@ -714,28 +552,28 @@ describe('deleteThread', () => {
 });
 
 describe('An id that is no UUID', () => {
-  it.each([
+  it.for([
     [`query ($id: ID!) { thread(id: $id) { id } }`, 'id'],
     [`mutation ($id: ID!) { createThread(input: {id: $id}) { id } }`, 'input.id'],
     [`mutation ($id: ID!) { copyThread(id: $id) { id } }`, 'id'],
     [`mutation ($id: ID!) { updateThread(id: $id, input: {metadata: {}}) { id } }`, 'id'],
     [`mutation ($id: ID!) { deleteThread(id: $id) }`, 'id'],
     [`query ($id: ID!) { threads(filter: {ids: [$id]}) { totalCount } }`, 'filter.ids[0]'],
-  ])('is refused: %s', async (document, argument) => {
+  ] as const)('is refused: %s', async ([document, argument], { client }) => {
     for (const id of ['', 'thread', '123', `${randomId()}x`]) {
-      const [error] = await server.errors(document, { id });
+      const [error] = await client.errors(document, { id });
       expect(error?.extensions).toMatchObject({ code: 'BAD_USER_INPUT', argument });
     }
   });
 
-  it('is refused for a checkpoint', async () => {
-    const { id } = await createThread();
+  it('is refused for a checkpoint', async ({ client }) => {
+    const { id } = await createThread(client);
     for (const [field, argument] of [
       ['state(checkpointId: "x") { step }', 'checkpointId'],
       ['history(olderThan: "x") { totalCount }', 'olderThan'],
       ['history(filter: {runId: "x"}) { totalCount }', 'filter.runId'],
-    ]) {
-      const [error] = await server.errors(`query ($id: ID!) { thread(id: $id) { ${field} } }`, {
+    ] as const) {
+      const [error] = await client.errors(`query ($id: ID!) { thread(id: $id) { ${field} } }`, {
         id,
       });
       expect(error?.extensions).toMatchObject({ code: 'BAD_USER_INPUT', argument });

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import { readConfig } from '../src/config.ts';
-import type { Query, Sql } from '../src/db/open.ts';
+import type { Query, Sql } from '../src/db/query.ts';
 import { createLogger } from '../src/log.ts';
 import { startServer, type Server } from '../src/server.ts';
 import {
@@ -43,7 +43,7 @@ afterEach(async () => {
   await database.dispose();
 });
 
-/** What the runs of graph `gate` wait for. */
+/** The file for which the runs of graph `gate` wait. */
 function closedGate() {
   const file = path.join(folder, randomId());
   return { file, open: () => writeFile(file, '') };
@@ -51,7 +51,7 @@ function closedGate() {
 
 const RUN = `query ($id: ID!) { run(id: $id) { status attempt output error { name message } } }`;
 
-/** A run of graph `gate` that has stored what its first node did, and waits in its second. */
+/** A run of graph `gate` with a checkpoint after its first node. It waits in its second node. */
 async function runAtGate(
   client: TestApp,
   { threadId: given, ...input }: { threadId?: string; durability?: string } = {},
@@ -77,7 +77,7 @@ async function runAtGate(
 const ALL_NODES = ['in', 'before', 'hold', 'after'];
 const STEPS = Array.from({ length: 10 }, (_, n) => `step${n + 1}`);
 
-const told = (events: any[]) =>
+const summariesOf = (events: any[]) =>
   events.map(
     ({ __typename, attempt, node, status }) => `${__typename} ${attempt ?? node ?? status}`,
   );
@@ -91,7 +91,7 @@ async function startProcess(env: Record<string, string> = {}) {
   processes.push(started);
   return {
     ...started,
-    /** Sends a signal; gives the exit code, or the signal that ended it. */
+    /** Sends a signal. Returns the exit code, or the signal that ended the process. */
     end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals> {
       started.child.kill(signal);
       return started.ended;
@@ -99,7 +99,7 @@ async function startProcess(env: Record<string, string> = {}) {
   };
 }
 
-/** Asks the database itself. No server may be at work on an embedded one. */
+/** Queries the database directly. An embedded database must not have a server meanwhile. */
 async function ask<Row extends object>(text: string, params: unknown[] = []): Promise<Row[]> {
   const { sql, close } = await openTestDatabase(database);
   try {
@@ -120,13 +120,13 @@ describe('a run whose process was killed', { timeout: SEVERAL_STARTS_MS }, () =>
       { status: 'RUNNING', attempt: 1 },
     ]);
 
-    // The embedded database has one process; elsewhere the others wait for the lease.
+    // With PostgreSQL, another process waits for the end of the lease.
     await ask(`UPDATE "Run" SET "leaseExpiresAt" = now() WHERE "id" = $1`, [runId]);
     const second = await startProcess();
     await until(async () => (await second.client.gql(RUN, { id: runId })).run.attempt === 2);
     await gate.open();
     const events = await second.client.follow(runId);
-    expect(told(events)).toEqual([
+    expect(summariesOf(events)).toEqual([
       'RunStartedEvent 1',
       'UpdatesEvent before',
       'RunStartedEvent 2',
@@ -217,7 +217,7 @@ describe('a server that is told to stop', { timeout: SEVERAL_STARTS_MS }, () => 
     const second = await startProcess();
     await gate.open();
     const events = await second.client.follow(runId);
-    expect(told(events)).toEqual([
+    expect(summariesOf(events)).toEqual([
       'RunStartedEvent 1',
       'UpdatesEvent before',
       'RunStartedEvent 1',
@@ -245,7 +245,7 @@ describe('a server that is told to stop', { timeout: SEVERAL_STARTS_MS }, () => 
   });
 });
 
-// ── A server in this process, whose database can be changed under its hands ───────────────────
+// ── A server in this process: a test can change its database ──────────────────────────────────
 
 describe('a worker', () => {
   let server: Server;
@@ -267,7 +267,7 @@ describe('a worker', () => {
     (SELECT count(*) FROM "CheckpointWrite") AS "writes", (SELECT count(*) FROM "ChannelValue") AS "values",
     (SELECT "status" FROM "Run") AS "run", (SELECT "status" FROM "Thread") AS "thread"`;
 
-  /** To be done again and again: the worker may just have renewed it. */
+  /** Call it until the run is claimed again: the worker may renew the lease in between. */
   const expireLease = (attempt: number) =>
     sql.query(
       `UPDATE "Run" SET "leaseExpiresAt" = now() - interval '1 second' WHERE "attempt" = $1`,
@@ -280,7 +280,7 @@ describe('a worker', () => {
     const [before] = await sql.query(STORED);
     expect(before).toMatchObject({ run: 'RUNNING', thread: 'BUSY' });
     await gate.open();
-    // Stopping waits for the attempt.
+    // The stop waits for the attempt.
     await client.stop();
     expect(await ask(STORED)).toEqual([before]);
   });
@@ -289,10 +289,11 @@ describe('a worker', () => {
     const { gate, runId } = await runAtGate(client, { durability: 'SYNC' });
     await until(async () => {
       await expireLease(1);
+      await server.worker.tick();
       return (await client.gql(RUN, { id: runId })).run.attempt === 2;
     });
     await gate.open();
-    expect(told(await client.follow(runId))).toEqual([
+    expect(summariesOf(await client.follow(runId))).toEqual([
       'RunStartedEvent 1',
       'UpdatesEvent before',
       'RunStartedEvent 2',
@@ -308,8 +309,10 @@ describe('a worker', () => {
     await sql.query(`UPDATE "Run" SET "attempt" = 3`);
     await until(async () => {
       await expireLease(3);
-      return (await client.gql(RUN, { id: runId })).run.attempt === 4;
+      await server.worker.tick();
+      return (await client.gql(RUN, { id: runId })).run.status === 'ERROR';
     });
+    expect((await client.gql(RUN, { id: runId })).run.attempt).toBe(3);
     expect((await client.follow(runId)).at(-1)).toMatchObject({
       status: 'ERROR',
       error: { name: 'AttemptsExhaustedError', message: expect.stringContaining('3 times') },
@@ -331,13 +334,13 @@ describe('a worker', () => {
         afterSeconds: 3600,
       },
     });
-    // As a claim is stored; on the embedded database it does not end.
+    // Like a stored claim. On the embedded database a claim does not end.
     await sql.query(
       `UPDATE "Run" SET "status" = 'RUNNING', "attempt" = 1, "claimToken" = gen_random_uuid(),
          "leaseExpiresAt" = now() + $1::interval, "dueAt" = now(), "startedAt" = now()`,
       [database.databaseUrl ? '1 second' : '1000 years'],
     );
-    expect(told(await client.follow(createRun.id))).toEqual([
+    expect(summariesOf(await client.follow(createRun.id))).toEqual([
       'RunStartedEvent 2',
       'UpdatesEvent echo',
       'RunFinishedEvent SUCCESS',
@@ -364,7 +367,7 @@ describe('a worker', () => {
   });
 });
 
-// It takes two sessions.
+// Needs two sessions.
 describe.skipIf(inject('database') === 'embedded')('while somebody holds a thread', () => {
   let server: TestApp;
   afterEach(() => server.stop());
@@ -376,7 +379,7 @@ describe.skipIf(inject('database') === 'embedded')('while somebody holds a threa
   const createThread = async (): Promise<string> =>
     (await server.gql(CREATE_THREAD)).createThread.id;
 
-  /** Does it while two runs that are being inserted wait for the thread; gives those insertions. */
+  /** Does the work while the insertions of two runs wait for the lock of the thread. Returns the insertions. */
   async function whileHeld(threadId: string, work: (query: Query) => Promise<void>) {
     return server.app.sql.transaction(async (query) => {
       await query(`SELECT 1 FROM "Thread" WHERE "id" = $1 FOR NO KEY UPDATE`, [threadId]);
@@ -385,18 +388,18 @@ describe.skipIf(inject('database') === 'embedded')('while somebody holds a threa
       );
       inserting.catch(() => {}); // it may be cut off
       await until(() => isWaitedFor(query));
-      // Statements that are sent just after it share its connection, and wait with it.
+      // The next statements share the connection of an insertion, and wait with it.
       await sleep(50);
       await work(query);
       return { inserting };
     });
   }
 
-  // With one place, that is kept for an insertion; with two, a claim waits behind an insertion.
+  // With one slot, an insertion holds the slot. With two, a claim waits behind an insertion.
   it.each([1, 2])(
     'runs of others are executed, %d at a time, and its own when it is free',
-    async (places) => {
-      await start(places);
+    async (slots) => {
+      await start(slots);
       const [held, free] = [await createThread(), await createThread()];
       const { inserting } = await whileHeld(held, async () => {
         const { createRun } = await server.gql(CREATE_RUN, { input: echo(free), wait: true });
@@ -439,7 +442,7 @@ describe.skipIf(inject('database') === 'embedded')('while somebody holds a threa
     });
     await until(async () => (await server.gql(RUN, { id: createRun.id })).run.status === 'RUNNING');
     const { accepting } = await server.app.sql.transaction(async (query) => {
-      // As the end of a run.
+      // Like the end of a run.
       await query(`UPDATE "Thread" SET "status" = 'IDLE' WHERE "id" = $1`, [threadId]);
       await query(
         `UPDATE "Run" SET "status" = 'SUCCESS', "claimToken" = NULL, "finishedAt" = now() WHERE "id" = $1`,

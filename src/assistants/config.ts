@@ -1,15 +1,16 @@
 import { BadInputError } from '../errors.ts';
-import { isRecord } from '../json.ts';
+import { isRecord, recordOf } from '../json.ts';
+import { checkConfigSize, type InputLimits } from './limits.ts';
 
-/** Set by the server for every run, whatever a client sends. */
+/** The server sets these keys for each run. Values of a client are ignored. */
 const SERVER_KEYS = ['run_id', 'thread_id', 'graph_id', 'assistant_id'];
 
 /**
- * Refuses a configuration that LangGraph could not run with: `configurable` and `metadata` are objects, `tags` a list
- * of strings, `recursion_limit` a whole number from 1. Keys that choose a checkpoint or are LangGraph's own are no
- * configuration.
+ * Refuses a bad configuration: `configurable` and `metadata` must be objects, `tags` a list of strings, `recursion_limit` a
+ * whole number from 1. Also refuses keys of LangGraph itself, such as the choice of a checkpoint, and exceeded limits.
  */
 export function checkConfig(
+  limits: InputLimits,
   argument: string,
   config: Record<string, unknown> | null | undefined,
 ): void {
@@ -33,7 +34,7 @@ export function checkConfig(
       throw new BadInputError(`${argument}.${key}`, `${key} must be a whole number from 1.`);
     }
   }
-  const foreign = Object.keys(configurableOf(config)).find(
+  const foreign = Object.keys(recordOf(config['configurable'])).find(
     (key) => key.startsWith('__') || key.startsWith('checkpoint_'),
   );
   if (foreign) {
@@ -42,15 +43,16 @@ export function checkConfig(
       `configurable.${foreign} is not a client's to set.`,
     );
   }
+  checkConfigSize(limits, argument, config);
 }
 
-/** A configuration with another one on top: `configurable` key by key, everything else as a whole. */
+/** Merges two configurations: `configurable` key by key. Any other key is replaced as a whole. */
 export function mergeConfig(
   below: unknown,
   above: Record<string, unknown>,
 ): Record<string, unknown> {
-  const lower = isRecord(below) ? below : {};
-  const configurable = { ...configurableOf(lower), ...configurableOf(above) };
+  const lower = recordOf(below);
+  const configurable = { ...recordOf(lower['configurable']), ...recordOf(above['configurable']) };
   for (const key of SERVER_KEYS) delete configurable[key];
   const merged: Record<string, unknown> = { ...lower, ...above };
   if (Object.keys(configurable).length > 0) merged['configurable'] = configurable;
@@ -58,6 +60,10 @@ export function mergeConfig(
   return merged;
 }
 
-function configurableOf({ configurable }: Record<string, unknown>): Record<string, unknown> {
-  return isRecord(configurable) ? configurable : {};
+/** Merges two contexts key by key. Null: neither is given. An empty context counts as given. */
+export function mergeContext(
+  below: unknown,
+  above: Record<string, unknown> | null | undefined,
+): Record<string, unknown> | null {
+  return isRecord(below) || above ? { ...recordOf(below), ...above } : null;
 }

@@ -1,13 +1,15 @@
-import type { App } from '../app.ts';
+import type { Sql } from '../db/query.ts';
+import { sql } from '../db/sql.ts';
 import { ConflictError, NotFoundError } from '../errors.ts';
+import type { Graphs } from '../graphs/load.ts';
 import { isDefaultAssistant, readAssistantId } from './input.ts';
 
 /**
- * Hides the assistant, forgets its versions, and gives its id. The row stays, because the runs that it made go on
- * showing it. The assistants that graphs' names stand for cannot be deleted.
+ * Hides the assistant, deletes its versions, and returns its id. The row stays, because its runs refer to it. The default
+ * assistant of a graph cannot be deleted.
  */
 export async function deleteAssistant(
-  app: Pick<App, 'sql' | 'graphs'>,
+  app: { sql: Sql; graphs: Graphs },
   idOrGraphId: string,
 ): Promise<string> {
   const id = readAssistantId(app, 'id', idOrGraphId);
@@ -18,11 +20,10 @@ export async function deleteAssistant(
   }
   return app.sql.transaction(async (query) => {
     const deleted = await query(
-      `UPDATE "Assistant" SET "deletedAt" = now() WHERE "id" = $1 AND "deletedAt" IS NULL RETURNING 1`,
-      [id],
+      sql`UPDATE "Assistant" SET "deletedAt" = now() WHERE "id" = ${id} AND "deletedAt" IS NULL RETURNING 1`,
     );
     if (deleted.length === 0) throw new NotFoundError('Assistant', id);
-    await query('DELETE FROM "AssistantVersion" WHERE "assistantId" = $1', [id]);
+    await query(sql`DELETE FROM "AssistantVersion" WHERE "assistantId" = ${id}`);
     return id;
   });
 }

@@ -1,11 +1,10 @@
-import type { App } from '../app.ts';
+import { isUuid, parseUuid } from '../db/uuid.ts';
 import { BadInputError } from '../errors.ts';
-import { assistantIdOf } from '../graphs/load.ts';
-import { isUuid, parseUuid } from '../uuid.ts';
+import { assistantIdOf, type Graphs } from '../graphs/load.ts';
 
-/** An assistant's id as a client gives it: a UUID, or a graph's name for its default assistant. */
+/** Reads the id of an assistant: a UUID, or the name of a graph for its default assistant. */
 export function readAssistantId(
-  { graphs }: Pick<App, 'graphs'>,
+  { graphs }: { graphs: Graphs },
   argument: string,
   idOrGraphId: string,
 ): string {
@@ -17,14 +16,14 @@ export function readAssistantId(
   );
 }
 
-/** Whether a graph's name stands for this assistant. Metadata does not make one the default: anybody can write it. */
-export function isDefaultAssistant({ graphs }: Pick<App, 'graphs'>, id: string): boolean {
+/** Whether this is the default assistant of a graph. The id decides: clients can write any metadata. */
+export function isDefaultAssistant({ graphs }: { graphs: Graphs }, id: string): boolean {
   return graphs.ids.some((graphId) => assistantIdOf(graphId) === id);
 }
 
-/** Throws a BadInputError that says which graphs there are. */
+/** Throws a BadInputError with the names of the graphs. */
 export function checkGraphId(
-  { graphs }: Pick<App, 'graphs'>,
+  { graphs }: { graphs: Graphs },
   argument: string,
   graphId: string,
 ): void {
@@ -35,13 +34,13 @@ export function checkGraphId(
   );
 }
 
-function listOf({ ids }: App['graphs']): string {
+function listOf({ ids }: Graphs): string {
   return ids.join(', ') || 'none';
 }
 
 const LONGEST_NAME = 255;
 
-/** Names are indexed, and PostgreSQL indexes nothing that is long. */
+/** Names are indexed, and PostgreSQL cannot index long texts. */
 export function checkName(argument: string, name: string | null | undefined): void {
   if (name != null && name.length > LONGEST_NAME) {
     throw new BadInputError(argument, `${argument} is longer than ${LONGEST_NAME} characters.`);

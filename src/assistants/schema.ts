@@ -1,28 +1,32 @@
+import { builder, OrderDirection } from '../graphql/builder.ts';
+import { connectionOf, forwardArgs, pageArgs } from '../graphql/connection.ts';
+import { IfExists } from '../graphql/if-exists.ts';
+import { NodeRef } from '../graphql/node.ts';
 import { GraphRef } from '../graphs/schema.ts';
-import { builder, OrderDirection } from '../schema/builder.ts';
-import { connectionOf, forwardArgs, pageArgs } from '../schema/connection.ts';
-import { IfExists } from '../schema/if-exists.ts';
-import { NodeRef } from '../schema/node.ts';
 import { createAssistant } from './create.ts';
 import { deleteAssistant } from './delete.ts';
 import { findAssistant, searchAssistants } from './search.ts';
 import { listVersions, setAssistantVersion, updateAssistant } from './versions.ts';
 
 const CONFIG =
-  "LangGraph's configuration of the assistant's runs: `configurable`, `tags`, `metadata`, `recursion_limit`.";
-const CONTEXT = 'What the nodes of its runs get as `runtime.context`.';
-const METADATA =
-  'Whatever its users keep with it. A default assistant says `"created_by": "system"`.';
+  "LangGraph configuration of the assistant's runs: `configurable`, `tags`, `metadata`, `recursion_limit`.";
+const CONTEXT = 'Value of `runtime.context` in the nodes of its runs.';
+const SHOWN_CONTEXT = `${CONTEXT} An empty object if none is set.`;
+const METADATA = 'Free metadata of the clients. A default assistant has `"created_by": "system"`.';
 
 const AssistantVersionRef = builder.prismaObject('AssistantVersion', {
-  description: 'What an assistant was at one time. Never changed once made.',
+  description: 'An immutable snapshot of an assistant.',
   fields: (t) => ({
-    version: t.exposeInt('version', { description: 'From 1.' }),
+    version: t.exposeInt('version', { description: 'Version number, from 1.' }),
     graphId: t.exposeID('graphId'),
     name: t.exposeString('name'),
     description: t.exposeString('description', { nullable: true }),
     config: t.expose('config', { type: 'JSONObject', description: CONFIG }),
-    context: t.expose('context', { type: 'JSONObject', description: CONTEXT }),
+    context: t.field({
+      type: 'JSONObject',
+      description: SHOWN_CONTEXT,
+      resolve: ({ context }) => context ?? {},
+    }),
     metadata: t.expose('metadata', { type: 'JSONObject', description: METADATA }),
     createdAt: t.expose('createdAt', { type: 'DateTime' }),
   }),
@@ -32,7 +36,7 @@ const AssistantVersionConnection = connectionOf(AssistantVersionRef, 'AssistantV
 
 export const AssistantRef = builder.prismaObject('Assistant', {
   description:
-    'A graph with a configuration. Each graph has one from the start, under its own name.',
+    'A graph with a configuration. Each graph has a default assistant under its own name.',
   interfaces: [NodeRef],
   fields: (t) => ({
     graph: t.field({ type: GraphRef, resolve: ({ graphId }) => ({ id: graphId }) }),
@@ -40,19 +44,23 @@ export const AssistantRef = builder.prismaObject('Assistant', {
     name: t.exposeString('name'),
     description: t.exposeString('description', { nullable: true }),
     config: t.expose('config', { type: 'JSONObject', description: CONFIG }),
-    context: t.expose('context', { type: 'JSONObject', description: CONTEXT }),
+    context: t.field({
+      type: 'JSONObject',
+      description: SHOWN_CONTEXT,
+      resolve: ({ context }) => context ?? {},
+    }),
     metadata: t.expose('metadata', { type: 'JSONObject', description: METADATA }),
-    version: t.exposeInt('version', { description: 'The active version, from 1.' }),
+    version: t.exposeInt('version', { description: 'Number of the active version, from 1.' }),
     versions: t.field({
       type: AssistantVersionConnection,
-      description: 'Newest first, whichever is active.',
+      description: 'All versions, newest first, independent of the active version.',
       args: forwardArgs(t),
       resolve: ({ id }, args, app) => listVersions(app, id, args),
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime' }),
     updatedAt: t.expose('updatedAt', {
       type: 'DateTime',
-      description: 'When a version was made or set active.',
+      description: 'Time of the last new version, or of the last setAssistantVersion.',
     }),
   }),
 });
@@ -60,21 +68,21 @@ export const AssistantRef = builder.prismaObject('Assistant', {
 const AssistantConnection = connectionOf(AssistantRef, 'Assistant', { totalCount: true });
 
 const AssistantFilter = builder.inputType('AssistantFilter', {
-  description: 'All that is given must hold.',
+  description: 'An assistant must match all given conditions.',
   fields: (t) => ({
     ids: t.idList({ description: '1 to 100 UUIDs.' }),
     graphId: t.id(),
-    name: t.string({ description: 'A part of the name, in any case.' }),
+    name: t.string({ description: 'Part of the name, case-insensitive.' }),
     metadata: t.field({
       type: 'JSONObject',
-      description: "Contained in the assistant's metadata, as PostgreSQL's jsonb @> means it.",
+      description: "Must be contained in the assistant's metadata (PostgreSQL `jsonb @>`).",
     }),
   }),
 });
 
 const AssistantOrderField = builder.enumType('AssistantOrderField', {
   description:
-    'Assistants that are alike in the field are ordered by id. Under NAME, GRAPH_ID and UPDATED_AT an assistant that changes between two pages moves: it may come twice, or not at all.',
+    'Assistants with equal values are ordered by id. NAME, GRAPH_ID and UPDATED_AT can change between two pages: an assistant may then appear twice or not at all.',
   values: ['ID', 'NAME', 'GRAPH_ID', 'CREATED_AT', 'UPDATED_AT'],
 });
 
@@ -89,13 +97,13 @@ builder.queryFields((t) => ({
   assistant: t.field({
     type: AssistantRef,
     nullable: true,
-    description: "By UUID, or a graph's name for its default assistant. Null where there is none.",
+    description: "By UUID, or by a graph's name for its default assistant. Null if none exists.",
     args: { id: t.arg.id({ required: true }) },
     resolve: (_root, { id }, app) => findAssistant(app, id),
   }),
   assistants: t.field({
     type: AssistantConnection,
-    description: 'Search. The newest first, unless another order is given.',
+    description: 'Searches assistants. Default order: newest first.',
     args: {
       filter: t.arg({ type: AssistantFilter }),
       orderBy: t.arg({ type: AssistantOrder }),
@@ -108,16 +116,16 @@ builder.queryFields((t) => ({
 const CreateAssistantInput = builder.inputType('CreateAssistantInput', {
   fields: (t) => ({
     id: t.id({
-      description: 'A UUID that no assistant, thread or run has; made up where it is not given.',
+      description: 'A UUID not used by any assistant, thread or run. Default: generated.',
     }),
     graphId: t.id({ required: true }),
-    name: t.string({ description: 'At most 255 characters; "Untitled" where it is not given.' }),
+    name: t.string({ description: 'At most 255 characters. Default: "Untitled".' }),
     description: t.string(),
     config: t.field({ type: 'JSONObject', description: CONFIG }),
     context: t.field({ type: 'JSONObject', description: CONTEXT }),
     metadata: t.field({
       type: 'JSONObject',
-      description: 'Whatever its users keep with it; runs get it as part of theirs.',
+      description: 'Free metadata of the clients; also merged into the metadata of its runs.',
     }),
     ifExists: t.field({ type: IfExists, required: true, defaultValue: 'RAISE' }),
   }),
@@ -125,8 +133,8 @@ const CreateAssistantInput = builder.inputType('CreateAssistantInput', {
 
 const UpdateAssistantInput = builder.inputType('UpdateAssistantInput', {
   description:
-    'What is given replaces the old value; metadata is merged, key by key. Every update makes a new version. A null ' +
-    'description clears it, a null in metadata removes its key; any other null counts as not given.',
+    'Given fields replace the old values; metadata is merged key by key. Every update creates a new version. A null ' +
+    'description removes the description, and a null in metadata removes its key. Any further null is ignored.',
   fields: (t) => ({
     graphId: t.id(),
     name: t.string({ description: 'At most 255 characters.' }),
@@ -137,19 +145,19 @@ const UpdateAssistantInput = builder.inputType('UpdateAssistantInput', {
   }),
 });
 
-const ASSISTANT_ID = "A UUID, or a graph's name for its default assistant.";
+const ASSISTANT_ID = "An assistant's UUID, or a graph's name for its default assistant.";
 
 builder.mutationFields((t) => ({
   createAssistant: t.field({
     type: AssistantRef,
-    description: 'Makes an assistant, at version 1.',
+    description: 'Creates an assistant at version 1.',
     args: { input: t.arg({ type: CreateAssistantInput, required: true }) },
     resolve: (_root, { input }, app) => createAssistant(app, input),
   }),
   updateAssistant: t.field({
     type: AssistantRef,
     description:
-      'Makes a new version, numbered after the newest, and the active one. The default assistant of a graph keeps its graph.',
+      'Creates a new version, numbered after the newest, and makes it active. The graph of a default assistant cannot change.',
     args: {
       id: t.arg.id({ required: true, description: ASSISTANT_ID }),
       input: t.arg({ type: UpdateAssistantInput, required: true }),
@@ -158,7 +166,7 @@ builder.mutationFields((t) => ({
   }),
   setAssistantVersion: t.field({
     type: AssistantRef,
-    description: 'Makes a version the active one again, all of it.',
+    description: 'Makes an existing version active, with all its fields.',
     args: {
       id: t.arg.id({ required: true, description: ASSISTANT_ID }),
       version: t.arg.int({ required: true }),
@@ -168,7 +176,7 @@ builder.mutationFields((t) => ({
   deleteAssistant: t.field({
     type: 'ID',
     description:
-      'The assistant with its versions; its runs stay. The default assistants of the graphs cannot be deleted.',
+      'Deletes the assistant with its versions and returns its id; its runs remain. CONFLICT for a default assistant.',
     args: { id: t.arg.id({ required: true, description: ASSISTANT_ID }) },
     resolve: (_root, { id }, app) => deleteAssistant(app, id),
   }),

@@ -1,6 +1,9 @@
-import type { App } from '../app.ts';
-import { conditions, readIds, readPage, type Page, type PageRequest } from '../db/page.ts';
+import type { Conditions, Page, PageRequest } from '../db/page.ts';
+import { readIds, readPage } from '../db/page.ts';
+import type { Sql } from '../db/query.ts';
+import { sql } from '../db/sql.ts';
 import type { Assistant } from '../generated/prisma/client.ts';
+import type { Graphs } from '../graphs/load.ts';
 import { readAssistantId } from './input.ts';
 
 export interface AssistantFilter {
@@ -25,22 +28,21 @@ export interface AssistantOrder {
   direction: 'ASC' | 'DESC';
 }
 
-/** By UUID, or by a graph's name for its default assistant; null where there is none. Throws where it can be neither. */
+/** Finds an assistant by UUID, or by the name of a graph. Throws if the text is neither. */
 export async function findAssistant(
-  app: Pick<App, 'sql' | 'graphs'>,
+  app: { sql: Sql; graphs: Graphs },
   idOrGraphId: string,
 ): Promise<Assistant | null> {
   const id = readAssistantId(app, 'id', idOrGraphId);
   const [assistant] = await app.sql.query<Assistant>(
-    `SELECT * FROM "Assistant" WHERE "id" = $1 AND "deletedAt" IS NULL`,
-    [id],
+    sql`SELECT * FROM "Assistant" WHERE "id" = ${id} AND "deletedAt" IS NULL`,
   );
   return assistant ?? null;
 }
 
-/** The newest first, unless another order is given. */
+/** Default order: newest first. */
 export function searchAssistants(
-  { sql }: Pick<App, 'sql'>,
+  app: { sql: Sql },
   {
     filter,
     orderBy,
@@ -48,32 +50,26 @@ export function searchAssistants(
   }: PageRequest & { filter?: AssistantFilter | null; orderBy?: AssistantOrder | null },
 ): Promise<Page<Assistant>> {
   const { field, direction } = orderBy ?? { field: 'CREATED_AT', direction: 'DESC' };
-  const { ids, graphId, name, metadata } = filter ?? {};
-  const { where, filters, params, add, addFilter } = conditions();
-  where.push('"deletedAt" IS NULL');
-  if (ids != null) addFilter((list) => `"id" = ANY(${list}::uuid[])`, readIds('filter.ids', ids));
+  const order = { ...ORDERS[field], unique: '"id"', uniqueType: 'uuid', direction };
+  const listing = { from: '"Assistant"', columns: '*', ...readFilter(filter ?? {}, field), order };
+  return readPage(app.sql.query, listing, request);
+}
+
+function readFilter(filter: AssistantFilter, orderedBy: AssistantOrder['field']): Conditions {
+  const { ids, graphId, name, metadata } = filter;
+  const where = [sql`"deletedAt" IS NULL`];
+  const filters: Conditions['filters'] = [];
+  if (ids != null) filters.push(sql`"id" = ANY(${readIds('filter.ids', ids)}::uuid[])`);
   if (graphId != null) {
-    addFilter((graph) => `"graphId" = ${graph}`, graphId);
-    if (field === 'GRAPH_ID') {
-      // Where the list begins and ends.
-      add((first) => `"graphId" >= ${first}`, graphId);
-      add((last) => `"graphId" <= ${last}`, graphId);
+    filters.push(sql`"graphId" = ${graphId}`);
+    // The first and the last id of the list.
+    if (orderedBy === 'GRAPH_ID') {
+      where.push(sql`"graphId" >= ${graphId}`, sql`"graphId" <= ${graphId}`);
     }
   }
-  if (name != null)
-    addFilter((part) => `"name" ILIKE ${part}`, `%${name.replace(/[\\%_]/g, '\\$&')}%`);
-  if (metadata != null)
-    addFilter((object) => `"metadata" @> ${object}::jsonb`, JSON.stringify(metadata));
-  return readPage(
-    sql.query,
-    {
-      from: '"Assistant"',
-      columns: '*',
-      where,
-      filters,
-      params,
-      order: { ...ORDERS[field], unique: '"id"', uniqueType: 'uuid', direction },
-    },
-    request,
-  );
+  if (name != null) {
+    filters.push(sql`"name" ILIKE ${`%${name.replace(/[\\%_]/g, '\\$&')}%`}`);
+  }
+  if (metadata != null) filters.push(sql`"metadata" @> ${JSON.stringify(metadata)}::jsonb`);
+  return { where, filters };
 }

@@ -1,14 +1,16 @@
-import type { App } from '../app.ts';
-import type { Query } from '../db/open.ts';
+import type { Config } from '../config.ts';
 import { readPage, type Page, type PageRequest } from '../db/page.ts';
+import type { Query, Sql } from '../db/query.ts';
+import { sql } from '../db/sql.ts';
 import { ConflictError, NotFoundError } from '../errors.ts';
 import type { Assistant, AssistantVersion } from '../generated/prisma/client.ts';
-import { assistantIdOf } from '../graphs/load.ts';
-import { isRecord } from '../json.ts';
+import { assistantIdOf, type Graphs } from '../graphs/load.ts';
+import { recordOf } from '../json.ts';
 import { checkConfig } from './config.ts';
 import { checkGraphId, checkName, isDefaultAssistant, readAssistantId } from './input.ts';
+import { checkMetadata, checkObject } from './limits.ts';
 
-/** What is not given stays. Null clears the description, and is as good as not given elsewhere. */
+/** Undefined fields stay. Null clears the description; in other fields it means undefined. */
 export interface AssistantChange {
   graphId?: string | null | undefined;
   name?: string | null | undefined;
@@ -19,9 +21,9 @@ export interface AssistantChange {
   metadata?: Record<string, unknown> | null | undefined;
 }
 
-/** Makes a new version, also when nothing changes, and the active one. */
+/** Creates a new version, even without a change, and makes it the active one. */
 export async function updateAssistant(
-  app: Pick<App, 'sql' | 'graphs'>,
+  app: { config: Config; sql: Sql; graphs: Graphs },
   idOrGraphId: string,
   change: AssistantChange,
 ): Promise<Assistant> {
@@ -31,14 +33,16 @@ export async function updateAssistant(
     checkKeepsGraph(app, id, change.graphId);
   }
   checkName('input.name', change.name);
-  checkConfig('input.config', change.config);
+  checkConfig(app.config, 'input.config', change.config);
+  checkObject(app.config, 'input.context', change.context);
 
   return app.sql.transaction(async (query) => {
     const old = await lockAssistant(query, id);
     const [newest] = await query<{ version: number }>(
-      'SELECT max("version") AS "version" FROM "AssistantVersion" WHERE "assistantId" = $1',
-      [id],
+      sql`SELECT max("version") AS "version" FROM "AssistantVersion" WHERE "assistantId" = ${id}`,
     );
+    const metadata = mergeMetadata(old.metadata, change.metadata);
+    checkMetadata(app.config, 'input.metadata', metadata);
     const assistant = await replace(query, id, {
       version: (newest?.version ?? old.version) + 1,
       graphId: change.graphId ?? old.graphId,
@@ -46,24 +50,24 @@ export async function updateAssistant(
       description: change.description === undefined ? old.description : change.description,
       config: change.config ?? old.config,
       context: change.context ?? old.context,
-      metadata: mergeMetadata(old.metadata, change.metadata),
+      metadata,
     });
     await recordVersion(query, assistant);
     return assistant;
   });
 }
 
-/** A graph's name stands for its default assistant, and must go on meaning that graph. */
-function checkKeepsGraph(app: Pick<App, 'graphs'>, id: string, graphId: string): void {
+/** The name of a graph means its default assistant: this cannot change to another graph. */
+function checkKeepsGraph(app: { graphs: Graphs }, id: string, graphId: string): void {
   if (!isDefaultAssistant(app, id) || id === assistantIdOf(graphId)) return;
   throw new ConflictError(
     `Assistant ${id} is the default assistant of its graph; it cannot change to graph "${graphId}".`,
   );
 }
 
-/** Makes a version the active one again, all of it. The next update still gets a number of its own. */
+/** Makes an earlier version the active one. The next update still gets a new number. */
 export async function setAssistantVersion(
-  app: Pick<App, 'sql' | 'graphs'>,
+  app: { sql: Sql; graphs: Graphs },
   idOrGraphId: string,
   version: number,
 ): Promise<Assistant> {
@@ -71,8 +75,7 @@ export async function setAssistantVersion(
   return app.sql.transaction(async (query) => {
     await lockAssistant(query, id);
     const [values] = await query<AssistantVersion>(
-      'SELECT * FROM "AssistantVersion" WHERE "assistantId" = $1 AND "version" = $2',
-      [id, version],
+      sql`SELECT * FROM "AssistantVersion" WHERE "assistantId" = ${id} AND "version" = ${version}`,
     );
     if (!values) throw new NotFoundError(`Version ${version} of assistant`, id);
     checkGraphId(app, 'version', values.graphId);
@@ -82,17 +85,16 @@ export async function setAssistantVersion(
 
 /** Newest first. */
 export function listVersions(
-  { sql }: Pick<App, 'sql'>,
+  app: { sql: Sql },
   assistantId: string,
   request: PageRequest,
 ): Promise<Page<AssistantVersion>> {
   return readPage(
-    sql.query,
+    app.sql.query,
     {
       from: '"AssistantVersion"',
       columns: '*',
-      where: ['"assistantId" = $1'],
-      params: [assistantId],
+      where: [sql`"assistantId" = ${assistantId}`],
       order: {
         by: '"version"',
         type: 'int',
@@ -105,22 +107,20 @@ export function listVersions(
   );
 }
 
-/** Records what an assistant is now under the number that it has. */
+/** Stores the current values of an assistant as the version with its current number. */
 export async function recordVersion(query: Query, assistant: Assistant): Promise<void> {
   await query(
-    `INSERT INTO "AssistantVersion"
+    sql`INSERT INTO "AssistantVersion"
        ("assistantId", "version", "graphId", "name", "description", "config", "context", "metadata", "createdAt")
      SELECT "id", "version", "graphId", "name", "description", "config", "context", "metadata", "updatedAt"
-     FROM "Assistant" WHERE "id" = $1`,
-    [assistant.id],
+     FROM "Assistant" WHERE "id" = ${assistant.id}`,
   );
 }
 
-/** Two changes at once must not get the same number, and neither may lose what the other changed. */
+/** Concurrent changes wait: otherwise they would get the same number, and one would be lost. */
 async function lockAssistant(query: Query, id: string): Promise<Assistant> {
   const [assistant] = await query<Assistant>(
-    'SELECT * FROM "Assistant" WHERE "id" = $1 AND "deletedAt" IS NULL FOR UPDATE',
-    [id],
+    sql`SELECT * FROM "Assistant" WHERE "id" = ${id} AND "deletedAt" IS NULL FOR UPDATE`,
   );
   if (!assistant) throw new NotFoundError('Assistant', id);
   return assistant;
@@ -131,25 +131,17 @@ type Values = Pick<AssistantVersion, 'version' | 'graphId' | 'name' | 'descripti
 
 async function replace(query: Query, id: string, values: Values): Promise<Assistant> {
   const [assistant] = await query<Assistant>(
-    `UPDATE "Assistant" SET "version" = $2, "graphId" = $3, "name" = $4, "description" = $5,
-       "config" = $6::json, "context" = $7::json, "metadata" = $8::jsonb, "updatedAt" = now()
-     WHERE "id" = $1 RETURNING *`,
-    [
-      id,
-      values.version,
-      values.graphId,
-      values.name,
-      values.description,
-      JSON.stringify(values.config),
-      JSON.stringify(values.context),
-      JSON.stringify(values.metadata),
-    ],
+    sql`UPDATE "Assistant" SET "version" = ${values.version}, "graphId" = ${values.graphId},
+       "name" = ${values.name}, "description" = ${values.description},
+       "config" = ${JSON.stringify(values.config)}::json, "context" = ${JSON.stringify(values.context)}::json,
+       "metadata" = ${JSON.stringify(values.metadata)}::jsonb, "updatedAt" = now()
+     WHERE "id" = ${id} RETURNING *`,
   );
   if (!assistant) throw new NotFoundError('Assistant', id);
   return assistant;
 }
 
 function mergeMetadata(old: unknown, change: Record<string, unknown> | null | undefined) {
-  const merged = Object.entries({ ...(isRecord(old) ? old : {}), ...change });
+  const merged = Object.entries({ ...recordOf(old), ...change });
   return Object.fromEntries(merged.filter(([, value]) => value !== null));
 }

@@ -1,40 +1,12 @@
-import type { StateSnapshot } from '@langchain/langgraph';
-import type { App } from '../app.ts';
 import type { Page, PageRequest } from '../db/page.ts';
-import { bySeq, conditions, readPage } from '../db/page.ts';
+import { bySeq, readPage } from '../db/page.ts';
+import { sql, type Statement } from '../db/sql.ts';
+import { parseUuid } from '../db/uuid.ts';
 import { BadInputError } from '../errors.ts';
-import type { CheckpointSource, Interrupt } from '../generated/prisma/client.ts';
-import { parseUuid } from '../uuid.ts';
-import { namesIn } from './interrupts.ts';
+import type { CheckpointSource } from '../generated/prisma/client.ts';
+import type { Reading } from './graphs.ts';
+import { findCheckpoint, type CheckpointRow } from './read.ts';
 import { statesOf, type State } from './states.ts';
-import { findCheckpoint, type CheckpointRow } from './store.ts';
-
-/**
- * The questions that these tasks of a namespace asked, oldest first: each task's latest, where it asked several times. Of
- * what a graph within a task asks at once LangGraph lists one: the others are found by what is open below it.
- */
-export async function interruptsOf(
-  { sql }: Pick<App, 'sql'>,
-  { threadId, namespace }: { threadId: string; namespace: string },
-  tasks: readonly Pick<StateSnapshot['tasks'][number], 'id' | 'name' | 'interrupts'>[],
-): Promise<Interrupt[]> {
-  const asking = tasks.filter(({ interrupts }) => interrupts.length > 0);
-  if (asking.length === 0) return [];
-  const ids = asking.flatMap(({ interrupts }) => interrupts.map(({ id: each }) => each ?? ''));
-  const below = asking.flatMap(({ id, name }) => {
-    const own = [namespace, `${name}:${id}`].filter(Boolean).join('|');
-    return [own, namesIn(own)];
-  });
-  return sql.query<Interrupt>(
-    `SELECT * FROM (
-       SELECT DISTINCT ON ("langgraphId") * FROM "Interrupt"
-       WHERE "threadId" = $1 AND ("langgraphId" = ANY($2) OR "pending" AND EXISTS (
-         SELECT 1 FROM unnest($3::text[]) AS place WHERE "namespace" = place OR starts_with("namespace", place || '|')))
-       ORDER BY "langgraphId", "ordinal" DESC
-     ) latest ORDER BY "seq"`,
-    [threadId, ids, below],
-  );
-}
 
 export interface CheckpointFilter {
   namespace: string;
@@ -46,7 +18,7 @@ export interface CheckpointFilter {
 
 /** Every state that a thread has been in, all branches, newest first. */
 export async function readHistory(
-  app: Pick<App, 'sql' | 'graphs'>,
+  app: Reading,
   threadId: string,
   {
     filter,
@@ -54,16 +26,15 @@ export async function readHistory(
     ...page
   }: PageRequest & { filter: CheckpointFilter; olderThan?: string | null | undefined },
 ): Promise<Page<State>> {
-  const { where, filters, params, add, addFilter } = conditions();
-  add((id) => `"threadId" = ${id}`, threadId);
-  add((namespace) => `"namespace" = ${namespace}`, filter.namespace);
-  if (filter.source)
-    addFilter((list) => `"source" = ANY(${list}::"CheckpointSource"[])`, filter.source);
-  if (filter.step != null) addFilter((step) => `"step" = ${step}`, filter.step);
-  if (filter.runId != null)
-    addFilter((id) => `"runId" = ${id}`, parseUuid('filter.runId', filter.runId));
-  if (filter.metadata)
-    addFilter((object) => `"metadata" @> ${object}::jsonb`, JSON.stringify(filter.metadata));
+  const { source, step, metadata } = filter;
+  const where = [sql`"threadId" = ${threadId}`, sql`"namespace" = ${filter.namespace}`];
+  const filters: Statement[] = [];
+  if (source) filters.push(sql`"source" = ANY(${source}::"CheckpointSource"[])`);
+  if (step != null) filters.push(sql`"step" = ${step}`);
+  if (filter.runId != null) {
+    filters.push(sql`"runId" = ${parseUuid('filter.runId', filter.runId)}`);
+  }
+  if (metadata) filters.push(sql`"metadata" @> ${JSON.stringify(metadata)}::jsonb`);
   if (olderThan != null) {
     const id = parseUuid('olderThan', olderThan);
     const older = await findCheckpoint(app.sql.query, threadId, {
@@ -71,12 +42,12 @@ export async function readHistory(
       checkpointId: id,
     });
     if (!older) throw new BadInputError('olderThan', `${id} is not a checkpoint of this thread.`);
-    add((seq) => `"seq" < ${seq}`, older.seq);
+    where.push(sql`"seq" < ${older.seq}`);
   }
   const order = bySeq('DESC');
   const rows = await readPage<CheckpointRow>(
     app.sql.query,
-    { from: '"Checkpoint"', columns: '*', where, filters, params, order },
+    { from: '"Checkpoint"', columns: '*', where, filters, order },
     page,
   );
   const states = statesOf(

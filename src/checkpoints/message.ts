@@ -1,18 +1,20 @@
 import { isRecord } from '../json.ts';
 import type { PlainMessage } from './plain.ts';
 
+// A graph may keep anything under `messages`. A field with a value of another type reads as if it were not there.
+
 export type MessageType = 'HUMAN' | 'AI' | 'SYSTEM' | 'TOOL' | 'OTHER';
 
-const TYPES: Record<string, MessageType> = {
-  human: 'HUMAN',
-  user: 'HUMAN',
-  HumanMessageChunk: 'HUMAN',
-  ai: 'AI',
-  assistant: 'AI',
-  AIMessageChunk: 'AI',
-  system: 'SYSTEM',
-  tool: 'TOOL',
-};
+const TYPES: ReadonlyMap<unknown, MessageType> = new Map([
+  ['human', 'HUMAN'],
+  ['user', 'HUMAN'],
+  ['HumanMessageChunk', 'HUMAN'],
+  ['ai', 'AI'],
+  ['assistant', 'AI'],
+  ['AIMessageChunk', 'AI'],
+  ['system', 'SYSTEM'],
+  ['tool', 'TOOL'],
+]);
 
 /** The messages in a state's values, oldest first: what stands under `messages`, or is the whole state. */
 export function messagesIn(values: unknown): PlainMessage[] {
@@ -22,16 +24,35 @@ export function messagesIn(values: unknown): PlainMessage[] {
 }
 
 export function messageType({ type }: Pick<PlainMessage, 'type'>): MessageType {
-  return TYPES[type] ?? 'OTHER';
+  return TYPES.get(type) ?? 'OTHER';
 }
 
 /** The text of a message, its blocks joined; what is not text is left out. */
 export function messageText({ content }: Pick<PlainMessage, 'content'>): string {
   if (typeof content === 'string') return content;
   if (!Array.isArray(content)) return '';
-  return content.map((block) => (typeof block === 'string' ? block : textOf(block))).join('');
+  return content.map((block) => textOr('', isRecord(block) ? block['text'] : block)).join('');
 }
 
-function textOf(block: unknown): string {
-  return isRecord(block) && typeof block['text'] === 'string' ? block['text'] : '';
+/** A text, otherwise `other`. */
+export function textOr<Other>(other: Other, value: unknown): string | Other {
+  return typeof value === 'string' ? value : other;
+}
+
+/** A text or a whole number, as GraphQL's ID takes them, otherwise null. */
+export function idOrNull(value: unknown): string | null {
+  return Number.isSafeInteger(value) ? String(value) : textOr(null, value);
+}
+
+const MOST_INT = 2 ** 31 - 1;
+
+/** A whole number of GraphQL's Int, otherwise `other`. */
+export function intOr<Other>(other: Other, value: unknown): number | Other {
+  const isInt = Number.isInteger(value) && Math.abs(Number(value)) <= MOST_INT;
+  return isInt ? Number(value) : other;
+}
+
+/** The objects in a list; none in anything else. */
+export function recordsIn(value: unknown): Record<string, unknown>[] {
+  return Array.isArray(value) ? value.filter(isRecord) : [];
 }

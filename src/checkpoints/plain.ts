@@ -1,4 +1,5 @@
 import type { BaseMessage } from '@langchain/core/messages';
+import { DEEPEST_SHOWN, setKey, TOO_DEEP } from '../json.ts';
 
 /** A message in LangChain's plain shape, as clients see it. */
 export interface PlainMessage {
@@ -12,8 +13,9 @@ export interface PlainMessage {
 }
 
 /**
- * A value as clients see it: messages in LangChain's plain shape, everything else as JSON. What JSON does not have is
- * shown as its nearest: a Map as an object, a Set as a list, bytes in base64, an error as its name and message.
+ * A value as clients see it: messages in LangChain's plain shape, everything else as JSON. Other types are shown as their
+ * nearest: a Map as an object, a Set as a list, bytes in base64, other typed arrays as lists of numbers, an error as its name
+ * and message. A text replaces too deep levels.
  */
 export function toPlain(value: unknown): unknown {
   return plain(value, new Set());
@@ -25,6 +27,7 @@ function plain(value: unknown, above: Set<object>): unknown {
   if (typeof value === 'number' && !Number.isFinite(value)) return null;
   if (typeof value !== 'object' || value === null) return value;
   if (above.has(value)) return '[Circular]';
+  if (above.size === DEEPEST_SHOWN) return TOO_DEEP;
   above.add(value);
   try {
     return plainObject(value, above);
@@ -34,15 +37,26 @@ function plain(value: unknown, above: Set<object>): unknown {
 }
 
 function plainObject(value: object, above: Set<object>): unknown {
-  if (isMessage(value)) return plain(toPlainMessage(value), above);
-  if (Array.isArray(value)) return value.map((element) => plain(element, above) ?? null);
+  if (isMessage(value)) return plainEntries(Object.entries(toPlainMessage(value)), above);
+  if (Array.isArray(value)) return plainList(value, above);
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString();
-  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
-  if (value instanceof Set) return Array.from(value, (element) => plain(element, above) ?? null);
+  if (value instanceof Uint8Array || value instanceof DataView) return base64(value);
+  if (value instanceof ArrayBuffer) return base64(new Uint8Array(value));
+  if (ArrayBuffer.isView(value)) return plainList(value as Float64Array, above);
+  if (value instanceof Set) return plainList(value, above);
   if (value instanceof Map) return plainEntries(value, above);
   if (value instanceof Error) return { name: value.name, message: value.message };
+  if (value instanceof URLSearchParams) return String(value);
   if ('toJSON' in value && typeof value.toJSON === 'function') return plain(value.toJSON(), above);
   return plainEntries(Object.entries(value), above);
+}
+
+function plainList(list: Iterable<unknown>, above: Set<object>): unknown[] {
+  return Array.from(list, (element) => plain(element, above) ?? null);
+}
+
+function base64({ buffer, byteOffset, byteLength }: ArrayBufferView): string {
+  return Buffer.from(buffer, byteOffset, byteLength).toString('base64');
 }
 
 function plainEntries(entries: Iterable<[unknown, unknown]>, above: Set<object>) {
@@ -54,25 +68,19 @@ function plainEntries(entries: Iterable<[unknown, unknown]>, above: Set<object>)
   return object;
 }
 
-/** Assigning to `__proto__` would change the object's prototype instead. */
-function setKey(object: Record<string, unknown>, key: string, value: unknown): void {
-  Object.defineProperty(object, key, {
-    value,
-    enumerable: true,
-    writable: true,
-    configurable: true,
-  });
-}
-
-/** By shape, not by class: a graph may bring its own copy of LangChain. */
+/** By shape, not by class: a graph may bring its own copy of LangChain. JSON is never one, whatever its keys are. */
 export function isMessage(value: unknown): value is BaseMessage {
   return (
     typeof value === 'object' &&
     value !== null &&
     'lc_namespace' in value &&
     'content' in value &&
-    ('_getType' in value || 'getType' in value)
+    (hasMethod(value, 'getType') || hasMethod(value, '_getType'))
   );
+}
+
+function hasMethod(value: object, name: string): boolean {
+  return typeof Reflect.get(value, name) === 'function';
 }
 
 /** Whether the message is a piece of one that is still being written. */

@@ -1,146 +1,135 @@
 import type { StateSnapshot } from '@langchain/langgraph';
 import type { App } from '../app.ts';
 import { readSize } from '../db/page.ts';
-import { isRecord } from '../json.ts';
-import { builder } from '../schema/builder.ts';
-import { connectionOf } from '../schema/connection.ts';
-import { interruptsOf } from './history.ts';
-import { namesIn } from './interrupts.ts';
-import { messageText, messageType, messagesIn } from './message.ts';
+import { parseUuid } from '../db/uuid.ts';
+import { BadInputError, readErrorSummary } from '../errors.ts';
+import { builder } from '../graphql/builder.ts';
+import { connectionOf } from '../graphql/connection.ts';
+import { isRecord, recordOf } from '../json.ts';
+import { idOrNull, intOr, messageText, messageType, recordsIn, textOr } from './message.ts';
+import { namesIn } from './namespace.ts';
 import { toPlain, type PlainMessage } from './plain.ts';
 import { findState, valuesOf, writesOf, type State } from './states.ts';
 
 // ── Messages ─────────────────────────────────────────────────────────────────────────────────
 
 const MessageType = builder.enumType('MessageType', {
-  description: 'Who speaks.',
+  description: 'Role of the author of a message.',
   values: {
     HUMAN: {},
     AI: {},
     SYSTEM: {},
     TOOL: { description: 'The result of a tool call.' },
-    OTHER: { description: "Any other of LangChain's types." },
+    OTHER: { description: 'Any further LangChain type.' },
   } as const,
 });
 
-interface ToolCall {
-  id?: string | null;
-  name?: string;
-  args?: unknown;
-}
+/** A stored part of a message. Its fields may have any type. */
+type Part = Record<string, unknown>;
 
-const ToolCallRef = builder.objectRef<ToolCall>('ToolCall').implement({
-  description: 'A tool that a model asks to be called.',
+const ToolCallRef = builder.objectRef<Part>('ToolCall').implement({
+  description: 'A tool call requested by a model.',
   fields: (t) => ({
-    toolCallId: t.id({ nullable: true, resolve: ({ id }) => id }),
-    name: t.string({ resolve: ({ name }) => name ?? '' }),
+    toolCallId: t.id({ nullable: true, resolve: ({ id }) => idOrNull(id) }),
+    name: t.string({
+      description: 'Name of the tool. Empty if no text is stored.',
+      resolve: ({ name }) => textOr('', name),
+    }),
     args: t.field({
       type: 'JSON',
       nullable: true,
-      description: 'What the tool is called with, by name.',
+      description: 'Arguments of the call, by name.',
       resolve: ({ args }) => args,
     }),
   }),
 });
 
-interface ToolCallChunk {
-  index?: number | null;
-  id?: string | null;
-  name?: string | null;
-  args?: string | null;
-}
-
-const ToolCallChunkRef = builder.objectRef<ToolCallChunk>('ToolCallChunk').implement({
-  description: 'A piece of a tool call that is still being written.',
+const ToolCallChunkRef = builder.objectRef<Part>('ToolCallChunk').implement({
+  description: 'A fragment of a streamed tool call.',
   fields: (t) => ({
     index: t.int({
       nullable: true,
-      description: 'Which of the calls of its message it belongs to.',
-      resolve: ({ index }) => index,
+      description: 'Position of the call within its message.',
+      resolve: ({ index }) => intOr(null, index),
     }),
     toolCallId: t.id({
       nullable: true,
-      description: 'Of the first piece of a call.',
-      resolve: ({ id }) => id,
+      description: 'Only in the first fragment of a call.',
+      resolve: ({ id }) => idOrNull(id),
     }),
     name: t.string({
       nullable: true,
-      description: 'Of the first piece of a call.',
-      resolve: ({ name }) => name,
+      description: 'Only in the first fragment of a call.',
+      resolve: ({ name }) => textOr(null, name),
     }),
     args: t.string({
       nullable: true,
-      description: 'The next piece of the arguments: joined, they are JSON.',
-      resolve: ({ args }) => args,
+      description: 'Next fragment of the arguments. All fragments joined form JSON.',
+      resolve: ({ args }) => textOr(null, args),
     }),
   }),
 });
 
-interface Usage {
-  input_tokens?: number;
-  output_tokens?: number;
-  total_tokens?: number;
-}
-
-const TokenUsageRef = builder.objectRef<Usage>('TokenUsage').implement({
-  description: 'What a message cost, in tokens.',
+const TokenUsageRef = builder.objectRef<Part>('TokenUsage').implement({
+  description: 'Token counts of a message. A count is 0 if no valid Int is stored.',
   fields: (t) => ({
-    inputTokens: t.int({ resolve: ({ input_tokens: tokens }) => tokens ?? 0 }),
-    outputTokens: t.int({ resolve: ({ output_tokens: tokens }) => tokens ?? 0 }),
-    totalTokens: t.int({ resolve: ({ total_tokens: tokens }) => tokens ?? 0 }),
+    inputTokens: t.int({ resolve: ({ input_tokens: tokens }) => intOr(0, tokens) }),
+    outputTokens: t.int({ resolve: ({ output_tokens: tokens }) => intOr(0, tokens) }),
+    totalTokens: t.int({ resolve: ({ total_tokens: tokens }) => intOr(0, tokens) }),
   }),
 });
 
 export const MessageRef = builder.objectRef<PlainMessage>('Message').implement({
-  description: "A message of LangChain's standard shape.",
+  description:
+    "A message in LangChain's standard form. If a graph stores a value of a different type, the field reads as null, or as empty if it is non-null.",
   fields: (t) => ({
     messageId: t.id({
       nullable: true,
-      description: 'The same for all chunks of one message, and in every checkpoint that holds it.',
-      resolve: ({ id }) => id,
+      description: 'Equal for all chunks of a message and in every checkpoint with the message.',
+      resolve: ({ id }) => idOrNull(id),
     }),
     type: t.field({ type: MessageType, resolve: messageType }),
-    name: t.string({ nullable: true, resolve: ({ name }) => name }),
+    name: t.string({ nullable: true, resolve: ({ name }) => textOr(null, name) }),
     content: t.field({
       type: 'JSON',
-      description: 'Text, or a list of content blocks.',
+      description:
+        'Text or a list of content blocks. Different JSON is returned as stored; null is returned as an empty text.',
       resolve: ({ content }) => content ?? '',
     }),
     text: t.string({
-      description: 'The text of the content, blocks joined.',
+      description: 'The text of all content blocks, joined.',
       resolve: messageText,
     }),
     toolCalls: t.field({
       type: [ToolCallRef],
-      description: 'Complete calls only; those of a chunk are complete once their arguments parse.',
-      resolve: ({ tool_calls: calls }) => (Array.isArray(calls) ? (calls as ToolCall[]) : []),
+      description: 'Complete calls only. A call in a chunk is complete when its arguments parse.',
+      resolve: ({ tool_calls: calls }) => recordsIn(calls),
     }),
     toolCallChunks: t.field({
       type: [ToolCallChunkRef],
-      description: 'Of a chunk: the pieces of tool calls in it. Empty for a whole message.',
-      resolve: ({ tool_call_chunks: chunks }) =>
-        Array.isArray(chunks) ? (chunks as ToolCallChunk[]) : [],
+      description: 'Tool call fragments of a chunk. Empty for a whole message.',
+      resolve: ({ tool_call_chunks: chunks }) => recordsIn(chunks),
     }),
     toolCallId: t.id({
       nullable: true,
-      description: 'Of a TOOL message: the call that it answers.',
-      resolve: ({ tool_call_id: id }) => id as string | null,
+      description: 'For a TOOL message: id of the answered call.',
+      resolve: ({ tool_call_id: id }) => idOrNull(id),
     }),
     usage: t.field({
       type: TokenUsageRef,
       nullable: true,
-      description: 'What the model counted, where it told.',
+      description: 'Token counts reported by the model; null if it reported none.',
       resolve: ({ usage_metadata: usage }) => (isRecord(usage) ? usage : null),
     }),
     responseMetadata: t.field({
       type: 'JSONObject',
-      description: 'What the model told of its answer: its own name, why it stopped.',
-      resolve: ({ response_metadata: metadata }) => metadata ?? {},
+      description: 'Details reported by the model, such as its name and the finish reason.',
+      resolve: ({ response_metadata: metadata }) => recordOf(metadata),
     }),
     additionalKwargs: t.field({
       type: 'JSONObject',
-      description: "What the model's provider added that no other field has.",
-      resolve: ({ additional_kwargs: kwargs }) => kwargs ?? {},
+      description: 'Provider-specific additions without a field of their own.',
+      resolve: ({ additional_kwargs: kwargs }) => recordOf(kwargs),
     }),
   }),
 });
@@ -153,52 +142,24 @@ export async function lastMessages(
   { argument, last }: { argument: string; last: number },
 ): Promise<PlainMessage[]> {
   const size = readSize(argument, last, { max: MOST_MESSAGES });
-  return messagesIn(await valuesOf(state)).slice(-size);
+  return (await state?.newestMessages(size)) ?? [];
 }
-
-// ── Interrupts ───────────────────────────────────────────────────────────────────────────────
-
-export const InterruptRef = builder.prismaObject('Interrupt', {
-  description: 'A question that a graph asks a person through interrupt().',
-  fields: (t) => ({
-    id: t.exposeID('id', {
-      description:
-        'Unique over all threads and questions: a node that asks twice asks with two ids.',
-    }),
-    value: t.expose('value', { type: 'JSON', nullable: true, description: 'What is asked.' }),
-    responseSchema: t.field({
-      type: 'JSONObject',
-      nullable: true,
-      description: 'JSON Schema of the answer, where the graph gave one.',
-      resolve: ({ responseSchema }) => (isRecord(responseSchema) ? responseSchema : null),
-    }),
-    node: t.exposeString('node', { description: 'The node that asked.' }),
-    threadId: t.exposeID('threadId'),
-    checkpointId: t.exposeID('checkpointId', {
-      description: 'The checkpoint at which the node asked, in checkpointNamespace.',
-    }),
-    checkpointNamespace: t.exposeString('namespace', {
-      description: "Empty for the graph itself; a subgraph's path otherwise.",
-    }),
-    createdAt: t.expose('createdAt', { type: 'DateTime' }),
-  }),
-});
 
 // ── Checkpoints ──────────────────────────────────────────────────────────────────────────────
 
 export const CheckpointSourceRef = builder.enumType('CheckpointSource', {
-  description: 'How a state came about.',
+  description: 'Origin of a checkpoint.',
   values: {
-    INPUT: { description: 'A run was given its input.' },
-    LOOP: { description: 'The nodes of a step have run.' },
-    UPDATE: { description: 'The state was edited by hand.' },
-    FORK: { description: 'An older state was taken up again.' },
+    INPUT: { description: 'The run received its input.' },
+    LOOP: { description: 'The nodes of a step finished.' },
+    UPDATE: { description: 'A client edited the state.' },
+    FORK: { description: 'The thread forked from an older checkpoint.' },
   } as const,
 });
 
 type GraphTask = StateSnapshot['tasks'][number];
 
-/** A task, and the state that it belongs to. */
+/** A task with its state. */
 interface TaskOf {
   task: GraphTask & { result?: unknown };
   state: State;
@@ -206,65 +167,68 @@ interface TaskOf {
 
 export const CheckpointRef = builder.objectRef<State>('Checkpoint');
 
-const TaskRef = builder.objectRef<TaskOf>('Task').implement({
-  description: 'One execution of a node that a state calls for.',
+export const TaskRef = builder.objectRef<TaskOf>('Task').implement({
+  description: 'An execution of a node, scheduled by a checkpoint.',
   fields: (t) => ({
     taskId: t.id({ resolve: ({ task }) => task.id }),
-    name: t.string({ description: 'The node.', resolve: ({ task }) => task.name }),
+    name: t.string({ description: 'Name of the node.', resolve: ({ task }) => task.name }),
     path: t.stringList({
-      description: 'How the task came about: __pregel_pull by an edge, __pregel_push by a Send.',
+      description:
+        'LangGraph path of the task. The first entry is __pregel_pull (edge) or __pregel_push (Send).',
       resolve: ({ task }) => (task.path ?? []).map(String),
     }),
     error: t.string({
       nullable: true,
-      description: 'What the task failed with.',
+      description: 'Error message of the task, cut at 2,000 characters.',
       resolve: ({ task }) => errorText(task.error),
-    }),
-    interrupts: t.field({
-      type: [InterruptRef],
-      description: 'What the task asked.',
-      resolve: ({ task, state }, _args, app) => interruptsOf(app, state.row, [task]),
     }),
     result: t.field({
       type: 'JSON',
       nullable: true,
-      description:
-        'What the task wrote, the last time that a run did it; null while it has not finished.',
+      description: 'Writes of the latest execution of the task; null before it finishes.',
       resolve: ({ task }) => toPlain(task.result ?? null),
     }),
     state: t.field({
       type: CheckpointRef,
       nullable: true,
-      description: 'The state of the subgraph that this task runs; null where it runs none.',
+      description: "State of the task's subgraph; null for a node without a subgraph.",
       resolve: ({ task, state }, _args, app) => subgraphState(app, task, state),
     }),
   }),
 });
 
 CheckpointRef.implement({
-  description: 'One state of a thread.',
+  description: 'A saved state of a thread.',
   fields: (t) => ({
     checkpointId: t.id({
-      description: "Orders a thread's checkpoints in time. A copy of a thread has the same ones.",
+      description: 'A time-ordered id. A copy of the thread keeps the ids of its checkpoints.',
       resolve: ({ row }) => row.checkpointId,
     }),
     threadId: t.id({ resolve: ({ row }) => row.threadId }),
     namespace: t.string({
-      description: "Empty for the graph itself; a subgraph's path otherwise.",
+      description: 'Empty for the root graph; otherwise the path of a subgraph.',
       resolve: ({ row }) => row.namespace,
     }),
     parentCheckpointId: t.id({ nullable: true, resolve: ({ row }) => row.parentId }),
     parent: t.field({
       type: CheckpointRef,
       nullable: true,
-      description: 'The checkpoint that this one was made from.',
+      description: 'The checkpoint before this checkpoint.',
       resolve: (state) => state.parent(),
     }),
     children: t.field({
       type: [CheckpointRef],
       description:
-        'The checkpoints that were made from this one: more than one where the thread was forked.',
-      resolve: (state) => state.children(),
+        'The checkpoints directly after this checkpoint, oldest first; several after a fork.',
+      args: {
+        first: t.arg.int({ required: true, defaultValue: 20, description: 'From 1 to 100.' }),
+        after: t.arg.id({ description: 'checkpointId of a child; the page starts after it.' }),
+      },
+      resolve: async (state, { first, after }) =>
+        childrenAfter(await state.children(), {
+          first: readSize('first', first),
+          after: after == null ? undefined : parseUuid('after', after),
+        }),
     }),
     source: t.field({ type: CheckpointSourceRef, resolve: ({ row }) => row.source }),
     step: t.int({
@@ -273,19 +237,23 @@ CheckpointRef.implement({
     }),
     runId: t.id({
       nullable: true,
-      description: 'The run that wrote it; null after an update by hand.',
+      description: 'The run of this checkpoint; null if a client wrote it.',
       resolve: ({ row }) => row.runId,
     }),
     values: t.field({
       type: 'JSON',
-      description: 'What the channels of the graph hold, by name.',
+      description: 'Channel values of the graph, by channel name.',
       resolve: valuesOf,
     }),
     messages: t.field({
       type: [MessageRef],
-      description: 'The messages in the values, oldest first; empty where there are none.',
+      description: 'Messages in the values, oldest first; empty if there are none.',
       args: {
-        last: t.arg.int({ required: true, defaultValue: 100, description: 'At most 1,000.' }),
+        last: t.arg.int({
+          required: true,
+          defaultValue: 100,
+          description: 'Number of newest messages, at most 1,000.',
+        }),
       },
       resolve: (state, { last }) => lastMessages(state, { argument: 'last', last }),
     }),
@@ -293,41 +261,46 @@ CheckpointRef.implement({
       type: 'JSONObject',
       nullable: true,
       description:
-        'What each node wrote in the step that led here, as a list where it ran several times; null where nothing is known, as for an input.',
+        'Writes of each node in the step before this checkpoint, by node name; a list for several executions of a node. Null if unknown, as for an input.',
       resolve: writesOf,
     }),
     next: t.stringList({
-      description: 'The nodes to run next; empty where the graph has finished.',
+      description: 'Nodes of the next step; empty when the graph has finished.',
       resolve: async (state) => (await state.snapshot()).next.map(String),
     }),
     tasks: t.field({
       type: [TaskRef],
-      description: 'What is to be done next, and what has become of it.',
+      description: 'Tasks of the next step, with their results so far.',
       resolve: async (state) =>
         (await state.snapshot()).tasks.map((task) => ({ task: task as TaskOf['task'], state })),
-    }),
-    interrupts: t.field({
-      type: [InterruptRef],
-      description: 'What the tasks asked, those of subgraphs included.',
-      resolve: async (state, _args, app) =>
-        interruptsOf(app, state.row, (await state.snapshot()).tasks),
     }),
     metadata: t.field({
       type: 'JSONObject',
       description:
-        'What LangGraph keeps of a checkpoint, with the metadata of its run, run_id, graph_id, assistant_id and thread_id.',
+        'LangGraph metadata of the checkpoint and metadata of its run, with run_id, graph_id, assistant_id and thread_id.',
       resolve: ({ row }) => ({ ...row.metadata, thread_id: row.threadId }),
     }),
     createdAt: t.field({ type: 'DateTime', resolve: ({ row }) => row.createdAt }),
   }),
 });
 
+/** A page of the children of a checkpoint. Throws BadInputError if `after` is not a child. */
+function childrenAfter(
+  children: readonly State[],
+  { first, after }: { first: number; after: string | undefined },
+): State[] {
+  if (after === undefined) return children.slice(0, first);
+  const index = children.findIndex(({ row }) => row.checkpointId === after);
+  if (index < 0) throw new BadInputError('after', `${after} is not a child of this checkpoint.`);
+  return children.slice(index + 1, index + 1 + first);
+}
+
 export const Checkpoints = connectionOf(CheckpointRef, 'Checkpoint', { totalCount: true });
 
 function errorText(error: unknown): string | null {
   if (error === undefined || error === null) return null;
-  if (isRecord(error) && typeof error['message'] === 'string') return error['message'];
-  return typeof error === 'string' ? error : JSON.stringify(error);
+  const message = isRecord(error) ? (error['message'] ?? error) : error;
+  return readErrorSummary({ message }).message;
 }
 
 async function subgraphState(
@@ -341,6 +314,6 @@ async function subgraphState(
   if (typeof namespace !== 'string') return undefined;
   const own = await findState(app, row.threadId, { namespace });
   if (own || interrupts.length === 0) return own;
-  // A subgraph that keeps its state from run to run has it in a namespace without tasks.
+  // A subgraph with its own persistent state stores the state in a namespace without task ids.
   return findState(app, row.threadId, { namespace: namesIn(namespace) });
 }

@@ -1,23 +1,29 @@
 import type { RunnableConfig } from '@langchain/core/runnables';
 import type { StateSnapshot } from '@langchain/langgraph';
 import type { CheckpointTuple } from '@langchain/langgraph-checkpoint';
-import type { App } from '../app.ts';
-import type { Query } from '../db/open.ts';
+import type { Query } from '../db/query.ts';
 import { withCheckpointer, type CompiledGraph } from '../graphs/load.ts';
 import { knowsSubgraph } from '../graphs/subgraphs.ts';
-import { toPlain } from './plain.ts';
-import { StateReader } from './saver.ts';
-import { asRead } from './serde.ts';
-import type { CheckpointRow } from './store.ts';
-import { findCheckpoint, findTuple, listChildren, listParents, loadTuples } from './store.ts';
+import { graphsOf, inTurn, placeOf, type Reading } from './graphs.ts';
+import { messagesIn } from './message.ts';
+import { newestOf } from './newest-messages.ts';
+import { toPlain, type PlainMessage } from './plain.ts';
+import type { CheckpointRow, DecodeTuple } from './read.ts';
+import { findCheckpoint, findTuple, listChildren, listParents, readTuples } from './read.ts';
+import { StateReader } from './reader.ts';
+import { asRead, serdeOf, type Serde } from './serde.ts';
 
 /** A checkpoint that is read piece by piece: its values and tasks cost a statement for its whole page, once asked for. */
 export interface State {
   row: CheckpointRow;
-  /** What the checkpoint holds, and the writes on top of it. */
+  /** What the checkpoint holds, and the writes on top of it: for each call in objects of its own. */
   tuple(): Promise<CheckpointTuple>;
   /** What its graph makes of it. */
   snapshot(): Promise<Snapshot>;
+  /** The snapshot's values as clients see them. */
+  values(): Promise<unknown>;
+  /** The newest messages, oldest first, as clients see them. Reads only the end of a long list, unless the snapshot is asked for. */
+  newestMessages(count: number): Promise<PlainMessage[]>;
   /** The checkpoint it was made from. */
   parent(): Promise<State | undefined>;
   /** The checkpoints that were made from it, oldest first. */
@@ -32,19 +38,49 @@ export type Snapshot = Pick<StateSnapshot, 'values' | 'next' | 'tasks'>;
  * of now does. Each checkpoint is read by the graph that wrote it, since a thread may have had several.
  */
 export function statesOf(
-  app: Pick<App, 'sql' | 'graphs'>,
+  app: Reading,
   rows: readonly CheckpointRow[],
   { current = false } = {},
 ): State[] {
-  const loaded = once(() => loadTuples(app.sql.query, rows));
+  const graphs = once(() => graphsOf(app, rows.map(placeOf)));
+  const loaded = once(() => inTurn(app, () => readTuples(app.sql.query, rows, app.operation)));
   const parents = once(async () => statesOf(app, await listParents(app.sql.query, rows)));
   const children = once(async () => statesOf(app, await listChildren(app.sql.query, rows)));
+  const newest = newestOf(app, rows, { current });
+  const withoutList = once(async () => statesOf(app, await newest.withoutList(), { current }));
   return rows.map((row, i) => {
-    const tuple = async () => (await loaded())[i] as CheckpointTuple;
+    const decoder = async () => {
+      const graph = (await graphs())[i];
+      const decode = (await loaded())[i] as DecodeTuple;
+      return { graph, decode: () => decode(serdeOf(graph)) };
+    };
+    const snapshot = once(async () => {
+      const { graph, decode } = await decoder();
+      return inTurn(app, async () =>
+        takeSnapshot(app.sql.query, graph, { tuple: await decode(), current }),
+      );
+    });
+    const values = once(async () => {
+      const taken = await snapshot();
+      return inTurn(app, async () => shownValues(taken));
+    });
+    // A checkpoint of a page that is not read yet is read without those whose lists tell enough.
+    const wholeValues = async () => {
+      const states = loaded.isAsked() ? [] : await withoutList();
+      const own = states.find((state) => state.row === row);
+      return own ? own.values() : values();
+    };
     return {
       row,
-      tuple,
-      snapshot: once(async () => takeSnapshot(app, await tuple(), current)),
+      tuple: async () => inTurn(app, (await decoder()).decode),
+      snapshot,
+      values,
+      async newestMessages(count) {
+        const graph = (await graphs())[i];
+        // Fields beside this one have asked for the snapshot by now.
+        const end = snapshot.isAsked() ? undefined : await newest.messages(row, graph, count);
+        return end ?? messagesIn(await wholeValues()).slice(-count);
+      },
       parent: async () =>
         row.parentId === null
           ? undefined
@@ -57,7 +93,7 @@ export function statesOf(
 
 /** The state at a checkpoint, or now; undefined where there is none. */
 export async function findState(
-  app: Pick<App, 'sql' | 'graphs'>,
+  app: Reading,
   threadId: string,
   {
     namespace,
@@ -72,14 +108,13 @@ export async function findState(
 }
 
 async function takeSnapshot(
-  { sql, graphs }: Pick<App, 'sql' | 'graphs'>,
-  tuple: CheckpointTuple,
-  current: boolean,
+  query: Query,
+  served: CompiledGraph | undefined,
+  { tuple, current = false }: { tuple: CheckpointTuple; current?: boolean },
 ): Promise<Snapshot> {
-  const graphId = String((tuple.metadata as Record<string, unknown> | undefined)?.['graph_id']);
-  if (!graphs.has(graphId)) return bareSnapshot(tuple);
-  const served = await graphs.resolve(graphId);
-  const graph = withCheckpointer(served, new LoadedReader(sql.query, tuple));
+  if (!served) return bareSnapshot(tuple);
+  const by = serdeOf(served);
+  const graph = withCheckpointer(served, new LoadedReader(query, tuple, by));
   const { checkpoint_id: checkpointId, ...place } = tuple.config.configurable ?? {};
   // LangGraph would read it as a state of the graph itself.
   if (!knowsSubgraph(graph, place['checkpoint_ns'])) return bareSnapshot(tuple);
@@ -88,7 +123,7 @@ async function takeSnapshot(
   return graph.getState({ configurable: place }).catch(() => {
     // What the tasks of a step wrote may not fit together, which is what their run failed with: then the step has not been.
     // Read anew: LangGraph has begun to put it into what was loaded.
-    return withCheckpointer(served, new StateReader(sql.query)).getState(asItWas);
+    return withCheckpointer(served, new StateReader(query, by)).getState(asItWas);
   });
 }
 
@@ -104,8 +139,8 @@ function bareSnapshot({ checkpoint }: CheckpointTuple): Snapshot {
 class LoadedReader extends StateReader {
   readonly #tuple: CheckpointTuple;
 
-  constructor(query: Query, tuple: CheckpointTuple) {
-    super(query);
+  constructor(query: Query, tuple: CheckpointTuple, by: Serde) {
+    super(query, by);
     this.#tuple = tuple;
   }
 
@@ -121,42 +156,57 @@ class LoadedReader extends StateReader {
 
 /** The state's values as clients see them. */
 export async function valuesOf(state: State | undefined): Promise<unknown> {
-  return shownValues(await state?.snapshot());
+  return (await state?.values()) ?? {};
 }
 
-/** The values at a checkpoint, read in one statement; empty where there is none. */
+/** The values at a checkpoint, read in one statement, and one more for a graph made by a function; empty without a checkpoint. */
 export async function findValues(
-  app: Pick<App, 'sql' | 'graphs'>,
+  app: Reading,
   threadId: string,
   place: { namespace?: string; checkpointId: string },
 ): Promise<unknown> {
-  const tuple = await findTuple(app.sql.query, threadId, place);
-  return shownValues(tuple && (await takeSnapshot(app, tuple, false)));
+  return inTurn(app, async () => {
+    let graph: CompiledGraph | undefined;
+    const tuple = await findTuple(app.sql.query, threadId, place, {
+      budget: app.operation,
+      async serdeOf(row) {
+        [graph] = await graphsOf(app, [placeOf(row)]);
+        return serdeOf(graph);
+      },
+    });
+    return shownValues(tuple && (await takeSnapshot(app.sql.query, graph, { tuple })));
+  });
 }
 
 /** The same of a checkpoint that has just been stored here, as they would be read. */
-export async function valuesLeft(
-  app: Pick<App, 'sql' | 'graphs'>,
-  left: CheckpointTuple,
-): Promise<unknown> {
-  return shownValues(await takeSnapshot(app, await asStored(left), false));
+export async function valuesOfFinal(app: Reading, final: CheckpointTuple): Promise<unknown> {
+  const { thread_id: threadId, checkpoint_ns: namespace = '' } = final.config.configurable ?? {};
+  const checkpointId = final.checkpoint.id;
+  const metadata = final.metadata as unknown as Record<string, unknown>;
+  const [graph] = await graphsOf(app, [placeOf({ threadId, namespace, checkpointId, metadata })]);
+  const tuple = await asStored(final, serdeOf(graph));
+  return shownValues(await takeSnapshot(app.sql.query, graph, { tuple }));
 }
 
 /** What the graph makes of a checkpoint that has just been stored here, as it would be read. */
-export async function stateLeft(
+export async function stateOfFinal(
   query: Query,
   graph: CompiledGraph,
-  left: CheckpointTuple,
+  final: CheckpointTuple,
 ): Promise<StateSnapshot> {
-  const stored = await asStored(left);
-  return withCheckpointer(graph, new LoadedReader(query, stored)).getState(stored.config);
+  const by = serdeOf(graph);
+  const stored = await asStored(final, by);
+  return withCheckpointer(graph, new LoadedReader(query, stored, by)).getState(stored.config);
 }
 
 /** What was put, with the values as they come back. */
-async function asStored({ checkpoint, ...tuple }: CheckpointTuple): Promise<CheckpointTuple> {
+async function asStored(
+  { checkpoint, ...tuple }: CheckpointTuple,
+  by: Serde,
+): Promise<CheckpointTuple> {
   const held = Object.entries(checkpoint.channel_values).filter(([, value]) => value !== undefined);
   const values = await Promise.all(
-    held.map(async ([channel, value]) => [channel, await asRead(value)] as const),
+    held.map(async ([channel, value]) => [channel, await asRead(by, value)] as const),
   );
   return { ...tuple, checkpoint: { ...checkpoint, channel_values: Object.fromEntries(values) } };
 }
@@ -199,7 +249,7 @@ export async function writesOf({ row, parent }: State): Promise<Record<string, u
 }
 
 /** Calls `make` at the first call, and gives its result to all. */
-function once<T>(make: () => Promise<T>): () => Promise<T> {
+function once<T>(make: () => Promise<T>): (() => Promise<T>) & { isAsked(): boolean } {
   let made: Promise<T> | undefined;
-  return () => (made ??= make());
+  return Object.assign(() => (made ??= make()), { isAsked: () => made !== undefined });
 }

@@ -1,18 +1,26 @@
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from '../log.ts';
 
 const ATTEMPTS = 5;
+/** The permissions of group and others. */
+const OTHERS = 0o077;
 
 /**
- * Makes this process the one owner of a data directory, which it creates where it is missing, until the returned function
- * is called. An owner that died is succeeded. Throws, naming it, when another process lives.
+ * Makes this process the only owner of a data directory until the returned function is called. Creates a missing directory and
+ * makes it private to the user of this process. Takes over from a dead owner. Throws if another process owns the directory (the
+ * error gives its id), or if the directory belongs to another user.
  *
- * The mark of an owner is a file named after it. Each writes its mark first and looks for others then: of two that
- * start at once, the later one sees the other, whatever the order; and only marks of the dead are ever removed.
+ * Each process first writes its mark, a file with its process id and start time, and then reads the marks of others. Of two
+ * processes, at least the later one sees the mark of the other. A process removes only the marks of dead processes.
  */
-export async function ownDataDirectory(directory: string): Promise<() => Promise<void>> {
+export async function ownDataDirectory(
+  directory: string,
+  log: Logger,
+): Promise<() => Promise<void>> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
+  await closeDirectory(directory, log);
   const mark = path.join(
     directory,
     markOf(process.pid, (await readStart(process.pid)) ?? 'unknown'),
@@ -26,7 +34,7 @@ export async function ownDataDirectory(directory: string): Promise<() => Promise
     if (!other) return () => rm(mark, { force: true });
     await rm(mark, { force: true });
     if (attempt === ATTEMPTS) throw inUse(directory, other.pid, other.mark);
-    // Two that start at once may both have given way: each tries again at a moment of its own.
+    // Two processes may both have removed their marks: each tries again after a random pause.
     await sleep(20 + Math.random() * 200);
   }
 }
@@ -38,10 +46,31 @@ function inUse(directory: string, pid: number, mark: string): Error {
   );
 }
 
-/** False when the file is there already. */
+/** Removes the permissions of other users. Throws if the directory belongs to another user. */
+async function closeDirectory(directory: string, log: Logger): Promise<void> {
+  // Windows has no such permissions.
+  const user = process.getuid?.();
+  if (user === undefined) return;
+  const { uid, mode } = await stat(directory);
+  if (uid !== user) {
+    throw new Error(
+      `The data directory ${directory} belongs to user ${uid}, and threadql runs as user ${user}. Make user ${user} its ` +
+        `owner (chown -R ${user} ${directory}), or choose another directory with THREADQL_DATA_DIR.`,
+    );
+  }
+  if ((mode & OTHERS) === 0) return;
+  await chmod(directory, mode & 0o7777 & ~OTHERS);
+  if (((await stat(directory)).mode & OTHERS) === 0) return;
+  log.warn(
+    { directory },
+    'other users can read the data directory: its file system keeps no permissions',
+  );
+}
+
+/** Returns false if the file exists. */
 async function create(mark: string): Promise<boolean> {
   try {
-    await writeFile(mark, '', { flag: 'wx' });
+    await writeFile(mark, '', { flag: 'wx', mode: 0o600 });
     return true;
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
@@ -49,7 +78,7 @@ async function create(mark: string): Promise<boolean> {
   }
 }
 
-/** Another owner that lives. Removes the marks of dead ones. */
+/** Returns another living owner. Removes the marks of dead owners. */
 async function findLivingOwner(
   directory: string,
   ours: string,
@@ -72,21 +101,21 @@ async function isAlive(pid: number, start: string): Promise<boolean> {
   try {
     process.kill(pid, 0);
   } catch (error) {
-    // EPERM: it lives, and belongs to another user.
+    // EPERM: the process is alive and belongs to another user.
     if (error instanceof Error && 'code' in error && error.code === 'ESRCH') return false;
   }
   const now = await readStart(pid);
   return now === undefined || start === 'unknown' || now === start;
 }
 
-/** When a process started, on Linux: process ids are used again, the pair is not. Undefined where it cannot be known. */
+/** The start time of a process, on Linux; elsewhere undefined. Process ids are reused; id and start time together are not. */
 async function readStart(pid: number): Promise<string | undefined> {
   try {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-    // The second field is the command's name, which may hold anything; the state is the third, the start the 22nd.
+    // Field 2 is the name of the command, in parentheses, and may contain spaces. Field 3 is the state, field 22 the start.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return fields[0] === 'Z' ? 'ended' : fields[19];
   } catch {
-    return undefined; // no /proc here, or not for us
+    return undefined; // no /proc, or no access
   }
 }

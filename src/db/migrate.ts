@@ -2,8 +2,9 @@ import { createHash, randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type pg from 'pg';
+import { compile, sql } from './sql.ts';
 
-/** Where the migrations are, wherever the server was started. */
+/** The folder of the migrations, independent of the working directory. */
 export const MIGRATIONS = path.join(import.meta.dirname, '../../prisma/migrations');
 
 interface Migration {
@@ -12,10 +13,10 @@ interface Migration {
   checksum: string;
 }
 
-/** Prisma's own, so that `prisma migrate deploy` and a starting server wait for each other. */
+/** The same lock as in Prisma: `prisma migrate deploy` and a starting server wait for each other. */
 const LOCK = 72707369;
 
-/** Prisma's own table, to the letter. */
+/** The table of Prisma, unchanged. */
 const HISTORY_TABLE = `
   CREATE TABLE _prisma_migrations (
     id                      VARCHAR(36) PRIMARY KEY NOT NULL,
@@ -29,8 +30,8 @@ const HISTORY_TABLE = `
   )`;
 
 /**
- * Applies the migrations that the database has not seen, all of them or none, and returns their names. Processes that
- * start at once wait for each other. Throws when the database's history is not the beginning of this version's.
+ * Applies the missing migrations, all or none, and returns their names. Processes that start at the same time wait for each
+ * other. Throws if the history of the database is not the beginning of the history of this version.
  */
 export async function migrate(client: pg.ClientBase, folder: string): Promise<string[]> {
   const migrations = await readMigrations(folder);
@@ -42,7 +43,7 @@ export async function migrate(client: pg.ClientBase, folder: string): Promise<st
     await client.query('COMMIT');
     return missing.map(({ name }) => name);
   } catch (error) {
-    // Of a broken connection: the first error is the one to tell.
+    // ROLLBACK fails on a broken connection; the first error is the useful one.
     await client.query('ROLLBACK').catch(() => {});
     throw error;
   }
@@ -54,7 +55,7 @@ async function readMigrations(folder: string): Promise<Migration[]> {
   return Promise.all(
     names.toSorted().map(async (name) => {
       const text = await readFile(path.join(folder, name, 'migration.sql'), 'utf8');
-      // Git may check files out with Windows' line ends: it is the same migration.
+      // Git may check files out with Windows line ends, which must not change the checksum.
       const script = text.replaceAll('\r\n', '\n');
       return { name, script, checksum: createHash('sha256').update(script).digest('hex') };
     }),
@@ -98,9 +99,9 @@ async function apply(client: pg.ClientBase, { name, script, checksum }: Migratio
       cause: error,
     });
   });
-  await client.query(
-    `INSERT INTO _prisma_migrations (id, checksum, migration_name, started_at, finished_at, applied_steps_count)
-     VALUES ($1, $2, $3, clock_timestamp(), clock_timestamp(), 1)`,
-    [randomUUID(), checksum, name],
+  const { text, values } = compile(
+    sql`INSERT INTO _prisma_migrations (id, checksum, migration_name, started_at, finished_at, applied_steps_count)
+     VALUES (${randomUUID()}, ${checksum}, ${name}, clock_timestamp(), clock_timestamp(), 1)`,
   );
+  await client.query(text, values);
 }

@@ -1,8 +1,9 @@
 import { BadInputError } from '../errors.ts';
-import type { Query } from './open.ts';
-import { parseUuid } from '../uuid.ts';
+import type { Query } from './query.ts';
+import { empty, join, param, raw, sql, type Param, type Statement } from './sql.ts';
+import { parseUuid } from './uuid.ts';
 
-/** The part of a list that a client asks for: `first` with `after`, or `last` with `before`. */
+/** The arguments of a client: `first` with `after`, or `last` with `before`. */
 export interface PageRequest {
   first?: number | null;
   after?: string | null;
@@ -10,7 +11,7 @@ export interface PageRequest {
   before?: string | null;
 }
 
-/** One page of rows in the order that was asked for, and how to go on. */
+/** One page of rows in the order of the request. */
 export interface Page<Row> {
   edges: { cursor: string; node: Row }[];
   pageInfo: {
@@ -19,21 +20,20 @@ export interface Page<Row> {
     startCursor: string | null;
     endCursor: string | null;
   };
-  /** How many rows there are on all pages: exact up to 10,000, 10,001 for more. Costs a statement of its own. */
+  /** The number of rows on all pages: exact up to 10,000, and 10,001 for more. It costs a statement of its own. */
   count: () => Promise<number>;
 }
 
-/** A list to read by pages, as SQL. Nothing in it comes from a client but `params`. */
+/** A list for reading in pages. Its strings are SQL and never come from a client; values are in the conditions. */
 export interface Listing {
-  /** A table, or a join; `columns` are read from it. */
+  /** A table or a join; `columns` are read from it. */
   from: string;
   columns: string;
-  /** Conditions, all of which must hold, with $1, $2 … for `params`. */
-  where: string[];
-  /** More of them, for which no index has the list's order: few rows may meet them or many, anywhere in the list. */
-  filters?: string[];
-  params: unknown[];
-  /** What the list is sorted by, and the unique column that decides between equals. */
+  /** Conditions with an index in the order of the list. All must hold. */
+  where: Statement[];
+  /** Conditions without such an index: few rows or many may meet them, anywhere in the list. All must hold. */
+  filters?: Statement[];
+  /** The sort key, and the unique column for the order of rows with equal keys. */
   order: {
     by: string;
     type: string;
@@ -43,71 +43,41 @@ export interface Listing {
   };
 }
 
-/** The order in which rows were stored, or the newest first. */
+/** The conditions of a listing. */
+export type Conditions = Required<Pick<Listing, 'where' | 'filters'>>;
+
+/** The order of insertion (ASC) or its reverse (DESC). */
 export function bySeq(direction: 'ASC' | 'DESC'): Listing['order'] {
   return { by: '"seq"', type: 'bigint', unique: '"seq"', uniqueType: 'bigint', direction };
 }
 
-type Add = (condition: (placeholder: string) => string, value: unknown) => void;
-
-/** Conditions of a search, each with its value: `add((name) => `"name" = ${name}`, 'x')`; `addFilter` adds to `filters`. */
-export function conditions(): Required<Pick<Listing, 'where' | 'filters' | 'params'>> & {
-  add: Add;
-  addFilter: Add;
-} {
-  const where: string[] = [];
-  const filters: string[] = [];
-  const params: unknown[] = [];
-  const addTo =
-    (list: string[]): Add =>
-    (condition, value) => {
-      params.push(value);
-      list.push(condition(`$${params.length}`));
-    };
-  return { where, filters, params, add: addTo(where), addFilter: addTo(filters) };
-}
-
-/** A row's place: the list and its order, and the row's values of `order.by` and `order.unique`. */
-type Place = readonly [list: string, value: unknown, unique: unknown];
+/** A position in a list: the list and its order, and a row's values of `order.by` and `order.unique`. */
+type Position = readonly [list: string, value: unknown, unique: unknown];
 
 const DEFAULT_PAGE = 20;
 const LARGEST_PAGE = 100;
 const LARGEST_COUNT = 10_000;
 const NEAR_ROWS = 5000;
 
-/** Reads one page by keyset: it neither repeats nor skips rows while others are inserted and deleted. */
+/** Reads one page by keyset: concurrent inserts and deletes neither repeat nor skip rows. */
 export async function readPage<Row extends object>(
   query: Query,
   listing: Listing,
   request: PageRequest,
 ): Promise<Page<Row>> {
-  const { from, order } = listing;
-  const list = `${from} ${order.by}`;
+  const list = `${listing.from} ${listing.order.by}`;
   const { size, backwards, cursor } = readRequest(list, request);
-  const params = [...listing.params];
-  const ascending = (order.direction === 'ASC') !== backwards;
-  let place: string | undefined;
-  if (cursor) {
-    params.push(cursor[1], cursor[2]);
-    const values = `($${params.length - 1}::${order.type}, $${params.length}::${order.uniqueType})`;
-    place = `(${order.by}, ${order.unique}) ${ascending ? '>' : '<'} ${values}`;
-  }
-  params.push(size + 1);
-  const way = ascending ? 'ASC' : 'DESC';
-  const sorted = `ORDER BY ${order.by} ${way}, ${order.unique} ${way}`;
-  const limit = `$${params.length}`;
-  const rows = await readRows<Row>(query, listing, { place, sorted, limit, params }).catch(
-    (error: unknown) => {
-      if (cursor && isDataError(error)) throw foreignCursor(backwards ? 'before' : 'after');
-      throw error;
-    },
-  );
+  const part = partOf(listing, { size, backwards, cursor });
+  const rows = await readRows<Row>(query, listing, part).catch((error: unknown) => {
+    if (cursor && isDataError(error)) throw foreignCursor(backwards ? 'before' : 'after');
+    throw error;
+  });
 
   const more = rows.length > size;
   const page = rows.slice(0, size);
   if (backwards) page.reverse();
-  const edges = page.map(({ placeValue, placeUnique, ...row }) => ({
-    cursor: encodeCursor([list, placeValue, placeUnique]),
+  const edges = page.map(({ sortKey, uniqueKey, ...row }) => ({
+    cursor: encodeCursor([list, sortKey, uniqueKey]),
     node: row as unknown as Row,
   }));
   return {
@@ -122,93 +92,103 @@ export async function readPage<Row extends object>(
   };
 }
 
-/** A row, and where it stands in the list. */
-type Placed<Row> = Row & { placeValue: unknown; placeUnique: unknown };
+/** A row with its position in the list. */
+type Placed<Row> = Row & { sortKey: unknown; uniqueKey: unknown };
 
-/** The part of a list that a page is read from, as SQL. */
+/** The part of a list around one page. */
 interface Part {
-  /** After or before the cursor. */
-  place: string | undefined;
-  sorted: string;
-  limit: string;
-  params: unknown[];
+  /** The condition of the cursor, if there is one. */
+  beyond: Statement[];
+  sorted: Statement;
+  /** One row more than the page has, to know whether another page follows. */
+  limit: Param;
+}
+
+function partOf({ order }: Listing, { size, backwards, cursor }: Wanted): Part {
+  const ascending = (order.direction === 'ASC') !== backwards;
+  const by = raw(order.by);
+  const unique = raw(order.unique);
+  const direction = raw(ascending ? 'ASC' : 'DESC');
+  const beyond =
+    cursor &&
+    sql`(${by}, ${unique}) ${raw(ascending ? '>' : '<')} (${cursor[1]}::${raw(order.type)}, ${cursor[2]}::${raw(order.uniqueType)})`;
+  return {
+    beyond: beyond ? [beyond] : [],
+    sorted: sql`ORDER BY ${by} ${direction}, ${unique} ${direction}`,
+    limit: param(size + 1),
+  };
 }
 
 /**
- * Rows from a place on. PostgreSQL cannot know how many rows meet a filter and where in the list they are; where it guesses
- * wrong, it walks through the whole table for a few of them, or sorts most of it for a page. So a page is looked for among
- * the next 5,000 rows; where they do not fill it, all rows that meet the filters are gathered.
+ * Reads the rows of a part. PostgreSQL cannot know how many rows meet a filter and where in the list they are. After a wrong
+ * estimate it reads the whole table for a few rows, or sorts most of it for one page. So the first statement filters only the
+ * next 5,000 rows. If they do not fill the page, the second statement collects all rows that meet the filters.
  */
 async function readRows<Row extends object>(
   query: Query,
   { from, columns, where, filters = [], order }: Listing,
-  { place, sorted, limit, params }: Part,
+  { beyond, sorted, limit }: Part,
 ): Promise<Placed<Row>[]> {
-  const there = place === undefined ? [] : [place];
-  const next = `${from} ${whereClause([...where, ...there])}`;
-  const placed = `${columns}, (${order.by})::text AS "placeValue", (${order.unique})::text AS "placeUnique"`;
-  // Which index to read depends on where the part begins and ends; the first part of a whole list is the same each time.
-  const planAnew = [...where, ...there].some((condition) => condition.includes('$'));
+  const table = raw(from);
+  const next = sql`${table} ${whereClause([...where, ...beyond])}`;
+  const placed = raw(
+    `${columns}, (${order.by})::text AS "sortKey", (${order.unique})::text AS "uniqueKey"`,
+  );
+  // The values decide which index is best. Without values, the plan is the same each time.
+  const planAnew = next.bindsValues;
   if (filters.length === 0) {
-    const statement = `SELECT ${placed} FROM ${next} ${sorted} LIMIT ${limit}`;
-    return query<Placed<Row>>(statement, params, { planAnew });
+    const statement = sql`SELECT ${placed} FROM ${next} ${sorted} LIMIT ${limit}`;
+    return query<Placed<Row>>(statement, { planAnew });
   }
   const near = await query<Placed<Row> & { missing: boolean }>(
-    `WITH near AS MATERIALIZED (
-       SELECT * FROM (SELECT * FROM ${next} ${sorted} LIMIT ${NEAR_ROWS}) next
+    sql`WITH near AS MATERIALIZED (
+       SELECT * FROM (SELECT * FROM ${next} ${sorted} LIMIT ${raw(NEAR_ROWS)}) next
        ${whereClause(filters)} ${sorted} LIMIT ${limit}
      ), missing AS MATERIALIZED (
        SELECT (SELECT count(*) FROM near) < ${limit}
-         AND EXISTS (SELECT 1 FROM ${next} ${sorted} OFFSET ${NEAR_ROWS}) AS "missing"
+         AND EXISTS (SELECT 1 FROM ${next} ${sorted} OFFSET ${raw(NEAR_ROWS)}) AS "missing"
      )
-     SELECT ${placed} FROM missing LEFT JOIN near ON NOT "missing" ${sorted}`,
-    params,
+     SELECT "missing", ${placed} FROM missing LEFT JOIN near ON NOT "missing" ${sorted}`,
     { planAnew, takesLong: true },
   );
   if (!near[0]?.missing) {
-    // Where there is no row at all, one tells that none is missing.
+    // An empty page is one row without values but `missing`.
     return near
-      .filter(({ placeUnique }) => placeUnique !== null)
+      .filter(({ uniqueKey }) => uniqueKey !== null)
       .map(({ missing: _, ...row }) => row as unknown as Placed<Row>);
   }
   return query<Placed<Row>>(
-    `WITH matching AS MATERIALIZED (SELECT * FROM ${from} ${whereClause([...where, ...filters])})
-     SELECT ${placed} FROM matching ${whereClause(there)} ${sorted} LIMIT ${limit}`,
-    params,
+    sql`WITH matching AS MATERIALIZED (SELECT * FROM ${table} ${whereClause([...where, ...filters])})
+     SELECT ${placed} FROM matching ${whereClause(beyond)} ${sorted} LIMIT ${limit}`,
     SEARCH,
   );
 }
 
-/** Where the rows are that meet a filter, only the filter's values tell. */
+/** Only the values of a filter show where its rows are. */
 const SEARCH = { planAnew: true, takesLong: true };
 
-async function countRows(
-  query: Query,
-  { from, where, filters = [], params }: Listing,
-): Promise<number> {
-  const conditions = whereClause([...where, ...filters]);
+async function countRows(query: Query, { from, where, filters = [] }: Listing): Promise<number> {
+  const rows = sql`SELECT 1 FROM ${raw(from)} ${whereClause([...where, ...filters])}`;
   const [row] = await query<{ count: number }>(
-    `SELECT count(*) AS count FROM (SELECT 1 FROM ${from} ${conditions} LIMIT ${LARGEST_COUNT + 1}) AS "found"`,
-    params,
+    sql`SELECT count(*) AS "count" FROM (${rows} LIMIT ${raw(LARGEST_COUNT + 1)}) AS "found"`,
     SEARCH,
   );
   return row?.count ?? 0;
 }
 
-function whereClause(conditions: string[]): string {
-  return conditions.length === 0
-    ? ''
-    : `WHERE ${conditions.map((each) => `(${each})`).join(' AND ')}`;
+function whereClause(conditions: readonly Statement[]): Statement {
+  if (conditions.length === 0) return empty;
+  return sql`WHERE (${join(conditions, ') AND (')})`;
 }
 
-function readRequest(
-  list: string,
-  { first, after, last, before }: PageRequest,
-): {
+/** A checked request. */
+interface Wanted {
   size: number;
   backwards: boolean;
-  cursor: Place | undefined;
-} {
+  cursor: Position | undefined;
+}
+
+function readRequest(list: string, { first, after, last, before }: PageRequest): Wanted {
   if (first != null && last != null) {
     throw new BadInputError('last', 'Give first or last, not both.');
   }
@@ -228,7 +208,7 @@ function readRequest(
   };
 }
 
-/** A page's or a batch's size: `otherwise` (20) where it is not given, from 1 to `max` (100). */
+/** The size of a page or batch, from 1 to `max` (default 100). If the client gives none: `otherwise` (default 20). */
 export function readSize(
   argument: string,
   size: number | null | undefined,
@@ -241,29 +221,29 @@ export function readSize(
   return size;
 }
 
-/** A filter's ids, as PostgreSQL writes them. Throws a BadInputError that names the argument, or the id in it. */
+/** The ids of a filter, as PostgreSQL writes them. Throws a BadInputError with the name of the argument or the id. */
 export function readIds(argument: string, ids: readonly string[]): string[] {
   readSize(argument, ids.length);
   return ids.map((id, i) => parseUuid(`${argument}[${i}]`, id));
 }
 
-function encodeCursor(place: Place): string {
-  return Buffer.from(JSON.stringify(place)).toString('base64url');
+function encodeCursor(position: Position): string {
+  return Buffer.from(JSON.stringify(position)).toString('base64url');
 }
 
-function decodeCursor(argument: string, cursor: string, list: string): Place {
+function decodeCursor(argument: string, cursor: string, list: string): Position {
   try {
-    const place: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString());
+    const position: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString());
     if (
-      Array.isArray(place) &&
-      place.length === 3 &&
-      place[0] === list &&
-      place.every((part) => typeof part === 'string')
+      Array.isArray(position) &&
+      position.length === 3 &&
+      position[0] === list &&
+      position.every((part) => typeof part === 'string')
     ) {
-      return [list, place[1], place[2]];
+      return [list, position[1], position[2]];
     }
   } catch {
-    // Not one of ours: said below.
+    // Not a cursor of this server: the error follows.
   }
   throw foreignCursor(argument);
 }
@@ -272,7 +252,7 @@ function foreignCursor(argument: string): BadInputError {
   return new BadInputError(argument, `${argument} is not a cursor that this list gave.`);
 }
 
-/** SQLSTATE class 22: a value that its type does not take, such as another list's cursor. */
+/** SQLSTATE class 22: a value is not of its type, such as a value from a cursor of another list. */
 function isDataError(error: unknown): boolean {
   return error instanceof Error && 'code' in error && String(error.code).startsWith('22');
 }

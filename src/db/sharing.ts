@@ -1,23 +1,33 @@
 import type pg from 'pg';
-import { corkThisTurn } from '../cork.ts';
+import { DatabaseAwayError, outdatesConnection } from '../errors.ts';
+import { corkThisTurn } from './cork.ts';
 
-/** Longer than a statement takes that reads or writes a few rows. */
+/** A statement for a few rows takes less time. */
 const SLOW_MS = 20;
 
-/** A connection on which several statements are under way. */
+/** A connection with several statements in progress. */
 interface Shared {
   client: Promise<pg.PoolClient>;
-  /** Whether the pool has given it. */
+  /** True after the pool has opened the connection. */
   isOpen: boolean;
   users: number;
-  /** When it last answered. */
+  /** The time of the last answer. */
   answeredAt: number;
+  /** The connection is broken or leads to a server that refuses writes. A new one may lead to another server. */
+  isOutdated: boolean;
+}
+
+/** Takes a connection from the pool. If that fails, the statement was not sent. */
+export async function takeConnection(pool: pg.Pool): Promise<pg.PoolClient> {
+  return pool.connect().catch((error: unknown) => {
+    throw new DatabaseAwayError(error, { changedNothing: true });
+  });
 }
 
 /**
- * Lends a connection of the pool to several at once: what they send in one turn of the event loop leaves together, and is
- * answered in order (https://node-postgres.com/features/pipelining). Two processes that wake each other for every statement
- * spend more time on that than on most statements. Where the connection does not answer soon, whoever comes next gets another.
+ * Lends one connection of the pool to several callers. Statements of one turn of the event loop leave in one packet and are
+ * answered in order (https://node-postgres.com/features/pipelining): waking a process for each statement costs more than most
+ * statements. If the connection does not answer within SLOW_MS, the next caller gets another one.
  */
 export function createSharing(
   pool: pg.Pool,
@@ -26,10 +36,11 @@ export function createSharing(
 
   function open(): Shared {
     const shared: Shared = {
-      client: pool.connect(),
+      client: takeConnection(pool),
       isOpen: false,
       users: 0,
       answeredAt: performance.now(),
+      isOutdated: false,
     };
     void shared.client.then(
       () => Object.assign(shared, { isOpen: true, answeredAt: performance.now() }),
@@ -38,8 +49,9 @@ export function createSharing(
     return shared;
   }
 
-  /** Whoever waits in the pool for a connection of his own is not to wait until nobody wants to share any more. */
-  function mayBeJoined({ isOpen, answeredAt }: Shared): boolean {
+  /** False while a caller waits in the pool for a connection of its own: sharing must not keep the connection forever. */
+  function mayBeJoined({ isOpen, answeredAt, isOutdated }: Shared): boolean {
+    if (isOutdated) return false;
     return !isOpen || (pool.waitingCount === 0 && performance.now() - answeredAt < SLOW_MS);
   }
 
@@ -51,13 +63,16 @@ export function createSharing(
       const client = await shared.client;
       corkThisTurn(client.connection.stream);
       return await work(client);
+    } catch (error) {
+      shared.isOutdated ||= outdatesConnection(error);
+      throw error;
     } finally {
       shared.users--;
       shared.answeredAt = performance.now();
       if (shared.users === 0) {
         if (newest === shared) newest = undefined;
         void shared.client.then(
-          (client) => client.release(),
+          (client) => client.release(shared.isOutdated),
           () => {},
         );
       }

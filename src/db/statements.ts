@@ -1,67 +1,66 @@
-import { createHash } from 'node:crypto';
 import pg from 'pg';
 import {
   DatabaseAwayError,
+  endsConnection,
   isDatabaseAway,
+  isDatabaseError,
   isTransactionRollback,
   isUniqueViolation,
+  outdatesConnection,
 } from '../errors.ts';
-import type { Query, QueryOptions, Sql } from './open.ts';
-import { createSharing } from './sharing.ts';
+import { readAsked, type Query, type Sql } from './query.ts';
+import { createSharing, takeConnection } from './sharing.ts';
+import { compile } from './sql.ts';
 
 const TRANSACTION_ATTEMPTS = 4;
 
-/** `sql` without its hints. */
-export function createStatements(pool: pg.Pool): Pick<Sql, 'query' | 'transaction'> {
-  const names = new Map<string, string>();
+/** Called with the outcome of each statement. */
+export interface StatementOptions {
+  onAnswer(): void;
+  onAway(error: DatabaseAwayError): void;
+}
+
+/** `Sql` without the notifications. */
+export function createStatements(
+  pool: pg.Pool,
+  { onAnswer, onAway }: StatementOptions,
+): Pick<Sql, 'query' | 'transaction'> {
   const share = createSharing(pool);
 
-  function nameOf(text: string): string {
-    let name = names.get(text);
-    if (!name) {
-      name = createHash('sha1').update(text).digest('base64url');
-      names.set(text, name);
-    }
-    return name;
-  }
-
-  function queryOn(client: pg.ClientBase): Query {
-    return async <Row extends object>(
-      text: string,
-      params: readonly unknown[] = [],
-      { planAnew = false }: QueryOptions = {},
-    ) => {
-      const { rows } = await client.query<Row>({
-        ...(!planAnew && { name: nameOf(text) }),
-        text,
-        values: [...params],
-        types: TYPES,
-      });
-      return rows;
-    };
-  }
-
-  /** Lends a connection, which goes back to the pool unless it broke. */
+  /** Lends a connection. The pool closes it afterwards if it is outdated. */
   async function lend<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-    const client = await pool.connect();
+    const client = await takeConnection(pool);
+    let isOutdated = false;
     try {
       return await work(client);
+    } catch (error) {
+      isOutdated = outdatesConnection(error);
+      throw error;
     } finally {
-      client.release();
+      client.release(isOutdated);
     }
+  }
+
+  /** Throws the error, converted to a DatabaseAwayError if the database is away. */
+  function rethrow(error: unknown): never {
+    if (!isDatabaseAway(error)) throw error;
+    const isAway = error instanceof DatabaseAwayError;
+    const away = isAway ? error : new DatabaseAwayError(error, { changedNothing: isUndone(error) });
+    onAway(away);
+    throw away;
   }
 
   async function transactOnce<T>(work: (query: Query) => Promise<T>): Promise<T> {
     return lend(async (client) => {
-      await client.query('BEGIN');
+      await client.query('BEGIN').catch(rethrowUncommitted);
       try {
-        const result = await work(queryOn(client));
+        const result = await work(queryOn(client)).catch(rethrowUncommitted);
         const { command } = await client.query('COMMIT');
-        // What PostgreSQL answers when `work` swallowed the error of a statement.
+        // COMMIT answers ROLLBACK if a statement failed and `work` caught the error.
         if (command === 'ROLLBACK') throw new Error('A statement of the transaction had failed.');
         return result;
       } catch (error) {
-        // Where ROLLBACK fails too, the connection is broken, and with it the transaction.
+        // ROLLBACK fails on a broken connection: PostgreSQL then rolls back by itself.
         await client.query('ROLLBACK').catch(() => {});
         throw error;
       }
@@ -69,18 +68,19 @@ export function createStatements(pool: pg.Pool): Pick<Sql, 'query' | 'transactio
   }
 
   return {
-    query: <Row extends object>(
-      text: string,
-      params?: readonly unknown[],
-      options?: QueryOptions,
-    ) => {
+    async query<Row extends object>(...asked: Parameters<Query>) {
+      const [, options] = readAsked(asked);
       const borrow = options?.takesLong ? lend : share;
-      return borrow((client) => queryOn(client)<Row>(text, params, options)).catch(rethrow);
+      const rows = await borrow((client) => queryOn(client)<Row>(...asked)).catch(rethrow);
+      onAnswer();
+      return rows;
     },
     async transaction(work) {
       for (let attempt = 1; ; attempt++) {
         try {
-          return await transactOnce(work);
+          const result = await transactOnce(work);
+          onAnswer();
+          return result;
         } catch (error) {
           if (attempt === TRANSACTION_ATTEMPTS || !isTransient(error)) rethrow(error);
         }
@@ -89,18 +89,47 @@ export function createStatements(pool: pg.Pool): Pick<Sql, 'query' | 'transactio
   };
 }
 
-/** pg parses int8 to a string. Ours are sequence numbers and versions, all below 2^53. */
+function queryOn(client: pg.ClientBase): Query {
+  return async <Row extends object>(...asked: Parameters<Query>) => {
+    const [statement, { planAnew = false, onJson } = {}] = readAsked(asked);
+    const { text, name, values } = compile(statement);
+    const types = onJson ? countingJson(onJson) : TYPES;
+    const { rows } = await client.query<Row>({ ...(!planAnew && { name }), text, values, types });
+    return rows;
+  };
+}
+
+/** int8 as number, not as string: all values are sequence numbers, versions or counts below 2^53. */
 const TYPES: pg.CustomTypesConfig = {
   getTypeParser: (type, format) =>
     type === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(type, format),
 };
 
-function rethrow(error: unknown): never {
-  throw isDatabaseAway(error) ? new DatabaseAwayError(error) : error;
+function countingJson(onJson: (length: number) => void): pg.CustomTypesConfig {
+  const parse = (text: string): unknown => {
+    onJson(text.length);
+    return JSON.parse(text);
+  };
+  const { JSON: json, JSONB: jsonb } = pg.types.builtins;
+  return {
+    getTypeParser: (type, format) =>
+      type === json || type === jsonb ? parse : TYPES.getTypeParser(type, format),
+  };
+}
+
+/** For errors before COMMIT was sent. */
+function rethrowUncommitted(error: unknown): never {
+  if (error instanceof DatabaseAwayError || !isDatabaseAway(error)) throw error;
+  throw new DatabaseAwayError(error, { changedNothing: true });
+}
+
+/** PostgreSQL reports an error after it has undone the statement, unless the error ends the connection. */
+function isUndone(error: unknown): boolean {
+  return isDatabaseError(error) && !endsConnection(error);
 }
 
 /** The same transaction may succeed at once. */
 function isTransient(error: unknown): boolean {
-  // A run that is going on numbers its events without the thread's lock: it was first.
+  // A running attempt numbers its events without the lock of the thread, and took the number first.
   return isUniqueViolation(error, 'RunEvent_pkey') || isTransactionRollback(error);
 }

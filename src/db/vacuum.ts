@@ -1,10 +1,11 @@
-import type { Query } from './open.ts';
+import type { Query } from './query.ts';
+import { raw, sql } from './sql.ts';
 
-// What has changed reaches the tables of statistics when a session is idle, or asks for it.
-const FLUSH = `SELECT pg_stat_force_next_flush()`;
+/** Writes the counts of this session to the statistics views. Otherwise PostgreSQL does so when the session is idle. */
+const FLUSH = sql`SELECT pg_stat_force_next_flush()`;
 
-// PostgreSQL's own thresholds: https://www.postgresql.org/docs/current/routine-vacuuming.html#AUTOVACUUM
-const DUE = `SELECT format('%s %I', CASE WHEN "vacuum" THEN 'VACUUM (ANALYZE)' ELSE 'ANALYZE' END, "relname") AS "statement"
+/** With PostgreSQL's own thresholds: https://www.postgresql.org/docs/current/routine-vacuuming.html#AUTOVACUUM */
+const DUE = sql`SELECT format('%s %I', CASE WHEN "vacuum" THEN 'VACUUM (ANALYZE)' ELSE 'ANALYZE' END, "relname") AS "statement"
 FROM (
   SELECT "relname", "n_dead_tup" > 50 + 0.2 * "rows" OR "n_ins_since_vacuum" > 1000 + 0.2 * "rows" AS "vacuum",
     "n_mod_since_analyze" > 50 + 0.1 * "rows" AS "analyze"
@@ -13,12 +14,12 @@ FROM (
 ) t WHERE "vacuum" OR "analyze"`;
 
 /**
- * What autovacuum does, for an engine without processes of its own: of the tables that have changed enough, it frees the
- * space of rows that are gone, and counts what there is, by which statements are planned.
+ * Replaces autovacuum in the embedded database: frees the space of dead rows and collects the statistics
+ * for the planner, in each table with enough changes.
  */
 export async function vacuum(query: Query): Promise<void> {
   await query(FLUSH);
   for (const { statement } of await query<{ statement: string }>(DUE)) {
-    await query(statement, [], { takesLong: true });
+    await query(raw(statement), { takesLong: true });
   }
 }

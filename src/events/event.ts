@@ -1,39 +1,40 @@
-import type { CheckpointTuple } from '@langchain/langgraph-checkpoint';
-import type { Run } from '../generated/prisma/client.ts';
 import type { RunEventType } from '../generated/prisma/enums.ts';
 
-/** What a run can be asked to tell while it runs. */
+/** The kinds of events that a run emits on request. */
 export type StreamMode = Exclude<RunEventType, 'STARTED' | 'INTERRUPT' | 'FINISHED'>;
 
-/** Stands where events are no longer kept. Its number is that of the last of them. */
+/** The type that replaces removed events. The number is the number of the last removed event. */
 export const GAP = 'GAP';
 
 /** An event before it has a number. */
 export interface NewEvent {
   type: RunEventType;
-  /** The subgraph it came from, outermost first; empty for the graph itself. */
+  /** The path of the subgraph, outermost first; empty for the graph itself. */
   namespace: readonly string[];
   data: unknown;
-  /** The checkpoint whose state the event shows; its values are then not in `data`. */
+  /** The checkpoint that holds the values of the event; `data` does not repeat them. */
   checkpointId?: string | undefined;
 }
 
-/** A run's row as it is when it has ended, and where that was here, the checkpoint that it left. */
-export interface EndedRun extends Run {
-  left?: CheckpointTuple | undefined;
+/** An event with its data as JSON. */
+export interface MeasuredEvent extends NewEvent {
+  json: string | null;
+  /** Bytes of the JSON. */
+  size: number;
 }
 
-/** A row of "RunEvent", or what stands for rows that are gone. Numbers are the thread's: they order the events of all its runs. */
+/** Bytes of an event beside its data. */
+export const EVENT_BYTES = 200;
+
+/** A row of "RunEvent", or a GAP in place of removed rows. The thread numbers the events of all its runs. */
 export interface StoredEvent extends Omit<NewEvent, 'type'> {
   type: RunEventType | typeof GAP;
   threadId: string;
   number: number;
   runId: string;
   createdAt: Date;
-  /** Bytes of `data`, where they are known. */
+  /** Bytes of `data`, if known. */
   size?: number;
-  /** Of a final event that has just been stored here, where it is known: the run's row as it is then. */
-  run?: EndedRun;
 }
 
 /** The event's opaque id: its thread and number. */
@@ -46,7 +47,7 @@ export function eventId({ threadId, number }: Pick<StoredEvent, 'threadId' | 'nu
 
 const EVENT_ID = /^[\w-]{30}$/;
 
-/** What an event's id says, or undefined where it is not one. */
+/** The thread and number in an event's id. Undefined: the text is not such an id. */
 export function parseEventId(id: string): { threadId: string; number: number } | undefined {
   if (!EVENT_ID.test(id)) return undefined;
   const bytes = Buffer.from(id, 'base64url');

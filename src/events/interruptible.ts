@@ -1,16 +1,17 @@
 /**
- * Makes a generator that waits leave at once: `return()` aborts the signal that the generator waits with. Without it,
- * `return()` queues behind the pending wait, and a client that left leaves its reader behind.
+ * Makes a generator end at once on `return()`, also during a wait: `return()` aborts the signal of that wait. The `return()`
+ * of a plain generator queues behind the wait, and the reader of a closed connection would stay.
  */
 export function interruptible<T>(
-  run: (left: AbortSignal) => AsyncGenerator<T, void>,
+  run: (returned: AbortSignal) => AsyncGenerator<T, void>,
 ): AsyncIterableIterator<T, void> {
-  const leaving = new AbortController();
-  const source = run(leaving.signal);
+  const returning = new AbortController();
+  const source = run(returning.signal);
   return {
     next: () => source.next(),
     return() {
-      leaving.abort('left'); // a reason: making an error costs more than all the rest
+      // The reason replaces the default error, whose stack costs more than all the rest.
+      returning.abort('returned');
       return source.return();
     },
     [Symbol.asyncIterator]() {
@@ -19,25 +20,25 @@ export function interruptible<T>(
   };
 }
 
-/** Something that a reader waits with: whoever has news calls `wake`. */
+/** Ends a wait for news: the producer of news calls `wake`. */
 export interface Sleeper {
   wake: () => void;
 }
 
-/** Resolves when it is woken, or the reader leaves; at once where there is something already. */
+/** Resolves on `wake()` or when the signal aborts; at once if there are news already. */
 export function sleepUntilWoken(
   sleeper: Sleeper,
-  left: AbortSignal,
+  returned: AbortSignal,
   hasNews: () => boolean,
 ): Promise<void> {
   return new Promise((resolve) => {
     const wake = (): void => {
-      left.removeEventListener('abort', wake);
+      returned.removeEventListener('abort', wake);
       sleeper.wake = () => {};
       resolve();
     };
     sleeper.wake = wake;
-    left.addEventListener('abort', wake);
-    if (left.aborted || hasNews()) wake();
+    returned.addEventListener('abort', wake);
+    if (returned.aborted || hasNews()) wake();
   });
 }

@@ -1,16 +1,17 @@
-import { CheckpointRef, InterruptRef, MessageRef } from '../checkpoints/schema.ts';
-import type { PlainMessage } from '../checkpoints/plain.ts';
-import { findState, findValues } from '../checkpoints/states.ts';
 import type { App } from '../app.ts';
+import type { PlainMessage } from '../checkpoints/plain.ts';
+import { CheckpointRef, MessageRef } from '../checkpoints/schema.ts';
+import { findState, findValues } from '../checkpoints/states.ts';
 import { NotFoundError } from '../errors.ts';
 import type { Run } from '../generated/prisma/client.ts';
 import type { RunStatus as Status } from '../generated/prisma/enums.ts';
-import { isRecord } from '../json.ts';
+import { builder } from '../graphql/builder.ts';
+import { connectionOf, forwardArgs } from '../graphql/connection.ts';
+import { InterruptRef } from '../interrupts/schema.ts';
+import { recordOf } from '../json.ts';
 import { followRun, followThread, listRunEvents } from '../runs/events.ts';
-import { findRun } from '../runs/search.ts';
 import { RunRef, RunStatus, StreamMode } from '../runs/schema.ts';
-import { builder } from '../schema/builder.ts';
-import { connectionOf, forwardArgs } from '../schema/connection.ts';
+import { findRun } from '../runs/search.ts';
 import { RunErrorRef, shownError } from '../threads/schema.ts';
 import { eventId, type StoredEvent } from './event.ts';
 
@@ -29,31 +30,31 @@ const NAMES: Record<StoredEvent['type'], string> = {
 
 const RunEventRef = builder.interfaceRef<StoredEvent>('RunEvent').implement({
   description:
-    "Something that happened in a run. Ids are unique over all runs; `after` takes any of them. A run's events have an order, without gaps: the first is a RunStartedEvent (unless the run was cancelled before it began), the last a RunFinishedEvent. Where some are no longer kept, a StreamGapEvent stands in their place.",
+    "An event of a run. Ids are unique over all runs; `after` accepts any of them. A run's events are ordered without gaps: RunStartedEvent first (unless the run was cancelled before its start), RunFinishedEvent last. A StreamGapEvent replaces expired events. If an event exceeds EVENT_LIMIT_BYTES, a text replaces its data; the state keeps the data.",
   resolveType: ({ type }) => NAMES[type],
   fields: (t) => ({
-    id: t.id({ description: 'Also a cursor: what `after` takes.', resolve: eventId }),
+    id: t.id({ description: 'Id of the event, also its cursor for `after`.', resolve: eventId }),
     runId: t.exposeID('runId'),
     namespace: t.stringList({
-      description: 'The subgraph it came from, outermost first; empty for the graph itself.',
+      description: 'Path of the subgraph, outermost first; empty for the root graph.',
       resolve: ({ namespace }) => [...namespace],
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime' }),
   }),
 });
 
-/** What an event's row keeps of it. */
+/** The stored data of an event. */
 function dataOf({ data }: StoredEvent): Record<string, unknown> {
-  return isRecord(data) ? data : {};
+  return recordOf(data);
 }
 
-/** The checkpoint that the event shows, where the thread keeps it. */
+/** The checkpoint of the event, if the thread still has it. */
 async function stateOf(app: App, { threadId, namespace, checkpointId }: StoredEvent) {
   if (!checkpointId) return undefined;
   return findState(app, threadId, { namespace: namespace.join('|'), checkpointId });
 }
 
-/** The values of the state that the event shows: its own, or the checkpoint's. */
+/** The state values of the event: stored in the event, or else in its checkpoint. */
 async function valuesShown(event: StoredEvent, app: App): Promise<unknown> {
   const { threadId, namespace, checkpointId } = event;
   const data = dataOf(event);
@@ -70,16 +71,17 @@ async function runOf({ runId }: StoredEvent, app: App): Promise<Run> {
 }
 
 builder.objectRef<StoredEvent>('RunStartedEvent').implement({
-  description: 'A worker has taken the run. A run whose worker was lost starts again, and goes on.',
+  description:
+    'A worker claimed the run. After the loss of a worker, the run starts again and continues from its last checkpoint.',
   interfaces: [RunEventRef],
   fields: (t) => ({
     attempt: t.int({
-      description: '1 for the first try; more after a worker was lost.',
+      description: '1 for the first attempt; higher after the loss of a worker.',
       resolve: (event) => Number(dataOf(event)['attempt']),
     }),
     checkpointId: t.id({
       nullable: true,
-      description: 'Of a retry: the checkpoint it goes on from.',
+      description: 'For a retry: the checkpoint it continues from.',
       resolve: ({ checkpointId }) => checkpointId ?? null,
     }),
     run: t.field({ type: RunRef, resolve: (event, _args, app) => runOf(event, app) }),
@@ -87,85 +89,93 @@ builder.objectRef<StoredEvent>('RunStartedEvent').implement({
 });
 
 builder.objectRef<StoredEvent>('ValuesEvent').implement({
-  description: 'The whole state after a step.',
+  description: 'The full state after a step.',
   interfaces: [RunEventRef],
   fields: (t) => ({
     values: t.field({
       type: 'JSON',
-      description: 'What the channels of the graph hold, by name.',
+      description: 'Channel values of the graph, by channel name.',
       resolve: (event, _args, app) => valuesShown(event, app),
     }),
   }),
 });
 
 builder.objectRef<StoredEvent>('UpdatesEvent').implement({
-  description: 'A node has finished. Nodes that run at once come one by one.',
+  description: 'A node finished. Each of several parallel nodes has its own event.',
   interfaces: [RunEventRef],
   fields: (t) => ({
     node: t.string({
-      description: 'Its name.',
+      description: 'Name of the node.',
       resolve: (event) => String(dataOf(event)['node']),
     }),
     update: t.field({
       type: 'JSON',
       nullable: true,
-      description: 'What it wrote.',
+      description: 'Writes of the node.',
       resolve: (event) => dataOf(event)['update'],
     }),
   }),
 });
 
 builder.objectRef<StoredEvent>('MessagesEvent').implement({
-  description: 'A message that is being written, or has been.',
+  description: 'A message, or a chunk of a streamed message.',
   interfaces: [RunEventRef],
   fields: (t) => ({
     message: t.field({
       type: MessageRef,
-      description: 'A whole message, or one chunk of a message that is still being written.',
+      description: 'A whole message, or a chunk of a streamed message.',
       resolve: (event) => dataOf(event)['message'] as PlainMessage,
     }),
     isChunk: t.boolean({
-      description: 'Whether more of the same messageId may follow, to be appended.',
+      description: 'True if chunks with the same messageId may follow; clients append them.',
       resolve: (event) => dataOf(event)['isChunk'] === true,
     }),
     metadata: t.field({
       type: 'JSONObject',
       description:
-        'Where it comes from: langgraph_node, langgraph_step, tags and what the model tells.',
+        'Origin of the message: langgraph_node, langgraph_step, tags and details from the model.',
       resolve: (event) => dataOf(event)['metadata'] ?? {},
     }),
   }),
 });
 
+/** Allowed by the server's validation, but possibly refused by a client's (validation.ts). */
+const TOGETHER =
+  'A selection may combine it with `data` of all event types, although the types differ.';
+
 builder.objectRef<StoredEvent>('CustomEvent').implement({
-  description: 'What a node wrote to the stream itself.',
+  description: 'Data from the stream writer of a node.',
   interfaces: [RunEventRef],
   fields: (t) => ({
     data: t.field({
       type: 'JSON',
       nullable: true,
-      description: 'As the node wrote it.',
+      description: `The data as the node wrote it. ${TOGETHER}`,
       resolve: (event) => dataOf(event)['data'],
     }),
   }),
 });
 
 builder.objectRef<StoredEvent>('TasksEvent').implement({
-  description: 'A task has started, with its input, or ended, with its result or error.',
+  description: 'A task started (with its input) or ended (with its result or error).',
   interfaces: [RunEventRef],
   fields: (t) => ({
-    data: t.field({ type: 'JSONObject', description: 'As LangGraph streams it.', resolve: dataOf }),
+    data: t.field({
+      type: 'JSONObject',
+      description: `Stream data of LangGraph's mode tasks. ${TOGETHER}`,
+      resolve: dataOf,
+    }),
   }),
 });
 
 builder.objectRef<StoredEvent>('CheckpointsEvent').implement({
-  description: 'A checkpoint has been made.',
+  description: 'A new checkpoint.',
   interfaces: [RunEventRef],
   fields: (t) => ({
     checkpointId: t.id({ resolve: (event) => String(dataOf(event)['checkpointId']) }),
     data: t.field({
       type: 'JSONObject',
-      description: 'values, next, tasks and metadata, as LangGraph streams them.',
+      description: "LangGraph's `checkpoints` stream data: values, next, tasks and metadata.",
       resolve: async (event, _args, app) => {
         const { checkpointId: _, ...data } = dataOf(event);
         return { ...data, values: await valuesShown(event, app) };
@@ -174,14 +184,14 @@ builder.objectRef<StoredEvent>('CheckpointsEvent').implement({
     checkpoint: t.field({
       type: CheckpointRef,
       nullable: true,
-      description: 'Null where the run does not keep this checkpoint (durability EXIT).',
+      description: 'Null if the run does not store this checkpoint (durability EXIT).',
       resolve: (event, _args, app) => stateOf(app, event),
     }),
   }),
 });
 
 builder.objectRef<StoredEvent>('InterruptEvent').implement({
-  description: 'The graph has stopped to ask a person.',
+  description: 'The graph stopped at an interrupt and waits for an answer.',
   interfaces: [RunEventRef],
   fields: (t) => ({
     interrupts: t.field({
@@ -196,7 +206,7 @@ builder.objectRef<StoredEvent>('InterruptEvent').implement({
 });
 
 builder.objectRef<StoredEvent>('RunFinishedEvent').implement({
-  description: 'The run has ended: its last event.',
+  description: 'The last event of a run.',
   interfaces: [RunEventRef],
   fields: (t) => ({
     status: t.field({ type: RunStatus, resolve: (event) => dataOf(event)['status'] as Status }),
@@ -211,7 +221,7 @@ builder.objectRef<StoredEvent>('RunFinishedEvent').implement({
 
 builder.objectRef<StoredEvent>('StreamGapEvent').implement({
   description:
-    'Events after the cursor are no longer kept: read the state instead. Its id is where reading goes on.',
+    'Events after the cursor have expired: read the state instead. Its id is the cursor to continue from.',
   interfaces: [RunEventRef],
 });
 
@@ -221,12 +231,12 @@ builder.prismaObjectField(RunRef, 'events', (t) =>
   t.field({
     type: RunEvents,
     description:
-      'The recorded events, oldest first: what the subscription would send. A cursor is the id of its event.',
+      'Recorded events, oldest first, as in the subscription. The cursor of an event is its id.',
     args: {
       ...forwardArgs(t),
       modes: t.arg({
         type: [StreamMode],
-        description: 'Only these, with the start, the interrupts and the end.',
+        description: 'Only events of these modes, plus start, interrupts and end.',
       }),
     },
     resolve: (run, args, app) => listRunEvents(app, run, args),
@@ -237,13 +247,13 @@ builder.subscriptionField('runEvents', (t) =>
   t.field({
     type: RunEventRef,
     description:
-      "A run's events from its first, or those after a cursor, then the live ones; completes after RunFinishedEvent. Any number of subscribers, at any time: each gets every event once, in order.",
+      'Events of a run: stored events from the first or after a cursor, then live events. Completes after RunFinishedEvent. Any number of clients may subscribe at any time; each receives every event once, in order.',
     args: {
       runId: t.arg.id({ required: true }),
-      after: t.arg.id({ description: 'The id of the last event that was seen.' }),
+      after: t.arg.id({ description: 'Id of the last received event.' }),
       modes: t.arg({
         type: [StreamMode],
-        description: 'Only these, with the start, the interrupts and the end.',
+        description: 'Only events of these modes, plus start, interrupts and end.',
       }),
     },
     subscribe: (_root, { runId, ...filter }, app) => followRun(app, runId, filter),
@@ -255,13 +265,13 @@ builder.subscriptionField('threadEvents', (t) =>
   t.field({
     type: RunEventRef,
     description:
-      'The events of all runs of a thread, whoever started them, from now or after a cursor; does not complete before the thread is deleted.',
+      'Events of all runs of a thread, from now or after a cursor. Completes only after deletion of the thread.',
     args: {
       threadId: t.arg.id({ required: true }),
-      after: t.arg.id({ description: 'The id of the last event that was seen.' }),
+      after: t.arg.id({ description: 'Id of the last received event.' }),
       modes: t.arg({
         type: [StreamMode],
-        description: 'Only these, with the start, the interrupts and the end of each run.',
+        description: 'Only events of these modes, plus start, interrupts and end of each run.',
       }),
     },
     subscribe: (_root, { threadId, ...filter }, app) => followThread(app, threadId, filter),

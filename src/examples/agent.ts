@@ -25,7 +25,7 @@ type Settings = z.infer<typeof Settings>;
 /** LangChain's own 6 keep a run waiting for two minutes while its provider is down. */
 const MAX_RETRIES = 2;
 
-/** The packages are imported when they are first used: a server without a key never loads them. */
+/** A package is imported at its first use: a server without a key never loads it. */
 const PROVIDERS = {
   openai: {
     key: 'OPENAI_API_KEY',
@@ -61,14 +61,14 @@ async function callModel(
   }
 }
 
-/** Content blocks of one provider are refused by the other: a model's message is passed on as its text and tool calls. */
+/** A provider refuses the content blocks of another provider. Messages of a model keep only their text and tool calls. */
 function asText(message: BaseMessage): BaseMessage {
   if (!AIMessage.isInstance(message) || typeof message.content === 'string') return message;
   const { id, name, text, tool_calls: calls = [] } = message;
   return new AIMessage({ id, name, content: text, tool_calls: calls });
 }
 
-/** OpenAI repeats the ends of a key that it refuses; fetch all of a key that no header can hold. */
+/** Errors may contain a key: OpenAI repeats the ends of a wrong key, and fetch the whole key if a header cannot hold it. */
 function withoutKey(thrown: unknown): unknown {
   if (!(thrown instanceof Error)) return thrown;
   const keys = Object.values(PROVIDERS).flatMap(({ key }) => getEnvironmentVariable(key) || []);
@@ -76,7 +76,7 @@ function withoutKey(thrown: unknown): unknown {
     .reduce((text, key) => text.replaceAll(key, '***'), thrown.message)
     .replaceAll(/\bsk-[\w.*…-]*[\w*]|[\w-]*\*{3,}[\w-]*/g, '***');
   if (message === thrown.message) return thrown;
-  // A new error, since a stack begins with the message that it was made with.
+  // A new error: the stack of the old error contains the old message.
   return Object.assign(new Error(message), { name: thrown.constructor.name });
 }
 

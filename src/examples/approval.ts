@@ -10,13 +10,13 @@ interface State {
 
 const Email = z.object({ to: z.string(), body: z.string() });
 
-/** The answer that the graph waits for. */
+/** The answer to the interrupt. */
 const Decision = z.object({
   approved: z.boolean().describe('Whether the e-mail may be sent.'),
   reason: z.string().optional().describe('Why not, for the agent.'),
 });
 
-/** An agent that asks a person before it sends an e-mail. It pretends: no model is called, and no e-mail is sent. */
+/** An agent with an approval by a person before an e-mail. It is a simulation: it calls no model and sends no e-mail. */
 export const graph = new StateGraph(MessagesZodState)
   .addNode('agent', agent)
   .addNode('tools', runTools)
@@ -25,7 +25,7 @@ export const graph = new StateGraph(MessagesZodState)
   .addEdge('tools', 'agent')
   .compile({ name: 'approval' });
 
-/** Where a model would decide: a request becomes a tool call, and the tool's result an answer. */
+/** Stands for the model: a request becomes a tool call, and the result of the tool an answer. */
 function agent({ messages }: State): State {
   const last = messages.at(-1);
   const message =
@@ -48,7 +48,7 @@ function runTools({ messages }: State): State {
   return {
     messages: toolCallsOf(messages).map(({ id, name, args }) => {
       const email = Email.parse(args);
-      // The run ends here, and the node starts again with the answer: what comes before must be harmless to repeat.
+      // The run ends here. With the answer, the node starts again: the code before this line must be safe to repeat.
       const { approved, reason } = interrupt<unknown, z.infer<typeof Decision>>(
         { question: `Send this e-mail to ${email.to}?`, toolCall: { id, name, args } },
         { responseSchema: Decision },

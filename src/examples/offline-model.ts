@@ -8,11 +8,11 @@ import { ChatGenerationChunk } from '@langchain/core/outputs';
 
 const WORD_MS = 10;
 
-/** Stands in for a model that there is no key for: says who it stands for and what it was asked, word by word. */
+/** Replaces a model without a key. Streams the name of the configuration and the questions, word by word. */
 export class OfflineModel extends BaseChatModel {
   readonly #configuration: string;
 
-  /** `configuration` is what it says that it runs as. */
+  /** `configuration` is a name for the answers. */
   constructor(configuration: string) {
     super({});
     this.#configuration = configuration;
@@ -34,7 +34,7 @@ export class OfflineModel extends BaseChatModel {
       const message = new AIMessageChunk({ content: text });
       if (index === words.length - 1) message.usage_metadata = usage(messages, answer);
       const chunk = new ChatGenerationChunk({ text, message });
-      yield chunk; // first: whoever invoked the model gives the chunk its message id
+      yield chunk; // first: the caller of the model gives the chunk its message id
       await run?.handleLLMNewToken(text, undefined, undefined, undefined, undefined, { chunk });
     }
   }

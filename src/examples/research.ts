@@ -13,14 +13,14 @@ const Research = Annotation.Root({
   ...Report.spec,
 });
 
-/** What the writer takes from the graph that it is a node of, and what it adds. */
+/** The channels of the writer: some of the parent graph's, and the report. */
 const Writing = Annotation.Root({
   topic: Annotation<string>,
   findings: Annotation<string[]>,
   ...Report.spec,
 });
 
-/** Gives back the report alone: `findings` would be added to the parent's a second time. */
+/** Returns only the report: the parent graph would add `findings` a second time. */
 const writer = new StateGraph({ state: Writing, output: Report })
   .addNode('structure', ({ findings }) => ({ outline: findings.toSorted() }))
   .addNode('draft', ({ topic, outline }) => ({
@@ -31,7 +31,7 @@ const writer = new StateGraph({ state: Writing, output: Report })
   .addEdge('draft', END)
   .compile({ name: 'writer' });
 
-/** Plans a few questions, looks all of them up at once, and has a subgraph write the report. It pretends: nothing is searched. */
+/** Plans a few questions, searches for all of them in parallel, and writes the report in a subgraph. The search is a simulation. */
 export const graph = new StateGraph(Research)
   .addNode('plan', plan)
   .addNode('search', search)
@@ -51,13 +51,13 @@ function searchEach({ questions }: typeof Research.State): Send[] {
   return questions.map((question) => new Send('search', { question }));
 }
 
-/** Tells how far it is through custom stream events, which followers of the run see at once. */
+/** Reports its progress with custom stream events: followers of the run receive them at once. */
 function search(
   { question }: { question: string },
-  { writer: tell }: LangGraphRunnableConfig,
+  { writer: report }: LangGraphRunnableConfig,
 ): typeof Research.Update {
-  tell?.({ status: 'searching', question });
+  report?.({ status: 'searching', question });
   const finding = `${question} Nobody has written that down yet.`;
-  tell?.({ status: 'found', question, finding });
+  report?.({ status: 'found', question, finding });
   return { findings: [finding] };
 }

@@ -1,13 +1,13 @@
-import { Send } from '@langchain/langgraph';
+import type { Classes } from './classes.ts';
 
-/** What a node, or a person in its place, tells a graph: an update of the state, and where to go. */
+/** The result of a node, or of a client in its place: an update of the state, and the next nodes. */
 export interface Instruction {
   update?: unknown;
   goto?: readonly { node: string; input?: unknown }[] | null | undefined;
 }
 
-/** The fields of LangGraph's Command that say it. */
-export function toCommandFields({ update, goto }: Instruction) {
+/** The instruction as fields of LangGraph's Command, with the classes of the graph. */
+export function toCommandFields({ update, goto }: Instruction, { Send }: Pick<Classes, 'Send'>) {
   return {
     ...(update != null && { update: update as Record<string, unknown> }),
     goto: (goto ?? []).map(({ node, input }) =>

@@ -8,14 +8,16 @@ import {
   getOutputTypeSchema,
   getStateTypeSchema,
 } from '@langchain/langgraph/zod/schema';
-import type { App } from '../app.ts';
+import { isRecord } from '../json.ts';
+import type { Logger } from '../log.ts';
+import { schemaOfChannels, type Channels, type Use } from './channel-schemas.ts';
 import type { CompiledGraph, Graphs } from './load.ts';
 
 type JsonObject = Record<string, unknown>;
 
-/** What a graph takes and gives, as JSON Schemas, and how it is built. */
+/** The schemas of a graph as JSON Schemas, with its nodes and edges. */
 export interface GraphDescription {
-  /** Undefined, as the other schemas are, where the graph declares none. */
+  /** Undefined, like the other schemas, if the graph declares no such schema. */
   inputSchema: JsonObject | undefined;
   outputSchema: JsonObject | undefined;
   stateSchema: JsonObject | undefined;
@@ -26,7 +28,7 @@ export interface GraphDescription {
   mermaid: string;
 }
 
-const NOTHING_KNOWN: GraphDescription = {
+const EMPTY: GraphDescription = {
   inputSchema: undefined,
   outputSchema: undefined,
   stateSchema: undefined,
@@ -37,14 +39,14 @@ const NOTHING_KNOWN: GraphDescription = {
 };
 
 /**
- * Describes the graph of that id: where a function makes it, what the function makes of an empty config. Of a graph that
- * is not deployed, or whose function throws, nothing is known: no schemas, no nodes, no edges and an empty picture.
+ * Describes the graph with this id. A graph function is called with an empty config. The description is empty, without
+ * schemas, nodes and edges, if the graph is not deployed or its function throws.
  */
 export async function describeGraphById(
-  { graphs, log }: Pick<App, 'graphs' | 'log'>,
+  { graphs, log }: { graphs: Graphs; log: Logger },
   id: string,
 ): Promise<GraphDescription> {
-  if (!graphs.has(id)) return NOTHING_KNOWN;
+  if (!graphs.has(id)) return EMPTY;
   const known = descriptionsOf(graphs);
   const description =
     known.get(id) ??
@@ -52,9 +54,9 @@ export async function describeGraphById(
       .resolve(id)
       .then(describeGraph)
       .catch((error: unknown) => {
-        known.delete(id); // the next one who asks tries again
+        known.delete(id); // the next request tries again
         log.warn({ graphId: id, err: error }, 'a graph could not be described');
-        return NOTHING_KNOWN;
+        return EMPTY;
       });
   known.set(id, description);
   return description;
@@ -69,16 +71,24 @@ function descriptionsOf(graphs: Graphs): Map<string, Promise<GraphDescription>> 
   return known;
 }
 
-/** Describes a compiled graph. All of it can be sent as JSON. */
+/** Describes a compiled graph. The description is a JSON value. */
 export async function describeGraph(graph: CompiledGraph): Promise<GraphDescription> {
   const registry = jsonSchemasOf(graph);
-  // reid: a graph that is not made of a StateGraph draws its nodes with random ids.
+  // reid: without a StateGraph, the nodes of the drawing have random ids.
   const drawing = (await graph.getGraphAsync({})).reid();
+  const channels = channelsOf(graph);
   return {
-    inputSchema: toPlain(() => getInputTypeSchema(graph, registry)),
-    outputSchema: toPlain(() => getOutputTypeSchema(graph, registry)),
-    stateSchema: toPlain(() => getStateTypeSchema(graph, registry)),
-    contextSchema: toPlain(() => getConfigTypeSchema(graph, registry)),
+    inputSchema:
+      toPlain(() => getInputTypeSchema(graph, registry)) ??
+      channelSchema(channels.input, 'updates'),
+    outputSchema:
+      toPlain(() => getOutputTypeSchema(graph, registry)) ??
+      channelSchema(channels.output, 'values'),
+    stateSchema:
+      toPlain(() => getStateTypeSchema(graph, registry)) ?? channelSchema(channels.state, 'values'),
+    contextSchema:
+      toPlain(() => getConfigTypeSchema(graph, registry)) ??
+      channelSchema(channels.context, 'values'),
     nodes: Object.values(drawing.nodes).map(({ id, metadata }) => ({
       name: id,
       metadata: toPlain(() => metadata),
@@ -93,9 +103,47 @@ export async function describeGraph(graph: CompiledGraph): Promise<GraphDescript
   };
 }
 
+interface GraphChannels {
+  input: Channels | undefined;
+  output: Channels | undefined;
+  state: Channels | undefined;
+  context: Channels | undefined;
+}
+
+/** The channels in the definitions of a StateGraph, or those of any other graph. */
+function channelsOf(graph: CompiledGraph): GraphChannels {
+  const { builder = {} } = graph as { builder?: Record<string, unknown> };
+  const pick = (definition: unknown, names: unknown) =>
+    pickChannels(graph.channels, isRecord(definition) ? Object.keys(definition) : names);
+  const configSchema = builder['_configSchema'];
+  return {
+    input: pick(builder['_inputDefinition'], graph.inputChannels),
+    output: pick(builder['_outputDefinition'], graph.outputChannels),
+    state: pick(builder['_schemaDefinition'], graph.streamChannels),
+    // Only LangGraph before 1.0 keeps the annotation of the configuration.
+    context: isRecord(configSchema) ? configSchema : undefined,
+  };
+}
+
+/** Undefined for a graph with a single channel: its input or output is the value itself. */
+function pickChannels(channels: Channels, names: unknown): Channels | undefined {
+  if (!Array.isArray(names)) return undefined;
+  const found = names.map((name: string) => [name, channels[name]] as const);
+  return Object.fromEntries(found.filter(([, channel]) => !isManaged(channel)));
+}
+
+/** Such as RemainingSteps: LangGraph computes the value at each step. */
+function isManaged(channel: unknown): boolean {
+  return isRecord(channel) && channel['lg_is_channel'] !== true;
+}
+
+function channelSchema(channels: Channels | undefined, use: Use): JsonObject | undefined {
+  return toPlain(() => channels && schemaOfChannels(channels, use));
+}
+
 /**
- * The graph's registry of zod schemas, except that it gives JSON Schemas. LangGraph takes them as they are, where its own
- * conversion throws on what JSON has no type for, such as dates and z.custom; here that is `{}`.
+ * The graph's registry of zod schemas, with JSON Schemas as its results: LangGraph uses them unchanged. LangGraph's own
+ * conversion throws for types without an equivalent in JSON, such as dates and z.custom. Here their schema is `{}`.
  */
 function jsonSchemasOf(graph: CompiledGraph): SchemaMetaRegistry {
   const { _metaRegistry: own = schemaMetaRegistry } = graph as {
@@ -104,14 +152,14 @@ function jsonSchemasOf(graph: CompiledGraph): SchemaMetaRegistry {
   const registry: Pick<SchemaMetaRegistry, 'getExtendedChannelSchemas'> = {
     getExtendedChannelSchemas(...args) {
       const schema = own.getExtendedChannelSchemas(...args);
-      // Without its `~standard`, which is not enumerable, and would have LangGraph convert it again.
+      // The copy lacks `~standard`, which is not enumerable: with it, LangGraph would convert the schema again.
       return { ...toJsonSchema(schema, { unrepresentable: 'any' }) } as InteropZodObject;
     },
   };
   return registry as SchemaMetaRegistry;
 }
 
-/** Undefined where there is nothing, or nothing that JSON can hold. */
+/** The value as JSON. Undefined without a value, or if JSON cannot hold it. */
 function toPlain(read: () => object | undefined): JsonObject | undefined {
   try {
     const value = read();

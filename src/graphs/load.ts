@@ -9,28 +9,36 @@ import { z } from 'zod';
 import { BadInputError, summarizeError } from '../errors.ts';
 import { isRecord } from '../json.ts';
 import type { Logger } from '../log.ts';
+import { createClassFinder, shareClasses } from './classes.ts';
+import { checkLangGraphVersion } from './langgraph-version.ts';
+import { checkUnusedKeys } from './unused-keys.ts';
 
-/** A graph that is ready to run, whatever its state is made of. */
-// oxlint-disable-next-line typescript/no-explicit-any -- which nodes and channels there are is the graph author's
+/** A compiled graph with any state. */
+// oxlint-disable-next-line typescript/no-explicit-any -- the author of the graph defines its nodes and channels
 export type CompiledGraph = Pregel<any, any>;
 
-/** The graphs that langgraph.json names. */
+/** The graphs of langgraph.json. */
 export interface Graphs {
   /** In the order of the file. */
   readonly ids: readonly string[];
   has(id: string): boolean;
+  /** Whether langgraph.json names a function of the configuration instead of a graph. */
+  isMade(id: string): boolean;
   /**
-   * The graph that a run with this config executes. Runs share it, so nothing of a run may be written onto it; only where
-   * langgraph.json names a function is it made anew by each call. Throws BadInputError for `argument` where there is no
-   * such graph, and whatever the function throws.
+   * The graph for a run with this config. Runs share a graph, so no run may change it. A graph function of langgraph.json
+   * makes a new graph for each call. Throws BadInputError for `argument` if the graph does not exist, and the errors of the
+   * graph function.
    */
   resolve(id: string, config?: LangGraphRunnableConfig, argument?: string): Promise<CompiledGraph>;
 }
 
+/** Variables for all graphs. By default, LangChain runs callbacks in the background: concurrent runs then lose tokens. */
+const REQUIRED_VARIABLES = { LANGCHAIN_CALLBACKS_BACKGROUND: 'false' };
+
 /**
- * Loads every graph that `file` names, as LangGraph defines langgraph.json: paths start at the file, unknown keys are
- * ignored, and before any graph's code runs, what `env` sets is added to the environment, without replacing anything.
- * Throws on the first graph that does not load; the message names it, its file and the cause.
+ * Loads the graphs of `file`, in the format of langgraph.json. Paths are relative to the file. The variables of its `env`
+ * are set before the code of a graph runs, and replace the variables of the environment. A key without effect is a warning;
+ * `auth` throws. Throws for the first graph with an error at load; the message has its name, its file and the cause.
  */
 export async function loadGraphs(
   file: string,
@@ -38,8 +46,8 @@ export async function loadGraphs(
 ): Promise<Graphs> {
   const path = resolve(file);
   const settings = await readGraphsFile(path);
-  const variables = await readVariables(settings.env, { path, log });
-  for (const [name, value] of Object.entries(variables)) env[name] ??= value;
+  checkUnusedKeys(settings, { file: path, log });
+  Object.assign(env, await readVariables(settings.env, { path, log }), REQUIRED_VARIABLES);
 
   const makers = new Map<string, GraphMaker>();
   for (const [id, entry] of Object.entries(settings.graphs)) {
@@ -50,9 +58,10 @@ export async function loadGraphs(
   return {
     ids: [...makers.keys()],
     has: (id) => makers.has(id),
+    isMade: (id) => makers.get(id)?.isFunction === true,
     async resolve(id, config = { configurable: {} }, argument = 'graphId') {
-      const make = makers.get(id);
-      if (make) return make(config);
+      const maker = makers.get(id);
+      if (maker) return maker.make(config);
       const ids = [...makers.keys()].join(', ') || 'none';
       throw new BadInputError(argument, `There is no graph "${id}". The graphs are: ${ids}.`);
     },
@@ -64,17 +73,19 @@ export function assistantIdOf(graphId: string): string {
   return uuidv5(graphId, '6ba7b821-9dad-11d1-80b4-00c04fd430c8');
 }
 
-/** A copy of the graph that keeps its checkpoints in `saver`; the graph itself, which other runs share, stays as it is. */
+/** A copy of the graph with `saver` for its checkpoints. The graph itself stays unchanged: other runs share it. */
 export function withCheckpointer(graph: CompiledGraph, saver: BaseCheckpointSaver): CompiledGraph {
   const Graph = graph.constructor as new (fields: object) => CompiledGraph;
-  // This is how Pregel.withConfig copies itself, but validating again would add to the map of triggers, which is shared.
-  // oxlint-disable-next-line typescript/no-misused-spread -- the fields are what the constructor takes
-  return new Graph({ ...graph, checkpointer: saver, autoValidate: false });
+  // Like Pregel.withConfig, but without a second validation: it would change the map of triggers of both copies.
+  // oxlint-disable-next-line typescript/no-misused-spread -- the constructor takes the fields
+  const copy = new Graph({ ...graph, checkpointer: saver, autoValidate: false });
+  shareClasses(graph, copy);
+  return copy;
 }
 
-const GraphsFile = z.object({
+const GraphsFile = z.looseObject({
   graphs: z.record(z.string(), z.union([z.string(), z.object({ path: z.string() })])),
-  // A list names variables that have to be set already.
+  // A list contains names of variables in the environment.
   env: z.union([z.string(), z.record(z.string(), z.string()), z.array(z.string())]).optional(),
 });
 type GraphsFile = z.infer<typeof GraphsFile>;
@@ -101,27 +112,39 @@ async function readVariables(
   return {};
 }
 
-type GraphMaker = (config: LangGraphRunnableConfig) => Promise<CompiledGraph>;
+interface GraphMaker {
+  /** Whether each call makes a new graph. */
+  isFunction: boolean;
+  make(config: LangGraphRunnableConfig): Promise<CompiledGraph>;
+}
 
-/** `source` is `path:export`, or a path alone for its default export. */
+/** `source` is `path:export`, or a path without an export for the default export. */
 async function loadGraph(title: string, source: string, path: string): Promise<GraphMaker> {
   try {
     const [, module = source, name = 'default'] = /^(.+?)(?::([^:/\\]+))?$/.exec(source) ?? [];
     const file = resolve(dirname(path), module);
     if (!existsSync(file)) throw new Error(`there is no file ${file}.`);
-    const exported = readExport(await import(pathToFileURL(file).href), name);
+    checkLangGraphVersion(file);
+    const exported = await readExport(await import(pathToFileURL(file).href), name);
+    const findClasses = createClassFinder(file);
     if (typeof exported === 'function') {
-      return async (config) => toGraph(await exported(config), `${title}: what it returns is`);
+      const make: GraphMaker['make'] = async (config) => {
+        const made = toGraph(await exported(config), `${title}: what it returns is`);
+        await findClasses(made);
+        return made;
+      };
+      return { isFunction: true, make };
     }
     const graph = toGraph(exported, `its export "${name}" is`);
-    return async () => graph;
+    await findClasses(graph);
+    return { isFunction: false, make: async () => graph };
   } catch (cause) {
     throw new Error(`${title} does not load: ${summarizeError(cause).message}`, { cause });
   }
 }
 
 function readExport(module: Record<string, unknown>, name: string): unknown {
-  // What a CommonJS file exports may stand under `default` alone.
+  // The exports of a CommonJS file may be in `default` only.
   const whole = module['default'];
   const exports = isPlainObject(whole) ? { ...module, ...whole } : module;
   if (exports[name] !== undefined) return exports[name];
@@ -129,12 +152,12 @@ function readExport(module: Record<string, unknown>, name: string): unknown {
   throw new Error(`it has no export "${name}"; its exports are: ${names.join(', ') || 'none'}.`);
 }
 
-/** `subject` begins the sentence that says why the value is no graph. */
+/** `subject` is the beginning of the error message. */
 function toGraph(value: unknown, subject: string): CompiledGraph {
   // Not instanceof: the author's graphs may come from another copy of LangGraph.
   if (isCompiled(value)) return value;
   if (isRecord(value)) {
-    if (isCompiled(value['graph'])) return value['graph']; // what createAgent of the langchain package returns
+    if (isCompiled(value['graph'])) return value['graph']; // createAgent of the langchain package returns such an object
     if (isBuilder(value)) return value.compile();
   }
   const kind = Array.isArray(value) ? 'array' : value === null ? 'null' : typeof value;

@@ -1,36 +1,36 @@
 import type { App } from '../app.ts';
-import { builder } from '../schema/builder.ts';
+import { builder } from '../graphql/builder.ts';
 import type { GraphDescription } from './describe.ts';
 import { describeGraphById } from './describe.ts';
 
-/** An id is enough, also one of a graph that is no longer deployed: the rest is found when it is asked for. */
+/** Needs only the id, also for a graph no longer deployed. Resolvers load the description. */
 export const GraphRef = builder.objectRef<{ id: string }>('Graph');
 
 const GraphNode = builder.objectRef<GraphDescription['nodes'][number]>('GraphNode').implement({
-  description: 'A step of a graph.',
+  description: 'A node of a graph.',
   fields: (t) => ({
     name: t.exposeString('name', {
-      description: 'Where it begins and ends, the graph has `__start__` and `__end__`.',
+      description: 'Entry and exit of the graph are named `__start__` and `__end__`.',
     }),
     metadata: t.expose('metadata', {
       type: 'JSONObject',
       nullable: true,
-      description: 'What the author of the graph attached to it.',
+      description: 'Metadata from the author of the graph.',
     }),
   }),
 });
 
 const GraphEdge = builder.objectRef<GraphDescription['edges'][number]>('GraphEdge').implement({
-  description: 'A way from one node to another.',
+  description: 'A connection between two nodes.',
   fields: (t) => ({
-    source: t.exposeString('source', { description: "A node's name." }),
-    target: t.exposeString('target', { description: "A node's name." }),
+    source: t.exposeString('source', { description: 'Name of a node.' }),
+    target: t.exposeString('target', { description: 'Name of a node.' }),
     conditional: t.exposeBoolean('conditional', {
-      description: 'Whether the graph decides as it runs if it goes this way.',
+      description: 'True if the graph decides at run time about this edge.',
     }),
     label: t.exposeString('label', {
       nullable: true,
-      description: 'What the author called the decision, where that is not the name of the target.',
+      description: "The author's name for the decision, if it differs from the target.",
     }),
   }),
 });
@@ -41,22 +41,25 @@ function described<Key extends keyof GraphDescription>(key: Key) {
 }
 
 GraphRef.implement({
-  description: `A LangGraph graph named in langgraph.json. One that a function makes is shown as the function makes it for an \
-empty configuration. Where that fails, and for an assistant whose graph is not deployed any more, all schemas are null, \
-and nodes, edges and Mermaid source empty.`,
+  description: `A LangGraph graph of langgraph.json. A graph made by a function is described as made for an empty configuration. \
+If the function fails, or if the graph is no longer deployed, all schemas are null, and nodes, edges and Mermaid source are empty.`,
   fields: (t) => ({
-    id: t.exposeID('id', { description: 'The name it has in langgraph.json.' }),
+    id: t.exposeID('id', { description: 'Name in langgraph.json.' }),
     inputSchema: t.field({
       type: 'JSONObject',
       nullable: true,
       description:
-        'JSON Schema of what a run takes. Like the other schemas, null where the graph declares none.',
+        'JSON Schema of the input of a run. A graph with a zod or StateSchema state has the schemas of its author. The schema ' +
+        'of a graph with annotations lists the channels by name: default values with their types, lists of messages ' +
+        '(`langgraph_type: "messages"`), and descriptions of the reducers. All remaining channels accept any type, because ' +
+        'annotations keep no TypeScript types. Every schema is null for a graph without declared channels, such as a graph of ' +
+        'the functional API.',
       resolve: described('inputSchema'),
     }),
     outputSchema: t.field({
       type: 'JSONObject',
       nullable: true,
-      description: 'JSON Schema of what a run gives.',
+      description: 'JSON Schema of the output of a run.',
       resolve: described('outputSchema'),
     }),
     stateSchema: t.field({
@@ -68,7 +71,9 @@ and nodes, edges and Mermaid source empty.`,
     contextSchema: t.field({
       type: 'JSONObject',
       nullable: true,
-      description: 'JSON Schema of the `context` of assistants and runs.',
+      description:
+        'JSON Schema of the `context` of assistants and runs. For an annotation in LangGraph before 1.0: JSON Schema of ' +
+        '`config.configurable`. LangGraph 1.0 and later drop such an annotation; the schema is then null.',
       resolve: described('contextSchema'),
     }),
     nodes: t.field({
@@ -90,7 +95,7 @@ builder.queryField('graph', (t) =>
   t.field({
     type: GraphRef,
     nullable: true,
-    description: 'By the name it has in langgraph.json. Null where there is none.',
+    description: 'By name in langgraph.json. Null if none exists.',
     args: { id: t.arg.id({ required: true }) },
     resolve: (_root, { id }, { graphs }) => (graphs.has(id) ? { id } : null),
   }),

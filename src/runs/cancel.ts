@@ -1,33 +1,36 @@
-import type { App } from '../app.ts';
-import { STOPS_CHANNEL, RUNS_CHANNEL, THREADS_CHANNEL } from '../channels.ts';
-import type { Query } from '../db/open.ts';
+import { STOPS_CHANNEL, RUNS_CHANNEL, THREADS_CHANNEL } from '../db/channels.ts';
+import type { Query, Sql } from '../db/query.ts';
+import { raw, sql, type Statement } from '../db/sql.ts';
+import { parseUuid } from '../db/uuid.ts';
 import { BadInputError, ConflictError, NotFoundError } from '../errors.ts';
 import type { StoredEvent } from '../events/event.ts';
+import type { EventTail } from '../events/tail.ts';
 import type { CancelAction, Run, RunStatus } from '../generated/prisma/client.ts';
-import { lockThreads } from '../threads/lock.ts';
-import { parseUuid } from '../uuid.ts';
+import type { Graphs } from '../graphs/load.ts';
 import { endRun } from './end.ts';
-import { findRun, runConditions, type RunFilter } from './search.ts';
+import { lockThreads } from './lock.ts';
+import { findRun, runCondition, type RunFilter } from './search.ts';
 import { ACTIVE } from './status.ts';
 
-/** What others have to be told, once it is committed, of runs that were asked to stop. */
+/** Runs that were asked to stop. Announced after the commit: see `announceStops`. */
 export interface Stops {
-  /** All of them. */
   ids: string[];
-  /** The last events of runs that have ended. */
+  /** The final events of runs without an attempt: these end at once. */
   events: StoredEvent[];
-  /** Runs that a worker has to stop. */
+  /** Runs for a worker to stop. */
   running: string[];
 }
 
-const MOST_RUNS = 100;
+/** The most runs in one transaction of `cancelRuns`. */
+const SLICE_RUNS = 100;
+const MOST_RETURNED = 100;
 
 /**
- * Asks a run to stop. One that no worker has had ends at once; any other when its worker, or the next one, has stopped
- * it. Throws ConflictError for a run that has ended.
+ * Asks a run to stop. A run that has not started ends at once. A started run ends when its worker, or the next worker, has
+ * stopped it. Throws ConflictError if the run has ended.
  */
 export async function cancelRun(
-  app: Pick<App, 'sql' | 'tail'>,
+  app: { sql: Sql; tail: EventTail },
   runId: string,
   action: CancelAction,
 ): Promise<Run> {
@@ -35,83 +38,92 @@ export async function cancelRun(
   const found = await requireRun(app, id);
   const [stopped] = await cancelEach(app, [found], action);
   if (stopped) return stopped;
-  // It may have been rolled back meanwhile.
+  // A concurrent rollback may have hidden it.
   const { status } = await requireRun(app, id);
   throw new ConflictError(
     `Run ${id} is ${status}; only a run that has not ended can be cancelled.`,
   );
 }
 
-async function requireRun(app: Pick<App, 'sql'>, id: string): Promise<Run> {
+async function requireRun(app: { sql: Sql }, id: string): Promise<Run> {
   const run = await findRun(app, id);
   if (!run || run.tombstone) throw new NotFoundError('Run', id);
   return run;
 }
 
-/** Asks every run that matches and has not ended to stop. Returns them. */
+/**
+ * Asks all matching active runs to stop, slice by slice: each slice is a transaction and locks few threads for a short time.
+ * Runs accepted meanwhile are not affected. Returns the first stopped runs. If a slice fails, the runs of earlier slices stay
+ * cancelled.
+ */
 export async function cancelRuns(
-  app: Pick<App, 'sql' | 'graphs' | 'tail'>,
+  app: { sql: Sql; graphs: Graphs; tail: EventTail },
   filter: RunFilter,
   action: CancelAction,
 ): Promise<Run[]> {
   if (Object.values(filter).every((value) => value == null)) {
     throw new BadInputError('filter', 'An empty filter would cancel every run: say which ones.');
   }
-  const { where, params } = runConditions(app, filter);
-  const found = await app.sql.query<Run>(
-    `SELECT * FROM "Run" WHERE ${where.join(' AND ')} AND "status" IN ('PENDING', 'RUNNING')
-     ORDER BY "threadId", "seq" LIMIT ${MOST_RUNS + 1}`,
-    params,
+  const condition = runCondition(app, filter);
+  const [range] = await app.sql.query<{ last: number }>(
+    sql`SELECT coalesce(max("seq"), 0) AS "last" FROM "Run"`,
   );
-  if (found.length > MOST_RUNS) {
-    throw new BadInputError('filter', `It matches more than ${MOST_RUNS} runs; narrow it down.`);
+  const last = range?.last ?? 0;
+  const stopped: Run[] = [];
+  for (let after = 0; ;) {
+    const slice = await app.sql.query<Run & { seq: number }>(
+      sql`SELECT * FROM "Run" WHERE ${condition} AND "status" IN ('PENDING', 'RUNNING')
+         AND "seq" > ${after} AND "seq" <= ${last}
+       ORDER BY "seq" LIMIT ${raw(SLICE_RUNS)}`,
+    );
+    const runs = await cancelEach(app, slice, action, filter.status ?? ACTIVE);
+    stopped.push(...runs.slice(0, MOST_RETURNED - stopped.length));
+    if (slice.length < SLICE_RUNS) return stopped;
+    after = slice.at(-1)?.seq ?? last;
   }
-  return cancelEach(app, found, action, filter.status ?? ACTIVE);
 }
 
-/** Gives the runs as they then are, without those that have not, or no longer, one of the statuses. */
+/** Asks the runs to stop, if they still have one of the statuses. Returns the new rows of the stopped runs. */
 async function cancelEach(
-  { sql, tail }: Pick<App, 'sql' | 'tail'>,
+  app: { sql: Sql; tail: EventTail },
   found: readonly Run[],
   action: CancelAction,
   statuses: readonly RunStatus[] = ACTIVE,
 ): Promise<Run[]> {
+  if (found.length === 0) return [];
   const ids = found.map(({ id }) => id);
-  const { stops, runs } = await sql.transaction(async (query) => {
+  const { stops, runs } = await app.sql.transaction(async (query) => {
     const threadIds = [...new Set(found.flatMap(({ threadId }) => threadId ?? []))];
     await lockThreads(query, threadIds);
-    const where = `"id" = ANY($1::uuid[]) AND "status" = ANY($2::"RunStatus"[])`;
-    const stops = await stopRuns(query, where, [ids, statuses], action);
+    const matches = sql`r."id" = ANY(${ids}::uuid[]) AND r."status" = ANY(${statuses}::"RunStatus"[])`;
+    const stops = await stopRuns(query, matches, action);
     const runs = await query<Run>(
-      `SELECT * FROM "Run" WHERE "id" = ANY($1::uuid[]) ORDER BY "seq"`,
-      [stops.ids],
+      sql`SELECT * FROM "Run" WHERE "id" = ANY(${stops.ids}::uuid[]) ORDER BY "seq"`,
     );
     return { stops, runs };
   });
-  announceStops({ sql, tail }, stops);
+  announceStops(app, stops);
   return runs;
 }
 
 /**
- * Stops the runs that match and have not ended, in a transaction that holds their threads, by `lockThreads`: the event that
- * ends a run that waits takes a number, which one that is running must not take meanwhile.
+ * Asks the active runs to stop that meet a condition on `r`. The transaction has locked their threads by `lockThreads`: the final
+ * event of a queued run takes the next event number of the thread, and a running attempt must not take it meanwhile.
  */
 export async function stopRuns(
   query: Query,
-  where: string,
-  params: readonly unknown[],
+  condition: Statement,
   action: CancelAction,
 ): Promise<Stops> {
-  // Who asked first to leave no trace is not overruled by who asks later to keep some.
+  // A later request with KEEP does not revoke an earlier ROLLBACK.
   const runs = await query<Run & { threadId: string }>(
-    `UPDATE "Run" SET "cancelRequestedAt" = coalesce("cancelRequestedAt", now()), "cancelAction" = CASE
-       WHEN "cancelAction" = 'ROLLBACK' THEN "cancelAction" ELSE $${params.length + 1}::"CancelAction" END
-     WHERE "status" IN ('PENDING', 'RUNNING') AND "threadId" IS NOT NULL AND ${where} RETURNING *`,
-    [...params, action],
+    sql`UPDATE "Run" r SET "cancelRequestedAt" = coalesce("cancelRequestedAt", now()), "cancelAction" = CASE
+        WHEN "cancelAction" = 'ROLLBACK' THEN "cancelAction" ELSE ${action}::"CancelAction" END
+      WHERE "status" IN ('PENDING', 'RUNNING') AND "threadId" IS NOT NULL AND ${condition} RETURNING r.*`,
   );
   const stops: Stops = { ids: runs.map(({ id }) => id), events: [], running: [] };
   for (const run of runs.toSorted((a, b) => Number(a.seq) - Number(b.seq))) {
-    // An attempt that was given back may have left something: its next worker settles it.
+    // A started run without a worker may have rows in the thread: the next worker settles it.
     if (run.status === 'RUNNING' || run.startedAt !== null) stops.running.push(run.id);
     else {
       const rollback = run.cancelAction === 'ROLLBACK';
@@ -122,14 +134,39 @@ export async function stopRuns(
   return stops;
 }
 
-/** Tells the workers and the readers. After the commit. */
-export function announceStops({ sql, tail }: Pick<App, 'sql' | 'tail'>, stops: Stops): void {
+/**
+ * Ends the active runs of a thread at once, with status CANCELLED, before the thread is deleted. Locks the thread. Returns their
+ * final events.
+ */
+export async function endRunsOfThread(query: Query, threadId: string): Promise<StoredEvent[]> {
+  await lockThreads(query, [threadId]);
+  const runs = await query<Run>(
+    sql`SELECT * FROM "Run" WHERE "threadId" = ${threadId} AND "status" IN ('PENDING', 'RUNNING') ORDER BY "seq"`,
+  );
+  const events: StoredEvent[] = [];
+  for (const run of runs) {
+    // onCompletion: the caller deletes the thread, also of a stateless run.
+    const ended = await endRun(
+      query,
+      { ...run, threadId, onCompletion: null },
+      { status: 'CANCELLED' },
+    );
+    events.push(...(ended?.events ?? []));
+  }
+  return events;
+}
+
+/** Notifies workers and readers, after the commit. */
+export function announceStops(
+  { sql: database, tail }: { sql: Sql; tail: EventTail },
+  stops: Stops,
+): void {
   for (const event of stops.events) {
     tail.publish([event]);
-    sql.notify(THREADS_CHANNEL, event.threadId);
+    database.notify(THREADS_CHANNEL, event.threadId);
   }
   for (const id of stops.running) {
-    sql.notify(STOPS_CHANNEL, id);
-    sql.notify(RUNS_CHANNEL, id);
+    database.notify(STOPS_CHANNEL, id);
+    database.notify(RUNS_CHANNEL, id);
   }
 }

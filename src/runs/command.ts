@@ -1,30 +1,30 @@
 import { Command as LangGraphCommand } from '@langchain/langgraph';
-import type { Query } from '../db/open.ts';
+import { NULL_TASK_ID } from '../checkpoints/new-records.ts';
 import { readSize } from '../db/page.ts';
+import type { Query } from '../db/query.ts';
+import { sql } from '../db/sql.ts';
 import { BadInputError } from '../errors.ts';
+import { classesOf } from '../graphs/classes.ts';
 import { toCommandFields, type Instruction } from '../graphs/command.ts';
+import type { CompiledGraph } from '../graphs/load.ts';
+import { unconsumedAnswers, type AcceptedAnswer, type Answer } from '../interrupts/answers.ts';
 import { isRecord } from '../json.ts';
-import { unconsumedAnswers, type AcceptedAnswer, type Answer } from './answers.ts';
 
-/** What a person tells a graph that stands still: answers, an update of the state, where to go. */
+/** A client's command to a graph: answers to interrupts, an update of the state, the next nodes. */
 export interface Command extends Instruction {
   resume?: readonly Answer[] | null | undefined;
 }
 
-/** A command as its run keeps it: each answer has its question. */
+/** A stored command: each answer names its interrupt. */
 export interface StoredCommand extends Instruction {
   resume?: AcceptedAnswer[] | null | undefined;
 }
 
-/** The task to which LangGraph books what a command writes. */
-const NULL_TASK_ID = '00000000-0000-0000-0000-000000000000';
-
-/** Refuses a command that says nothing, or that the graph cannot follow. `nodes` are unknown where it makes none. */
+/** Refuses empty commands and unknown nodes. `nodes` is undefined if the graph is not available for the check. */
 export function checkCommand(
   argument: string,
   { resume, update, goto }: Command,
-  graphId: string,
-  nodes: readonly string[] | undefined,
+  { graphId, nodes }: { graphId: string; nodes: readonly string[] | undefined },
 ): void {
   if (!resume && update == null && !goto) {
     throw new BadInputError(argument, 'A command says resume, update or goto.');
@@ -46,26 +46,41 @@ export function checkCommand(
   }
 }
 
-/**
- * What an attempt says to its graph: the command without what an earlier attempt has stored already; null where nothing
- * is left to say.
- */
+/** The command for LangGraph, without the parts stored by an earlier attempt. Null: nothing remains. */
 export async function commandOf(
   query: Query,
-  run: { id: string; threadId: string; command: unknown },
+  run: { id: string; threadId: string; graphId: string; command: unknown },
+  graph: CompiledGraph,
 ): Promise<LangGraphCommand | null> {
   const { resume, update, goto } = run.command as StoredCommand;
-  // Never an empty map: LangGraph would take the map itself as the answer.
-  const answers = resume ? await unconsumedAnswers(query, run.id, resume) : {};
+  // LangGraph would take an empty map for the answer: it is left out.
+  const answers = resume ? await unconsumedAnswers(query, run, { answers: resume, graph }) : {};
   const [stored] = await query(
-    `SELECT 1 FROM "CheckpointWrite" WHERE "threadId" = $1 AND "runId" = $2 AND "taskId" = $3 LIMIT 1`,
-    [run.threadId, run.id, NULL_TASK_ID],
+    sql`SELECT 1 FROM "CheckpointWrite"
+     WHERE "threadId" = ${run.threadId} AND "runId" = ${run.id} AND "taskId" = ${NULL_TASK_ID} LIMIT 1`,
   );
   const hasAnswers = Object.keys(answers).length > 0;
-  const saysMore = !stored && (update != null || (goto ?? []).length > 0);
-  if (!hasAnswers && !saysMore) return null;
+  const hasInstruction = !stored && (update != null || (goto ?? []).length > 0);
+  if (!hasAnswers && !hasInstruction) return null;
   return new LangGraphCommand({
     ...(hasAnswers && { resume: answers }),
-    ...(saysMore && toCommandFields({ update, goto })),
+    ...(hasInstruction &&
+      toCommandFields({ update: ofChannels(update, graph), goto }, classesOf(graph))),
   });
+}
+
+/** LangGraph ignores writes to this reserved channel. */
+const NO_CHANNEL = '__no_writes__';
+
+/**
+ * The update with a reserved key in place of unknown channels. LangGraph ignores unknown channels too, but fails on names of
+ * Object.prototype such as "constructor".
+ */
+function ofChannels(update: unknown, { channels }: CompiledGraph): unknown {
+  if (!isRecord(update)) return update;
+  return Object.fromEntries(
+    Object.entries(update).map(([key, value]) =>
+      Object.hasOwn(channels, key) ? [key, value] : [NO_CHANNEL, null],
+    ),
+  );
 }

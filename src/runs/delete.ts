@@ -1,19 +1,21 @@
-import type { App } from '../app.ts';
+import type { Query, Sql } from '../db/query.ts';
+import { sql } from '../db/sql.ts';
+import { parseUuid } from '../db/uuid.ts';
 import { ConflictError, NotFoundError } from '../errors.ts';
-import { parseUuid } from '../uuid.ts';
-import { isFinal } from './status.ts';
 import type { Run } from '../generated/prisma/client.ts';
+import { isFinal } from './status.ts';
 
 /**
- * Deletes a run that has ended, with its events. What it left in its thread stays, and so does what its key stands for. One
- * that never began may have ended while another was telling: its final event stays, as no gap between that one's.
+ * Deletes a final run and its events. Its checkpoints stay in the thread. A run with an idempotency key stays as a tombstone, and
+ * so does a run that never started: its final event may lie between the events of another run, and readers of the thread would
+ * take the missing number for a gap.
  */
-export async function deleteRun({ sql }: Pick<App, 'sql'>, runId: string): Promise<string> {
+export async function deleteRun(app: { sql: Sql }, runId: string): Promise<string> {
   const id = parseUuid('id', runId);
-  return sql.transaction(async (query) => {
+  return app.sql.transaction(async (query) => {
     const [run] = await query<Pick<Run, 'status' | 'idempotencyKey' | 'startedAt'>>(
-      `SELECT "status", "idempotencyKey", "startedAt" FROM "Run" WHERE "id" = $1 AND NOT "tombstone" FOR UPDATE`,
-      [id],
+      sql`SELECT "status", "idempotencyKey", "startedAt" FROM "Run"
+        WHERE "id" = ${id} AND NOT "tombstone" FOR UPDATE`,
     );
     if (!run) throw new NotFoundError('Run', id);
     if (!isFinal(run.status)) {
@@ -21,14 +23,16 @@ export async function deleteRun({ sql }: Pick<App, 'sql'>, runId: string): Promi
         `Run ${id} is ${run.status}; only a run that has ended can be deleted.`,
       );
     }
-    const isHidden = run.idempotencyKey !== null || run.startedAt === null;
-    await query(isHidden ? HIDE : DELETE, [id]);
+    if (run.idempotencyKey !== null || run.startedAt === null) await hide(query, id);
+    else await query(sql`DELETE FROM "Run" WHERE "id" = ${id}`);
     return id;
   });
 }
 
-const DELETE = `DELETE FROM "Run" WHERE "id" = $1`;
-
-/** A tombstone, with its final event. It is kept from now on: what ended long ago, retention has passed by (runs/retention.ts). */
-const HIDE = `WITH events AS (DELETE FROM "RunEvent" WHERE "runId" = $1 AND "type" <> 'FINISHED')
-UPDATE "Run" SET "tombstone" = true, "finishedAt" = now() WHERE "id" = $1`;
+/** Keeps a tombstone and the final event. A new finishedAt: see deleteThread. */
+async function hide(query: Query, id: string): Promise<void> {
+  await query(
+    sql`WITH events AS (DELETE FROM "RunEvent" WHERE "runId" = ${id} AND "type" <> 'FINISHED')
+      UPDATE "Run" SET "tombstone" = true, "finishedAt" = now() WHERE "id" = ${id}`,
+  );
+}

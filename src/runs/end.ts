@@ -1,265 +1,253 @@
-import type { CheckpointTuple } from '@langchain/langgraph-checkpoint';
+import type { FinalCheckpoint } from '../checkpoints/in-place.ts';
+import type { Storable } from '../checkpoints/records.ts';
+import { storeStatement, type Addition, type Stored } from '../checkpoints/store-statement.ts';
+import { storeBy, type StatementOf } from '../checkpoints/store.ts';
+import { createItemNumbers, type ItemNumbers } from '../checkpoints/values.ts';
+import type { Query } from '../db/query.ts';
+import { param, sql, type Statement } from '../db/sql.ts';
+import type { ErrorSummary } from '../errors.ts';
+import type { PendingEvent } from '../events/append.ts';
+import type { StoredEvent } from '../events/event.ts';
+import { measureEvent } from '../events/measure.ts';
+import type { Run } from '../generated/prisma/client.ts';
+import type { PendingInterrupt } from '../interrupts/pending.ts';
 import {
   closeOthers,
   forgetUnfinished,
   reopenAnswered,
   storeInterrupts,
-  type PendingInterrupt,
-} from '../checkpoints/interrupts.ts';
-import {
-  FIRST_FREE_PARAM,
-  storeBy,
-  storeStatement,
-  type Storable,
-  type Stored,
-} from '../checkpoints/store.ts';
-import { createItemNumbers, type ItemNumbers } from '../checkpoints/values.ts';
-import type { Query } from '../db/open.ts';
-import type { ErrorSummary } from '../errors.ts';
-import type { EndedRun, StoredEvent } from '../events/event.ts';
-import { lastNumber, toPending } from '../events/log.ts';
-import type { Run } from '../generated/prisma/client.ts';
-import { isBusy } from '../threads/lock.ts';
+} from '../interrupts/store.ts';
+import { toJsonColumn } from '../json.ts';
+import { isBusy } from './busy.ts';
+import { resetGraph, rollBack } from './rollback.ts';
 import { threadStatusAfter, type FinalStatus } from './status.ts';
 
 /** How a run ended. */
 export interface Outcome {
   status: FinalStatus;
   error?: ErrorSummary | undefined;
-  /** What the graph waits for a person to answer; undefined where the run changed nothing about it. */
+  /** The open interrupts of the graph. Undefined: the run has changed none. */
   interrupts?: readonly PendingInterrupt[] | undefined;
-  /** The values the run left; needed only where its thread goes. */
-  output?: unknown;
-  /** The thread is to be as if the run had never been. */
+  /** The final values, also as JSON. Only for a run whose thread is deleted with it. */
+  output?: { values: unknown; json: string } | undefined;
+  /** The thread becomes what it was before the run. */
   rollback?: boolean;
-  /** The checkpoint that the run put last, where nothing waits in it. */
-  left?: CheckpointTuple | undefined;
+  /** The last checkpoint of the run, if it has no pending tasks. */
+  finalCheckpoint?: FinalCheckpoint | undefined;
 }
 
-/** What a run's attempt has not stored yet: it is stored with the end. */
-export interface Rest extends Storable {
+/** What an attempt has not stored yet: the statement that ends the run stores it. */
+export interface Unstored extends Storable {
   items: ItemNumbers;
 }
 
-type EndingRun = Pick<Run, 'id' | 'onCompletion' | 'claimToken' | 'startedAt'> & {
+export type EndingRun = Pick<Run, 'id' | 'onCompletion' | 'claimToken' | 'startedAt'> & {
   threadId: string;
 };
 
-/** What a run's end has brought about. */
+/** What the end of a run has changed. */
 export interface Ended {
-  /** The run's last events, without those of the rest. */
+  /** The last events of the run, without the unstored ones. */
   events: StoredEvent[];
-  /** The number of the first event that was stored. */
+  /** The number of the first event that the statement stored. */
   firstEvent: number;
   /** Another run of the thread is due. */
   nextIsDue: boolean;
-  /** The checkpoint that the run left as the thread's head. */
-  headId: string | null;
+  /** The new columns of the run's row. */
+  changed: ChangedRun;
 }
 
-const NOTHING_LEFT = (): Rest => ({ records: [], items: createItemNumbers() });
+/** The run's row after its end, with the checkpoint that the thread then has as its head. */
+export function afterEnd(
+  run: Run,
+  { output, finalCheckpoint }: Outcome,
+  { changed }: Ended,
+): EndedRun {
+  const isHead = changed.threadId !== null && finalCheckpoint?.checkpoint.id === changed.headId;
+  return {
+    ...run,
+    ...changed,
+    output: run.onCompletion === 'DELETE' ? (output?.values ?? null) : null,
+    finalCheckpoint: isHead ? finalCheckpoint : undefined,
+  };
+}
+
+/** A run after its end. */
+export interface EndedRun extends Run {
+  /** Only in the process that ended the run. */
+  finalCheckpoint?: FinalCheckpoint | undefined;
+}
+
+export type ChangedRun = Pick<
+  Run,
+  'status' | 'error' | 'finishedAt' | 'claimToken' | 'leaseExpiresAt' | 'headId' | 'threadId'
+>;
+
+const NOTHING = (): Unstored => ({ records: [], items: createItemNumbers() });
 
 /**
- * Records how a run ended, and all that follows from it, with what its attempt has not stored yet. Undefined, with nothing
- * changed, where the run is not this attempt's, or has been asked to stop and is not said to have. One statement where the
- * run has succeeded and asks nothing; anything else takes a transaction that holds the thread's lock and the run's.
+ * Ends a run: stores what its attempt has not stored, its outcome, its last events and the new state of its thread. Undefined,
+ * with nothing changed: the claim is lost, the run is to be cancelled and the outcome is another, or a transaction holds the
+ * thread. A run that succeeds without interrupts takes one statement. Any other end takes a transaction that has locked the thread
+ * and the run.
  */
 export async function endRun(
   query: Query,
   run: EndingRun,
   outcome: Outcome,
-  rest = NOTHING_LEFT(),
+  unstored = NOTHING(),
 ): Promise<Ended | undefined> {
   const { id, threadId } = run;
-  const { status, error, interrupts, output, rollback = false } = outcome;
-  if (rollback) await takeBack(query, run);
-  else if (status !== 'SUCCESS' && status !== 'INTERRUPTED')
-    await forgetUnfinished(query, { threadId, runId: id });
-  const isTold = interrupts !== undefined && !rollback;
-  if (!rollback && !isTold) await reopenAnswered(query, { threadId, runId: id });
-  const asked = isTold ? await storeInterrupts(query, { threadId, runId: id }, interrupts) : [];
-  const interruptIds = asked.filter(({ isNew }) => isNew).map((interrupt) => interrupt.id);
-
-  // Otherwise nothing of the run is in the thread, or nobody can tell.
-  const tells = !rollback && (status !== 'CANCELLED' || isTold);
-  const waits = asked.length > 0;
-  const thrownAway = run.onCompletion === 'DELETE';
-  const told = [
-    ...(interruptIds.length > 0 ? [{ type: 'INTERRUPT' as const, data: { interruptIds } }] : []),
-    { type: 'FINISHED' as const, data: { status, error: error ?? null } },
-  ];
-  const { events: before = [], records, items } = rest;
+  const { rollback = false } = outcome;
+  await undoUnfinished(query, run, outcome);
+  const open = await openInterrupts(query, run, outcome);
+  const lastEvents = lastEventsOf(outcome, open ?? []);
+  const { events: before = [], records, items } = unstored;
   const storable = {
-    // The thread goes, and all that is in it.
-    records: thrownAway ? [] : records,
-    events: [...before, ...told.map(toPending)],
+    // The statement deletes the thread, and the checkpoints with it.
+    records: run.onCompletion === 'DELETE' ? [] : records,
+    events: [...before, ...lastEvents],
   };
-  const row = await storeBy<Stored & End>({ threadId, items }, storable, (params) =>
-    query(END, [
-      id,
-      run.claimToken,
-      ...params,
-      status,
-      toJson(error),
-      thrownAway && !rollback ? toJson(output) : null,
-      rollback,
-      isTold ? asked.map((interrupt) => interrupt.id) : null,
-      tells ? threadStatusAfter(status, { waits, nextIsDue: true }) : null,
-      tells ? threadStatusAfter(status, { waits, nextIsDue: false }) : null,
-      thrownAway,
-    ]),
-  );
+  const statementOf = endStatement(run, outcome, open);
+  const row = await storeBy<Stored & EndRow>(query, { threadId, items }, { storable, statementOf });
   if (!row) return undefined;
-  if (rollback) await query(FORGET_GRAPH, [threadId]);
-  const { nextIsDue, headId, endedAt } = row;
+  if (rollback) await resetGraph(query, threadId);
   const firstEvent = Number(row.firstEvent);
-  const events = told.map((event, i): StoredEvent => ({
-    ...event,
+  const events = lastEvents.map(({ type, data }, i): StoredEvent => ({
+    type,
+    data,
     threadId,
     runId: id,
     namespace: [],
     number: firstEvent + before.length + i,
-    createdAt: endedAt,
+    createdAt: row.finishedAt,
   }));
-  return { events, firstEvent, nextIsDue, headId };
+  return { events, firstEvent, nextIsDue: row.nextIsDue, changed: changedOf(row) };
 }
 
-/** What END says in addition to what has been stored. */
-interface End extends Pick<Ended, 'nextIsDue' | 'headId'> {
-  endedAt: Date;
+/** The columns of the result beside those of every store statement. */
+interface EndRow extends ChangedRun {
+  finishedAt: Date;
+  nextIsDue: boolean;
 }
 
-const param = (i: number): string => `$${FIRST_FREE_PARAM + i}`;
-const STATUS = param(0);
-const ERROR = param(1);
-const OUTPUT = param(2);
-const ROLLBACK = param(3);
-const ASKED = param(4);
-const STATUS_IF_DUE = param(5);
-const STATUS_AT_REST = param(6);
-const THROWN_AWAY = param(7);
-
-// Whoever stores or ends a run of a thread updates the thread's row: where that is as this statement first saw it,
-// nothing that this statement reads has changed before the lock was taken.
-const END = storeStatement(
-  `held AS (
-  SELECT r."id", t."xmin" FROM "Thread" t JOIN "Run" r ON r."threadId" = t."id"
-  WHERE t."id" = $3 AND r."id" = $1 AND r."status" IN ('PENDING', 'RUNNING') AND r."claimToken" IS NOT DISTINCT FROM $2::uuid
-    AND (r."cancelAction" IS NULL OR ${STATUS} = 'CANCELLED')
-  FOR NO KEY UPDATE OF t SKIP LOCKED FOR UPDATE OF r SKIP LOCKED
-), claim AS (
-  SELECT held."id" FROM held JOIN "Thread" seen ON seen."id" = $3 AND seen."xmin" = held."xmin")`,
-  {
-    ctes: `, ending AS (
-  SELECT ready."id", ${isBusy('$3', '$1')} AS "nextIsDue", now()::timestamptz(3) AS "endedAt",
-    coalesce((SELECT "checkpointId" FROM head WHERE "namespace" = ''),
-      (SELECT "checkpointId" FROM "CheckpointHead" WHERE "threadId" = $3 AND "namespace" = '')) AS "headId"
-  FROM ready
-), run AS (
-  UPDATE "Run" SET "status" = ${STATUS}::"RunStatus", "error" = ${ERROR}::json, "output" = ${OUTPUT}::json,
-    "finishedAt" = ending."endedAt", "claimToken" = NULL, "leaseExpiresAt" = NULL, "tombstone" = ${ROLLBACK},
-    "headId" = ending."headId"
-  FROM ending WHERE "Run"."id" = ending."id"
-), closed AS (
-  ${closeOthers('$3', ASKED)} AND EXISTS (SELECT 1 FROM ending)
-), thread AS (
-  UPDATE "Thread" SET "lastEvent" = (SELECT max("number") FROM events), "updatedAt" = now(),
-    "error" = CASE WHEN ${STATUS_AT_REST}::text IS NULL THEN "error" ELSE ${ERROR}::json END,
-    "restStatus" = coalesce(${STATUS_AT_REST}::"ThreadStatus", "restStatus"),
-    "status" = CASE WHEN ending."nextIsDue" THEN coalesce(${STATUS_IF_DUE}::"ThreadStatus", 'BUSY')
-      ELSE coalesce(${STATUS_AT_REST}::"ThreadStatus", "restStatus") END
-  FROM ending WHERE "Thread"."id" = $3 AND NOT ${THROWN_AWAY}::boolean
-), gone AS (
-  DELETE FROM "Thread" USING ending WHERE "Thread"."id" = $3 AND ${THROWN_AWAY}::boolean
-)`,
-    columns: `, ending."nextIsDue", ending."headId", ending."endedAt"`,
-    from: ` LEFT JOIN ending ON true`,
-  },
-);
-
-/** What END makes of a run's row, where it is a plain end: all else is as it was claimed, for nobody else changes it meanwhile. */
-export function rowAfter(
-  run: Run,
-  { status, output, left }: Outcome,
-  { events, headId }: Ended,
-): EndedRun {
-  const thrownAway = run.onCompletion === 'DELETE';
-  return {
-    ...run,
-    status,
-    output: thrownAway ? (output ?? null) : null,
-    finishedAt: events.at(-1)?.createdAt ?? null,
-    claimToken: null,
-    leaseExpiresAt: null,
-    headId,
-    threadId: thrownAway ? null : run.threadId,
-    left: !thrownAway && left?.checkpoint.id === headId ? left : undefined,
-  };
+function changedOf(row: ChangedRun): ChangedRun {
+  const { status, error, finishedAt, claimToken, leaseExpiresAt, headId, threadId } = row;
+  return { status, error, finishedAt, claimToken, leaseExpiresAt, headId, threadId };
 }
 
-/** The thread's graph is that of its last run, or the one that made its state. */
-const FORGET_GRAPH = `UPDATE "Thread" t SET "graphId" = last.graph,
-  "metadata" = t."metadata" || jsonb_build_object('graph_id', last.graph)
-FROM (SELECT coalesce(
-  (SELECT "graphId" FROM "Run" WHERE "threadId" = $1 AND NOT "tombstone" ORDER BY "seq" DESC LIMIT 1),
-  (SELECT c."metadata" ->> 'graph_id' FROM "Checkpoint" c WHERE "threadId" = $1 ORDER BY "seq" DESC LIMIT 1)) AS graph) last
-WHERE t."id" = $1 AND last.graph IS NOT NULL`;
+/** Undoes what counts only for a run that succeeds or stops for a person. */
+async function undoUnfinished(
+  query: Query,
+  run: EndingRun,
+  { status, interrupts, rollback = false }: Outcome,
+): Promise<void> {
+  const { threadId, id: runId } = run;
+  if (rollback) return rollBack(query, run);
+  if (status !== 'SUCCESS' && status !== 'INTERRUPTED')
+    await forgetUnfinished(query, { threadId, runId });
+  if (interrupts === undefined) await reopenAnswered(query, { threadId, runId });
+}
 
-/** A run that has not begun has left nothing, and another may be writing in its thread just now. */
-async function takeBack(query: Query, run: EndingRun): Promise<void> {
-  if (run.startedAt !== null) await undo(query, run);
-  await query(
-    `UPDATE "Interrupt" SET "pending" = true, "answeredById" = NULL WHERE "threadId" = $1 AND "answeredById" = $2`,
-    [run.threadId, run.id],
-  );
+type OpenInterrupts = Awaited<ReturnType<typeof storeInterrupts>>;
+
+/** Stores the interrupts of the outcome. Undefined: the outcome says nothing about them. */
+async function openInterrupts(
+  query: Query,
+  { threadId, id: runId }: EndingRun,
+  { interrupts, rollback = false }: Outcome,
+): Promise<OpenInterrupts | undefined> {
+  if (rollback || interrupts === undefined) return undefined;
+  return storeInterrupts(query, { threadId, runId }, interrupts);
+}
+
+function lastEventsOf({ status, error }: Outcome, open: OpenInterrupts): PendingEvent[] {
+  const interruptIds = open.filter(({ isNew }) => isNew).map(({ id }) => id);
+  const finished = { type: 'FINISHED' as const, data: { status, error: error ?? null } };
+  const interrupted = { type: 'INTERRUPT' as const, data: { interruptIds } };
+  const events = interruptIds.length > 0 ? [interrupted, finished] : [finished];
+  return events.map((event) => measureEvent({ ...event, namespace: [] }));
 }
 
 /**
- * Undoes all that a run's attempts left in its thread: nothing else has written there since the first of them began.
- * A thread's head is always the checkpoint that was stored last; numbers of items and events only grow.
+ * Makes the statement that ends the run. Every write to a thread updates its row: see "the snapshot rule" in src/README.md. SKIP
+ * LOCKED: a transaction that holds the thread or the run may be about to change the outcome.
  */
-async function undo(query: Query, { id, threadId }: EndingRun): Promise<void> {
-  const run = [threadId, id];
-  const thread = [threadId];
-  await query(`UPDATE "Thread" SET "lastEvent" = $2 WHERE "id" = $1`, [
-    threadId,
-    await lastNumber(query, threadId),
-  ]);
-  await query(`DELETE FROM "RunEvent" WHERE "threadId" = $1 AND "runId" = $2`, run);
-  await query(`DELETE FROM "Interrupt" WHERE "threadId" = $1 AND "runId" = $2`, run);
-  await query(`DELETE FROM "CheckpointWrite" WHERE "threadId" = $1 AND "runId" = $2`, run);
-  await query(`DELETE FROM "Checkpoint" WHERE "threadId" = $1 AND "runId" = $2`, run);
-  await query(
-    `DELETE FROM "CheckpointHead" h WHERE "threadId" = $1 AND NOT EXISTS (
-       SELECT 1 FROM "Checkpoint" c WHERE c."threadId" = $1 AND c."namespace" = h."namespace")`,
-    thread,
-  );
-  await query(
-    `UPDATE "CheckpointHead" h SET "checkpointId" = last."checkpointId" FROM (
-       SELECT DISTINCT ON ("namespace") "namespace", "checkpointId" FROM "Checkpoint" WHERE "threadId" = $1
-       ORDER BY "namespace", "seq" DESC
-     ) last WHERE h."threadId" = $1 AND h."namespace" = last."namespace"`,
-    thread,
-  );
-  await query(
-    `WITH used AS (
-       SELECT DISTINCT c."namespace", v.key AS "channel", v.value::bigint AS "version"
-       FROM "Checkpoint" c, json_each_text(c."versions") v WHERE c."threadId" = $1
-     )
-     DELETE FROM "ChannelValue" v WHERE "threadId" = $1 AND NOT EXISTS (SELECT 1 FROM used u
-       WHERE u."namespace" = v."namespace" AND u."channel" = v."channel" AND u."version" = v."version")`,
-    thread,
-  );
-  await query(
-    `DELETE FROM "ChannelItem" i USING (
-       SELECT coalesce(min(number), 0) AS lowest, coalesce(max(number), 0) AS highest FROM (
-         SELECT unnest("ranges") AS number FROM "ChannelValue" WHERE "threadId" = $1
-         UNION ALL SELECT unnest("ranges") FROM "CheckpointWrite" WHERE "threadId" = $1) ranges) used
-     WHERE i."threadId" = $1 AND i."number" NOT BETWEEN least(used.lowest, 0) AND greatest(used.highest, 0)`,
-    thread,
-  );
+function endStatement(
+  run: EndingRun,
+  outcome: Outcome,
+  open: OpenInterrupts | undefined,
+): StatementOf {
+  const threadId = param(run.threadId);
+  const runId = param(run.id);
+  const fence = sql`held AS (
+  SELECT r."id", t."xmin" FROM "Thread" t JOIN "Run" r ON r."threadId" = t."id"
+  WHERE t."id" = ${threadId}::uuid AND r."id" = ${runId}::uuid AND r."status" IN ('PENDING', 'RUNNING')
+    AND r."claimToken" IS NOT DISTINCT FROM ${run.claimToken}::uuid
+    AND (r."cancelAction" IS NULL OR ${outcome.status === 'CANCELLED'}::boolean)
+  FOR NO KEY UPDATE OF t SKIP LOCKED FOR UPDATE OF r SKIP LOCKED
+), claim AS (
+  SELECT held."id" FROM held JOIN "Thread" seen ON seen."id" = ${threadId}::uuid AND seen."xmin" = held."xmin"
+)`;
+  const addition: Addition = {
+    ctes: sql`, ending AS (
+  SELECT ready."id", ${isBusy(threadId, runId)} AS "nextIsDue", now()::timestamptz(3) AS "endedAt",
+    coalesce((SELECT "checkpointId" FROM head WHERE "namespace" = ''),
+      (SELECT "checkpointId" FROM "CheckpointHead" WHERE "threadId" = ${threadId}::uuid AND "namespace" = '')) AS "headId"
+  FROM ready
+), closed AS (
+  ${closeOthers(threadId, open ? open.map(({ id }) => id) : null)} AND EXISTS (SELECT 1 FROM ending)
+)${updateThread(run, outcome, open)}${updateRun(run, outcome)}`,
+    columns: sql`, ending."nextIsDue", run."status", run."error", run."finishedAt", run."claimToken", run."leaseExpiresAt", run."headId",
+  run."threadId"`,
+    from: sql` LEFT JOIN ending ON true LEFT JOIN run ON true`,
+  };
+  return (content) => storeStatement(fence, { ...content, threadId, runId }, addition);
 }
 
-function toJson(value: unknown): string | null {
-  return value === undefined ? null : JSON.stringify(value);
+/**
+ * A deleted thread leaves the run without one: the foreign key sets the column to NULL after the statement. The count of `gone`
+ * makes the deletion come first. Otherwise PostgreSQL would check the foreign key of the run before it sets the column.
+ */
+function updateRun(
+  { onCompletion }: EndingRun,
+  { status, error, output, rollback = false }: Outcome,
+): Statement {
+  const isThreadDeleted = onCompletion === 'DELETE';
+  const stored = isThreadDeleted && !rollback ? (output?.json ?? null) : null;
+  return sql`, run AS (
+  UPDATE "Run" SET "status" = ${status}::"RunStatus", "error" = ${toJsonColumn(error)}::json, "output" = ${stored}::json,
+    "finishedAt" = ending."endedAt", "claimToken" = NULL, "leaseExpiresAt" = NULL, "tombstone" = ${rollback}::boolean,
+    "headId" = ending."headId"
+  FROM ending, (SELECT count(*) FROM gone) AS "first" WHERE "Run"."id" = ending."id"
+  RETURNING "Run"."status", "Run"."error", "Run"."finishedAt", "Run"."claimToken", "Run"."leaseExpiresAt", "Run"."headId",
+    CASE WHEN NOT ${isThreadDeleted}::boolean THEN "Run"."threadId" END AS "threadId"
+)`;
+}
+
+/**
+ * A run that was rolled back, or cancelled before it started, leaves the thread's error and resting status as they are: nothing
+ * of it is in the thread.
+ */
+function updateThread(
+  { onCompletion, threadId }: EndingRun,
+  { status, error, rollback = false }: Outcome,
+  open: OpenInterrupts | undefined,
+): Statement {
+  const isThreadDeleted = onCompletion === 'DELETE';
+  const changesStatus = !rollback && (status !== 'CANCELLED' || open !== undefined);
+  const waits = open !== undefined && open.length > 0;
+  const statusAfter = (nextIsDue: boolean) =>
+    changesStatus ? threadStatusAfter(status, { waits, nextIsDue }) : null;
+  const atRest = param(statusAfter(false));
+  return sql`, thread AS (
+  UPDATE "Thread" SET "lastEvent" = (SELECT max("number") FROM events), "updatedAt" = now(),
+    "error" = CASE WHEN ${atRest}::text IS NULL THEN "error" ELSE ${toJsonColumn(error)}::json END,
+    "restStatus" = coalesce(${atRest}::text::"ThreadStatus", "restStatus"),
+    "status" = CASE WHEN ending."nextIsDue" THEN coalesce(${statusAfter(true)}::text::"ThreadStatus", 'BUSY')
+      ELSE coalesce(${atRest}::text::"ThreadStatus", "restStatus") END
+  FROM ending WHERE "Thread"."id" = ${threadId}::uuid AND NOT ${isThreadDeleted}::boolean
+), gone AS (
+  DELETE FROM "Thread" USING ending WHERE "Thread"."id" = ${threadId}::uuid AND ${isThreadDeleted}::boolean RETURNING "Thread"."id"
+)`;
 }

@@ -1,30 +1,32 @@
-import type { App } from '../app.ts';
 import type { Page } from '../db/page.ts';
 import { readSize } from '../db/page.ts';
+import type { Sql } from '../db/query.ts';
+import { sql } from '../db/sql.ts';
+import { parseUuid } from '../db/uuid.ts';
 import { BadInputError, NotFoundError } from '../errors.ts';
+import { lastNumber } from '../events/append.ts';
 import { eventId, GAP, parseEventId, type StoredEvent, type StreamMode } from '../events/event.ts';
-import { lastNumber } from '../events/log.ts';
-import { findGap, readEvents } from '../events/tail.ts';
+import { findGap, readEvents } from '../events/read.ts';
+import type { EventTail } from '../events/tail.ts';
 import type { Run } from '../generated/prisma/client.ts';
-import { parseUuid } from '../uuid.ts';
 import { findRun } from './search.ts';
 
-/** What is told of a run whichever modes are asked for. */
+/** The types of events in every stream mode. */
 const ALWAYS: readonly StoredEvent['type'][] = ['STARTED', 'INTERRUPT', 'FINISHED', GAP];
 
-/** The thread of a run that has neither a thread nor events. */
+/** Stands for the thread of a run without a thread and without events. */
 const NOWHERE = '00000000-0000-0000-0000-000000000000';
 
 interface EventFilter {
-  /** An event's id: only what comes after it. */
+  /** The id of the event before the first one. */
   after?: string | null | undefined;
-  /** Null: everything that was recorded. */
+  /** Null: all modes of the run. */
   modes?: readonly StreamMode[] | null | undefined;
 }
 
-/** A run's events, the stored ones and then the live ones, until its final one; a gap in place of those that are no longer kept. */
+/** The stored and then the live events of a run, until its final one; a GAP in place of deleted events. */
 export async function followRun(
-  app: Pick<App, 'sql' | 'tail'>,
+  app: { sql: Sql; tail: EventTail },
   id: string,
   { after, modes }: EventFilter,
 ): Promise<AsyncIterableIterator<StoredEvent, void>> {
@@ -37,12 +39,12 @@ export async function followRun(
 
 /** The events of all runs of a thread, from now or after a cursor, until it is deleted. */
 export async function followThread(
-  app: Pick<App, 'sql' | 'tail'>,
+  app: { sql: Sql; tail: EventTail },
   id: string,
   { after, modes }: EventFilter,
 ): Promise<AsyncIterableIterator<StoredEvent, void>> {
   const threadId = parseUuid('threadId', id);
-  const [thread] = await app.sql.query(`SELECT 1 FROM "Thread" WHERE "id" = $1`, [threadId]);
+  const [thread] = await app.sql.query(sql`SELECT 1 FROM "Thread" WHERE "id" = ${threadId}`);
   if (!thread) throw new NotFoundError('Thread', threadId);
   const number =
     after == null ? await lastNumber(app.sql.query, threadId) : readCursor(after, threadId);
@@ -50,9 +52,9 @@ export async function followThread(
   return app.tail.follow({ threadId }, { after: number, ...(types && { types }) });
 }
 
-/** A page of a run's recorded events, oldest first, as a reader would get them. A cursor is an event's id. */
+/** A page of a run's stored events, oldest first, in the same form as for a subscriber. A cursor is the id of an event. */
 export async function listRunEvents(
-  app: Pick<App, 'sql'>,
+  app: { sql: Sql },
   run: Run,
   { first, after, modes }: EventFilter & { first?: number | null | undefined },
 ): Promise<Page<StoredEvent>> {
@@ -62,9 +64,9 @@ export async function listRunEvents(
   const types = wantedTypes(modes);
   const followed = { threadId, runId: run.id };
   const stored = await readEvents(app.sql, followed, { after: number, limit: size + 1, types });
-  // What comes next says whether something is missing, also where it is not asked for.
+  // The next event of any type shows a gap, even if the page contains other types only.
   const [next] = types ? await readEvents(app.sql, followed, { after: number, limit: 1 }) : stored;
-  const gap = next && (await findGap(app.sql, followed, number, next));
+  const gap = next && (await findGap(app.sql, followed, { seen: number, next }));
   const rows = gap ? [gap, ...stored] : stored;
   const edges = rows.slice(0, size).map((node) => ({ cursor: eventId(node), node }));
   return {
@@ -79,18 +81,17 @@ export async function listRunEvents(
   };
 }
 
-async function findThread(app: Pick<App, 'sql'>, runId: string): Promise<string> {
+async function findThread(app: { sql: Sql }, runId: string): Promise<string> {
   const run = await findRun(app, runId);
   if (!run) throw new NotFoundError('Run', runId);
   return threadOfEvents(app, run);
 }
 
-/** The thread whose numbers the run's events have, also when the thread is gone. */
-async function threadOfEvents({ sql }: Pick<App, 'sql'>, run: Run): Promise<string> {
+/** The thread in the run's events. After the deletion of a stateless run's thread, its events still have the id. */
+async function threadOfEvents(app: { sql: Sql }, run: Run): Promise<string> {
   if (run.threadId !== null) return run.threadId;
-  const [event] = await sql.query<{ threadId: string }>(
-    `SELECT "threadId" FROM "RunEvent" WHERE "runId" = $1 LIMIT 1`,
-    [run.id],
+  const [event] = await app.sql.query<{ threadId: string }>(
+    sql`SELECT "threadId" FROM "RunEvent" WHERE "runId" = ${run.id} LIMIT 1`,
   );
   return event?.threadId ?? NOWHERE;
 }

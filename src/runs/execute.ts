@@ -1,289 +1,166 @@
 import type { RunnableConfig } from '@langchain/core/runnables';
 import { isCommand, type RunControl, type StreamMode as LangGraphMode } from '@langchain/langgraph';
-import { type BaseCheckpointSaver, uuid6 } from '@langchain/langgraph-checkpoint';
-import { isChunk, isMessage, toPlain } from '../checkpoints/plain.ts';
-import type { NewEvent, StreamMode } from '../events/event.ts';
+import type { BaseCheckpointSaver } from '@langchain/langgraph-checkpoint';
+import type { MeasuredEvent, NewEvent, StreamMode } from '../events/event.ts';
+import type { MeasureEvent } from '../events/measure.ts';
 import type { Run } from '../generated/prisma/client.ts';
+import { configurationOf } from '../graphs/configuration.ts';
 import type { CompiledGraph } from '../graphs/load.ts';
-import { knowsSubgraph } from '../graphs/subgraphs.ts';
 import { isRecord } from '../json.ts';
+import type { AttemptSaver } from './attempt-saver.ts';
+import { createGraphEvents, isHidden } from './graph-events.ts';
+import { createQueue, createStream, currentNamespace, type Chunk } from './graph-stream.ts';
+import { MessagesHandler } from './messages.ts';
 
 export interface Execution {
-  saver: BaseCheckpointSaver;
+  saver: AttemptSaver;
   signal: AbortSignal;
-  /** Asked to drain, the graph stops at its next step. */
+  /** A drain request stops the graph at its next step. */
   control: RunControl;
-  /** The run's input, a Command, or null to go on from where the thread stands. */
+  /** The input of the run, a Command, or null to continue from the checkpoint. */
   input: unknown;
   /** The checkpoint to start from; undefined: the newest. */
   start?: StartingPoint | undefined;
-  /** Whether the checkpoints can be read afterwards, so that an event may refer to one. */
+  /** True if checkpoints stay readable after the run, so that an event may refer to a checkpoint. */
   keepsCheckpoints: boolean;
+  /** Above the limit for the events of a run, throws and aborts the signal. */
+  measure: MeasureEvent;
 }
 
-/** A checkpoint, as LangGraph's configuration names it. */
+/** The address of a checkpoint in LangGraph's configuration. */
 export interface StartingPoint {
   checkpoint_id: string;
   checkpoint_ns: string;
-  /** Of a subgraph's checkpoint: those of the graphs around it, by namespace. */
+  /** For a checkpoint of a subgraph: the checkpoints of its parent graphs, by namespace. */
   checkpoint_map?: Record<string, string>;
 }
 
-/** How the stream ended when it did not throw. */
+/** The result of a stream without an error. */
 export interface Ending {
-  /** The graph, or one within it, may wait: for an answer, or before or after a node. Its state tells. */
+  /** The graph or a subgraph may wait at an interrupt. The state of the graph decides. */
   mayWait: boolean;
 }
 
-type Chunk = [origin: string[], mode: LangGraphMode, payload: unknown];
-
-/** Drives the graph and yields what clients should see. Throws what the graph throws. */
+/**
+ * Executes the graph and yields the events of its stream. Throws the errors of the graph.
+ *
+ * Each event is a copy of the data, made in the call that emits it, because the graph may change its data right after that
+ * call. LangGraph's own stream stays empty: its reader runs later and loses the last chunks if the graph throws.
+ */
 export async function* executeRun(
   graph: CompiledGraph,
-  run: Run & { threadId: string },
-  { saver, signal, control, input, start, keepsCheckpoints }: Execution,
-): AsyncGenerator<NewEvent, Ending> {
-  const modes = new Set(run.streamModes as StreamMode[]);
-  // What the thread's tasks had finished before is not told again.
-  const goesOn = input === null || isCommand(input);
+  run: ClaimedRun,
+  execution: Execution,
+): AsyncGenerator<MeasuredEvent, Ending> {
+  const { saver, input, keepsCheckpoints, measure } = execution;
   const config = runConfig(run, saver);
-  const stream: AsyncIterable<Chunk> = await graph.stream(input, {
+  const queue = createQueue<MeasuredEvent>();
+  // A run with a hidden configuration emits no interrupts.
+  let mayWait = isHidden(config.tags);
+  // The updates of tasks that finished in an earlier attempt or run are events of that attempt or run.
+  const resumes = input === null || isCommand(input);
+  const isReplayed = (namespace: string[]) => resumes && saver.takeEnded(namespace.join('|'));
+  const events = createGraphEvents(graph, run, { keepsCheckpoints, isReplayed });
+
+  /** Measures each event at once: in one turn of the event loop, a graph may emit more than fits into memory. */
+  function add(newEvents: () => Iterable<NewEvent>): void {
+    queue.add(() => measured(newEvents(), measure));
+  }
+
+  const emitting = emittingConfig(run, (chunk) => {
+    if (isInterrupt(chunk)) mayWait = true;
+    else if (chunk.namespace.length === 0 || run.streamSubgraphs) add(() => events.of(chunk));
+    // Only this error stops a node that writes in a loop without a pause.
+    if (chunk.mode === 'custom') queue.check();
+  });
+
+  executeGraph(graph, run, { ...execution, config: mergeConfigs(config, emitting) })
+    // A graph that exceeds its limit of steps has emitted its last state, but no checkpoint of that state.
+    .finally(() => add(() => events.flush()))
+    .then(
+      () => queue.end(),
+      (error: unknown) => queue.end({ error }),
+    );
+  yield* queue;
+  return { mayWait };
+}
+
+type ClaimedRun = Run & { threadId: string };
+
+/** Resolves at the end of the graph. */
+async function executeGraph(
+  graph: CompiledGraph,
+  { durability, interruptBefore, interruptAfter }: ClaimedRun,
+  { config, input, start, signal, control }: Execution & { config: RunnableConfig },
+): Promise<void> {
+  const stream = await graph.stream(input, {
     ...config,
     configurable: { ...config.configurable, ...start },
     signal,
     control,
-    streamMode: langGraphModes(modes),
-    // Always: otherwise what a subgraph writes to the stream itself comes as if the graph had.
-    subgraphs: true,
-    durability: run.durability.toLowerCase() as 'sync' | 'async' | 'exit',
-    ...(run.interruptBefore.length > 0 && { interruptBefore: nodeNames(run.interruptBefore) }),
-    ...(run.interruptAfter.length > 0 && { interruptAfter: nodeNames(run.interruptAfter) }),
+    streamMode: [],
+    // LangGraph then awaits each put of a checkpoint and of writes before the next nodes can change the values in them. With
+    // ASYNC durability, the put resolves as soon as the saver has copied the values.
+    durability: durability === 'EXIT' ? 'exit' : 'sync',
+    ...(interruptBefore.length > 0 && { interruptBefore: nodeNames(interruptBefore) }),
+    ...(interruptAfter.length > 0 && { interruptAfter: nodeNames(interruptAfter) }),
   });
-
-  // A run that is hidden as a whole does not tell that it waits.
-  let mayWait = isHidden(config.tags);
-  const states = stateReferences(graph, {
-    keepsCheckpoints,
-    namesCheckpoints: run.durability !== 'EXIT',
-  });
-  try {
-    for await (const [origin, mode, payload] of readAhead(stream)) {
-      // A message's origin ends with the task that it comes from.
-      const namespace = mode === 'messages' ? origin.slice(0, -1) : origin;
-      if (isInterruption(mode, payload)) mayWait = true;
-      else if (namespace.length > 0 && !run.streamSubgraphs) continue;
-      else if (mode === 'values')
-        yield* states.hold({ type: 'VALUES', namespace, data: { values: toPlain(payload) } });
-      else if (mode === 'checkpoints')
-        yield* states.release(namespace, payload, modes.has('CHECKPOINTS'));
-      else if (mode === 'messages') yield* messageEvents(namespace, payload);
-      else if (modes.has(mode.toUpperCase() as StreamMode))
-        yield* eventsOf(mode, namespace, payload, goesOn);
-    }
-  } catch (error) {
-    // A graph that runs out of steps has shown its last state, and not the checkpoint that holds it.
-    yield* states.rest();
-    throw error;
-  }
-  yield* states.rest();
-  return { mayWait };
-}
-
-/** Reads without a pause: when a graph throws, LangGraph drops what waits in its stream to be read. */
-async function* readAhead<T>(source: AsyncIterable<T>): AsyncGenerator<T, void> {
-  let waiting: T[] = [];
-  let isOver = false;
-  let wake = (): void => {};
-  const reading = (async () => {
-    try {
-      for await (const element of source) {
-        waiting.push(element);
-        wake();
-      }
-    } finally {
-      isOver = true;
-      wake();
-    }
-  })();
-  reading.catch(() => {}); // it is awaited once all is given
-  for (;;) {
-    const next = waiting;
-    waiting = [];
-    yield* next;
-    if (waiting.length > 0) continue;
-    if (isOver) return reading;
-    await new Promise<void>((resolve) => {
-      wake = resolve;
-    });
+  for await (const _ of stream) {
+    // The stream has no modes, so it is empty.
   }
 }
 
-/** What the graph, its nodes and its tools see as their configuration. */
-export function runConfig(
-  run: Run & { threadId: string },
-  saver: BaseCheckpointSaver,
-): RunnableConfig {
-  const config = run.config as Record<string, unknown>;
-  const ids = {
-    run_id: run.id,
-    thread_id: run.threadId,
-    graph_id: run.graphId,
-    assistant_id: run.assistantId,
-  };
-  const context = run.context as Record<string, unknown>;
-  const limit = config['recursion_limit'] ?? config['recursionLimit'];
-  return {
-    configurable: {
-      ...(config['configurable'] as object | undefined),
-      ...ids,
-      // The graph is shared by all runs: what belongs to one of them comes with its configuration.
-      __pregel_checkpointer: saver,
-    },
-    metadata: {
-      ...(config['metadata'] as object | undefined),
-      ...(run.metadata as object),
-      ...ids,
-    },
-    tags: (config['tags'] as string[] | undefined) ?? [],
-    runId: run.id,
-    // An empty context would be checked in place of a configurable that a graph still declares the old way.
-    ...(Object.keys(context).length > 0 && { context }),
-    ...(typeof limit === 'number' && { recursionLimit: limit }),
-  };
+function mergeConfigs(config: RunnableConfig, emitting: RunnableConfig): RunnableConfig {
+  const configurable = { ...config.configurable, ...emitting.configurable };
+  return { ...config, ...emitting, configurable };
 }
 
-/** `updates` is always asked for: it tells that the graph waits. `checkpoints` tells which state `values` shows. */
+function* measured(
+  events: Iterable<NewEvent>,
+  measure: MeasureEvent,
+): Generator<MeasuredEvent, void> {
+  for (const event of events) yield measure(event);
+}
+
+/** The configuration of the graph, its nodes and its tools. */
+function runConfig(run: ClaimedRun, saver: BaseCheckpointSaver): RunnableConfig {
+  const { configurable, ...config } = runConfiguration(run);
+  // All runs share the graph, so the saver of a run is part of its configuration.
+  return { ...config, configurable: { ...configurable, __pregel_checkpointer: saver } };
+}
+
+/** A copy of the configuration, for a graph function. */
+export function runConfiguration(run: ClaimedRun): RunnableConfig {
+  return configurationOf({ ...run, runId: run.id });
+}
+
+/** `updates` contains the interrupts, and `checkpoints` the id of the state in `values`: the server always needs them. */
 function langGraphModes(modes: ReadonlySet<StreamMode>): LangGraphMode[] {
   const asked = Array.from(modes, (mode) => mode.toLowerCase() as LangGraphMode);
   const needed: LangGraphMode[] = modes.has('VALUES') ? ['updates', 'checkpoints'] : ['updates'];
   return [...new Set([...asked, ...needed])];
 }
 
+/** With this configuration, LangGraph calls `emit` with each chunk, in the call that produces the chunk. */
+function emittingConfig({ streamModes }: Pick<Run, 'streamModes'>, emit: (chunk: Chunk) => void) {
+  const modes = new Set(streamModes as StreamMode[]);
+  const messages = new MessagesHandler((namespace, message, metadata) =>
+    emit({ namespace, mode: 'messages', payload: [message, metadata] }),
+  );
+  return {
+    configurable: { __pregel_stream: createStream(langGraphModes(modes), emit) },
+    callbacks: modes.has('MESSAGES') ? [messages] : [],
+    writer: (payload: unknown) => {
+      if (modes.has('CUSTOM')) emit({ namespace: currentNamespace(), mode: 'custom', payload });
+    },
+  };
+}
+
 function nodeNames(names: string[]): string[] | '*' {
   return names.includes('*') ? '*' : names;
 }
 
-function isInterruption(mode: LangGraphMode, payload: unknown): boolean {
-  const tells = mode === 'updates' || mode === 'values';
-  return tells && isRecord(payload) && '__interrupt__' in payload;
-}
-
-function* eventsOf(
-  mode: LangGraphMode,
-  namespace: string[],
-  payload: unknown,
-  goesOn: boolean,
-): Generator<NewEvent> {
-  if (mode === 'updates') yield* updateEvents(namespace, payload, goesOn);
-  else if (mode === 'custom')
-    yield { type: 'CUSTOM', namespace, data: { data: toPlain(payload) ?? null } };
-  else if (mode === 'tasks') yield { type: 'TASKS', namespace, data: toPlain(payload) };
-}
-
-/** One event per node. What a finished task wrote before is not told again when a run goes on. */
-function* updateEvents(
-  namespace: string[],
-  payload: unknown,
-  goesOn: boolean,
-): Generator<NewEvent> {
-  if (!isRecord(payload)) return;
-  const { __metadata__: told, ...updates } = payload;
-  if (goesOn && isRecord(told) && told['cached']) return;
-  for (const [node, update] of Object.entries(updates)) {
-    yield { type: 'UPDATES', namespace, data: { node, update: toPlain(update) ?? null } };
-  }
-}
-
-/** Left out of every chunk's metadata: the event's run has them, or another key says the same. */
-const KNOWN_FROM_THE_RUN = [
-  'run_id',
-  'thread_id',
-  'graph_id',
-  'assistant_id',
-  'checkpoint_ns',
-  'versions',
-];
-
-function* messageEvents(namespace: string[], payload: unknown): Generator<NewEvent> {
-  const [message, metadata] = payload as [unknown, Record<string, unknown>];
-  if (!isMessage(message) || isHidden(metadata['tags'])) return;
-  const shown = Object.entries(metadata).filter(
-    ([key]) => !key.startsWith('__') && !KNOWN_FROM_THE_RUN.includes(key),
-  );
-  yield {
-    type: 'MESSAGES',
-    namespace,
-    data: {
-      message: toPlain(message),
-      isChunk: isChunk(message) && !isReturned(metadata),
-      metadata: toPlain(Object.fromEntries(shown)),
-    },
-  };
-}
-
-/** Whether a node returned the message, which is whole then, even where it is of the class of chunks. */
-function isReturned({ name, langgraph_node: node, ...more }: Record<string, unknown>): boolean {
-  return name === node && !('ls_model_type' in more);
-}
-
-/** What has this tag is for nobody to see. */
-function isHidden(tags: unknown): boolean {
-  return Array.isArray(tags) && tags.includes('langsmith:hidden');
-}
-
-/**
- * LangGraph shows a state's values just before the checkpoint that holds them. The event waits for it and then refers
- * to it, so that the log does not keep the conversation once more per step.
- */
-function stateReferences(
-  graph: CompiledGraph,
-  { keepsCheckpoints, namesCheckpoints }: { keepsCheckpoints: boolean; namesCheckpoints: boolean },
-) {
-  const held = new Map<string, NewEvent>();
-
-  /** The event without the values, which are the checkpoint's; with them where they could not be read from it. */
-  function refer(event: NewEvent, checkpointId: string | undefined): NewEvent {
-    if (!keepsCheckpoints || !checkpointId) return event;
-    if (!knowsSubgraph(graph, event.namespace.join('|'))) return { ...event, checkpointId };
-    const { values: _, ...data } = event.data as Record<string, unknown>;
-    return { ...event, data, checkpointId };
-  }
-
-  return {
-    *hold(event: NewEvent): Generator<NewEvent> {
-      const key = event.namespace.join('|');
-      const before = held.get(key);
-      if (before) yield before; // of a subgraph that keeps no checkpoints
-      held.set(key, event);
-    },
-    *release(namespace: string[], payload: unknown, showCheckpoint: boolean): Generator<NewEvent> {
-      const key = namespace.join('|');
-      const checkpointId = namesCheckpoints ? checkpointIdOf(payload) : uuid6(stepOf(payload));
-      const values = held.get(key);
-      if (values) yield refer(values, checkpointId);
-      held.delete(key);
-      if (showCheckpoint) {
-        const data = checkpointData(payload, checkpointId);
-        yield refer({ type: 'CHECKPOINTS', namespace, data }, checkpointId);
-      }
-    },
-    *rest(): Generator<NewEvent> {
-      yield* held.values();
-      held.clear();
-    },
-  };
-}
-
-function checkpointIdOf(payload: unknown): string | undefined {
-  const config = (payload as { config?: RunnableConfig }).config;
-  return config?.configurable?.['checkpoint_id'];
-}
-
-function stepOf(payload: unknown): number {
-  return (payload as { metadata?: { step?: number } }).metadata?.step ?? 0;
-}
-
-function checkpointData(payload: unknown, checkpointId: string | undefined): unknown {
-  const { values, next, tasks, metadata } = payload as Record<string, unknown>;
-  return { ...(toPlain({ values, next, tasks, metadata }) as object), checkpointId };
+function isInterrupt({ mode, payload }: Chunk): boolean {
+  const canInterrupt = mode === 'updates' || mode === 'values';
+  return canInterrupt && isRecord(payload) && '__interrupt__' in payload;
 }

@@ -1,23 +1,24 @@
 import { createHash } from 'node:crypto';
-import type { Query } from '../db/open.ts';
+import type { Query } from '../db/query.ts';
+import { sql } from '../db/sql.ts';
 import { BadInputError, ConflictError } from '../errors.ts';
 import type { Run } from '../generated/prisma/client.ts';
 import { isRecord } from '../json.ts';
 
 const LONGEST_KEY = 255;
 
-/** A request that may be repeated: it gives the same run. */
-export interface Repeatable {
+/** The idempotency key of a request: the same request with the same key returns the same run. */
+export interface IdempotencyKey {
   key: string;
-  /** Of the whole input. */
+  /** The hash of the whole request. */
   inputHash: Buffer;
 }
 
-/** What makes a request repeatable; undefined where it has no key. Order of keys in objects does not matter. */
-export function repeatable(
+/** Reads the key of a request; undefined without a key. The order of keys in objects does not change the hash. */
+export function readKey(
   argument: string,
   { idempotencyKey: key, ...input }: { idempotencyKey?: string | null | undefined },
-): Repeatable | undefined {
+): IdempotencyKey | undefined {
   if (key == null) return undefined;
   if (key === '' || key.length > LONGEST_KEY) {
     throw new BadInputError(argument, `${argument} must have 1 to ${LONGEST_KEY} characters.`);
@@ -33,19 +34,19 @@ function sorted(object: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(object).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** The run that an earlier request with this key made. Throws ConflictError where that had another input. */
-export async function findRepeated(
+/** The run of an earlier request with this key. Throws ConflictError if the requests differ. */
+export async function findRunByKey(
   query: Query,
-  { key, inputHash }: Repeatable,
+  { key, inputHash }: IdempotencyKey,
 ): Promise<Run | undefined> {
-  const [run] = await query<Run>(`SELECT * FROM "Run" WHERE "idempotencyKey" = $1`, [key]);
+  const [run] = await query<Run>(sql`SELECT * FROM "Run" WHERE "idempotencyKey" = ${key}`);
   if (!run || inputHash.equals(run.inputHash ?? Buffer.alloc(0))) return run;
   throw new ConflictError(
     `The idempotencyKey "${key}" was used for run ${run.id}, with another input.`,
   );
 }
 
-/** Lets one request with this key at a time look and insert, until its transaction ends. */
-export async function lockKey(query: Query, { key }: Repeatable): Promise<void> {
-  await query('SELECT pg_advisory_xact_lock(hashtextextended($1, 1))', [key]);
+/** Locks the key until the end of the transaction: concurrent requests with the same key wait. */
+export async function lockKey(query: Query, { key }: IdempotencyKey): Promise<void> {
+  await query(sql`SELECT pg_advisory_xact_lock(hashtextextended(${key}, 1))`);
 }

@@ -1,35 +1,35 @@
-import type { Query } from '../db/open.ts';
+import type { Query } from '../db/query.ts';
+import { sql } from '../db/sql.ts';
 import { ThreadBusyError } from '../errors.ts';
 import type { CancelAction, MultitaskStrategy } from '../generated/prisma/client.ts';
-import { isBusy, lockThreads } from '../threads/lock.ts';
+import { isBusy, isRunningOrDue } from './busy.ts';
 import { stopRuns, type Stops } from './cancel.ts';
+import { lockThreads } from './lock.ts';
 
-/** What the strategies that stop other runs do to them. */
-const STOPPED_BY: Partial<Record<MultitaskStrategy, CancelAction>> = {
+/** Strategies not in this list stop no runs. */
+const CANCEL_ACTIONS: Partial<Record<MultitaskStrategy, CancelAction>> = {
   INTERRUPT: 'KEEP',
   ROLLBACK: 'ROLLBACK',
 };
 
-const DUE_OR_RUNNING = `"threadId" = $1 AND ("status" = 'RUNNING' OR "dueAt" <= statement_timestamp())`;
-
 /**
- * Decides, under the thread's lock, what a new run does to those that the thread already has: the one that is running
- * and those that wait for it. A delayed run is in nobody's way before its time. Throws ThreadBusyError.
+ * Applies the strategy of a new run, under the lock of its thread, to the running and due runs of the thread. Delayed runs are
+ * not affected. Returns the stopped runs. Throws ThreadBusyError.
  */
-export async function makeWay(
+export async function applyStrategy(
   query: Query,
   threadId: string,
   strategy: MultitaskStrategy,
-): Promise<Stops[]> {
+): Promise<Stops | undefined> {
   if (strategy === 'REJECT') await refuseBusy(query, threadId);
-  const action = STOPPED_BY[strategy];
-  if (!action) return [];
+  const action = CANCEL_ACTIONS[strategy];
+  if (!action) return undefined;
   await lockThreads(query, [threadId]);
-  return [await stopRuns(query, DUE_OR_RUNNING, [threadId], action)];
+  return stopRuns(query, sql`r."threadId" = ${threadId} AND ${isRunningOrDue('r')}`, action);
 }
 
-/** Throws ThreadBusyError where a run of the thread is running, or due. */
+/** Throws ThreadBusyError if a run of the thread is running or due. */
 export async function refuseBusy(query: Query, threadId: string): Promise<void> {
-  const [thread] = await query<{ busy: boolean }>(`SELECT ${isBusy('$1')} AS "busy"`, [threadId]);
+  const [thread] = await query<{ busy: boolean }>(sql`SELECT ${isBusy(threadId)} AS "busy"`);
   if (thread?.busy) throw new ThreadBusyError(threadId);
 }

@@ -1,30 +1,36 @@
-import type { App } from '../app.ts';
-import type { Sql } from '../db/open.ts';
+import type { Config } from '../config.ts';
+import type { Sql } from '../db/query.ts';
+import { raw, sql, type Statement } from '../db/sql.ts';
+import type { Logger } from '../log.ts';
 import { repeat, type Repeated } from '../repeat.ts';
 
 const EVERY_MS = 60_000;
-/** Idempotency keys are kept at least so long. */
+/** The shortest time for which an idempotency key is kept. */
 const KEYS_SECONDS = 86_400;
 const BATCH_RUNS = 500;
 const BATCH_EVENTS = 500;
-/** One process at a time: the others would look at the same rows. */
+/** An advisory lock: one process sweeps at a time, since all would read the same rows. */
 const LOCK = 72_707_370;
-/** A run that ended so long before another one may still be committed after it. */
+/** A transaction may commit up to this long after the `finishedAt` in its row. */
 const LATEST_COMMIT_SECONDS = 60;
 
 /**
- * Looks at once, and then every minute, for runs that ended longer than EVENT_RETENTION ago: their events go, but for
- * the final one, and so do the rows of runs without a thread and of tombstones.
+ * Sweeps at once, and then every minute, over the runs that ended longer than EVENT_RETENTION ago. It removes their events
+ * except the final one, and the rows of tombstones and of runs without a thread.
  */
 export function startRetention({
-  sql,
+  sql: database,
   config,
   log,
-}: Pick<App, 'sql' | 'config' | 'log'>): Repeated {
+}: {
+  sql: Sql;
+  config: Config;
+  log: Logger;
+}): Repeated {
   const { eventRetentionSeconds } = config;
-  const sweeps = [createSweep(sql, eventRetentionSeconds)];
-  // Rows with a key were passed by, where they are kept for longer.
-  if (eventRetentionSeconds < KEYS_SECONDS) sweeps.push(createSweep(sql, KEYS_SECONDS));
+  const sweeps = [createSweep(database, eventRetentionSeconds)];
+  // The first sweep passes rows with an idempotency key if the key must be kept for longer.
+  if (eventRetentionSeconds < KEYS_SECONDS) sweeps.push(createSweep(database, KEYS_SECONDS));
 
   return repeat(
     async (stopping) => {
@@ -38,53 +44,70 @@ export function startRetention({
   );
 }
 
-// The newest of a run's events go first: where its start is kept, all is kept that came next (events/tail.ts, findGap).
-const REMOVE_EVENTS = `WITH turn AS MATERIALIZED (
-  SELECT pg_try_advisory_xact_lock($1) AS "mine"
+const NO_ID = '00000000-0000-0000-0000-000000000000';
+
+/** A position in the order of the sweep. */
+interface Position {
+  finishedAt: Date;
+  id: string;
+}
+
+/** The last run of a batch, and results for the whole batch. */
+interface Batch extends Position {
+  /** False: another process holds the lock, and this statement removed nothing. */
+  mine: boolean;
+  /** The number of removed events. */
+  events: number;
+  /** Runs to be removed. */
+  going: string[] | null;
+}
+
+/** Returns a sweep over the runs that ended longer than `seconds` ago. Each call continues the previous one. */
+function createSweep(database: Sql, seconds: number): (stopping: AbortSignal) => Promise<void> {
+  let begin = new Date(0);
+  return async (stopping) => {
+    let position: Position = { finishedAt: begin, id: NO_ID };
+    while (!stopping.aborted) {
+      const [batch] = await database.query<Batch>(removeEvents(seconds, position), LONG);
+      if (!batch?.mine) break;
+      if (batch.events === BATCH_EVENTS) continue;
+      if (batch.going) await database.query(removeRuns(batch.going), LONG);
+      position = batch;
+    }
+    const latest = position.finishedAt.getTime() - LATEST_COMMIT_SECONDS * 1000;
+    begin = new Date(Math.max(begin.getTime(), latest));
+  };
+}
+
+const LONG = { takesLong: true };
+
+/**
+ * Removes events of the next runs in the order of the sweep. The newest events of a run go first: if its STARTED event is
+ * there, all events after it are there too (events/read.ts, findGap).
+ */
+function removeEvents(seconds: number, after: Position): Statement {
+  const limit = raw(BATCH_EVENTS);
+  return sql`WITH turn AS MATERIALIZED (
+  SELECT pg_try_advisory_xact_lock(${LOCK}) AS "mine"
 ), ended AS MATERIALIZED (
-  SELECT "id", "finishedAt",
-    ("tombstone" OR "threadId" IS NULL) AND ("idempotencyKey" IS NULL OR $2 >= ${KEYS_SECONDS}) AS "goes" FROM "Run"
-  WHERE "finishedAt" < now() - make_interval(secs => $2) AND ("finishedAt", "id") > ($3::timestamptz, $4::uuid)
-  ORDER BY "finishedAt", "id" LIMIT ${BATCH_RUNS}
+  SELECT "id", "finishedAt", ("tombstone" OR "threadId" IS NULL)
+    AND ("idempotencyKey" IS NULL OR ${seconds}::int >= ${raw(KEYS_SECONDS)}) AS "goes" FROM "Run"
+  WHERE "finishedAt" < now() - make_interval(secs => ${seconds})
+    AND ("finishedAt", "id") > (${after.finishedAt}::timestamptz, ${after.id}::uuid)
+  ORDER BY "finishedAt", "id" LIMIT ${raw(BATCH_RUNS)}
 ), old AS MATERIALIZED (
   SELECT e."threadId", e."number" FROM ended CROSS JOIN LATERAL (
     SELECT "threadId", "number" FROM "RunEvent" WHERE "runId" = ended."id" AND "type" <> 'FINISHED'
-    ORDER BY "number" DESC LIMIT ${BATCH_EVENTS}
-  ) e WHERE (SELECT "mine" FROM turn) LIMIT ${BATCH_EVENTS}
+    ORDER BY "number" DESC LIMIT ${limit}
+  ) e WHERE (SELECT "mine" FROM turn) LIMIT ${limit}
 ), removed AS (
   DELETE FROM "RunEvent" e USING old WHERE e."threadId" = old."threadId" AND e."number" = old."number"
 )
 SELECT "id", "finishedAt", turn."mine", (SELECT count(*) FROM old) AS "events",
   (SELECT array_agg("id") FROM ended WHERE "goes") AS "going"
 FROM ended, turn ORDER BY "finishedAt" DESC, "id" DESC LIMIT 1`;
-
-const REMOVE_RUNS = `DELETE FROM "Run" WHERE "id" = ANY($1::uuid[])`;
-
-const NO_ID = '00000000-0000-0000-0000-000000000000';
-
-/** The last of a batch of runs, and what was found of all of them. */
-interface Batch {
-  id: string;
-  finishedAt: Date;
-  mine: boolean;
-  events: number;
-  going: string[] | null;
 }
 
-/** A sweep over all runs that ended longer ago than that; the next one begins where the last has come to. */
-function createSweep(sql: Sql, seconds: number): (stopping: AbortSignal) => Promise<void> {
-  let begin = new Date(0);
-  return async (stopping) => {
-    let place = { finishedAt: begin, id: NO_ID };
-    while (!stopping.aborted) {
-      const params = [LOCK, seconds, place.finishedAt, place.id];
-      const [batch] = await sql.query<Batch>(REMOVE_EVENTS, params, { takesLong: true });
-      if (!batch?.mine) break;
-      if (batch.events === BATCH_EVENTS) continue;
-      if (batch.going) await sql.query(REMOVE_RUNS, [batch.going], { takesLong: true });
-      place = batch;
-    }
-    const latest = place.finishedAt.getTime() - LATEST_COMMIT_SECONDS * 1000;
-    begin = new Date(Math.max(begin.getTime(), latest));
-  };
+function removeRuns(ids: readonly string[]): Statement {
+  return sql`DELETE FROM "Run" WHERE "id" = ANY(${ids}::uuid[])`;
 }

@@ -1,63 +1,63 @@
 import { AssistantRef } from '../assistants/schema.ts';
-import { CheckpointRef, InterruptRef } from '../checkpoints/schema.ts';
-import { findValues, valuesLeft } from '../checkpoints/states.ts';
-import type { EndedRun } from '../events/event.ts';
-import { builder } from '../schema/builder.ts';
-import { clientLeft } from '../schema/client-left.ts';
-import { connectionOf, forwardArgs } from '../schema/connection.ts';
-import { NodeRef } from '../schema/node.ts';
+import { CheckpointRef } from '../checkpoints/schema.ts';
+import { findValues, valuesOfFinal } from '../checkpoints/states.ts';
+import { parseUuid } from '../db/uuid.ts';
+import { builder } from '../graphql/builder.ts';
+import { connectionOf, forwardArgs } from '../graphql/connection.ts';
+import { NodeRef } from '../graphql/node.ts';
+import { InterruptRef } from '../interrupts/schema.ts';
 import { CommandInput, RunErrorRef, shownError, ThreadRef } from '../threads/schema.ts';
-import { parseUuid } from '../uuid.ts';
 import { cancelRun, cancelRuns } from './cancel.ts';
 import { createRun, createRuns } from './create.ts';
 import { deleteRun } from './delete.ts';
+import type { EndedRun } from './end.ts';
 import { findRun, searchRuns } from './search.ts';
 import { isFinal } from './status.ts';
-import { waitForRun } from './wait.ts';
+import { workAndWait } from './wait.ts';
 
 export const RunStatus = builder.enumType('RunStatus', {
-  description: 'How far a run is, or how it ended.',
+  description: 'Progress or outcome of a run.',
   values: {
-    PENDING: { description: 'Accepted, waiting for a worker, for its time or for the thread.' },
-    RUNNING: { description: 'A worker executes it.' },
+    PENDING: { description: 'Accepted; waits for a worker, for its start time or for the thread.' },
+    RUNNING: { description: 'A worker executes the run.' },
     SUCCESS: { description: 'The graph ran to its end.' },
     INTERRUPTED: {
-      description: 'The graph stopped to wait for a person; the thread is INTERRUPTED.',
+      description: 'The graph stopped at an interrupt or a breakpoint; the thread is INTERRUPTED.',
     },
     CANCELLED: { description: 'Stopped on request, or by a newer run on the thread.' },
     ERROR: { description: 'The graph failed.' },
-    TIMEOUT: { description: 'It took longer than it was given.' },
+    TIMEOUT: { description: 'The run exceeded its time limit.' },
   } as const,
 });
 
 const MultitaskStrategy = builder.enumType('MultitaskStrategy', {
-  description: 'What happens to a new run on a thread that already has one.',
+  description: 'Policy for a new run on a thread with unfinished runs.',
   values: {
     REJECT: { description: 'The new run is refused with THREAD_BUSY.' },
-    ENQUEUE: { description: 'The new run waits its turn.' },
+    ENQUEUE: { description: 'The new run waits in the queue of the thread.' },
     INTERRUPT: {
       description:
-        'The old runs stop where they are and end CANCELLED; their finished steps stay. A delayed run is left alone until it is due.',
+        'Unfinished runs stop and end CANCELLED; their finished steps remain. A delayed run is unaffected until it is due.',
     },
     ROLLBACK: {
-      description: 'The old runs stop and leave no trace: the thread is as if they had never run.',
+      description: 'Unfinished runs stop and are undone: the thread keeps no trace of them.',
     },
   } as const,
 });
 
 const IfThreadMissing = builder.enumType('IfThreadMissing', {
-  description: 'What happens where no thread has the threadId.',
+  description: 'Behavior if no thread has the threadId.',
   values: {
-    REJECT: { description: 'NOT_FOUND.' },
-    CREATE: { description: 'The thread is made, with that id.' },
+    REJECT: { description: 'Fails with NOT_FOUND.' },
+    CREATE: { description: 'Creates the thread with this id.' },
   } as const,
 });
 
 const OnCompletion = builder.enumType('OnCompletion', {
-  description: 'What becomes of the thread of a stateless run when the run ends.',
+  description: 'Handling of the thread of a stateless run when the run ends.',
   values: {
-    DELETE: { description: 'It goes, with its checkpoints; the run keeps its output.' },
-    KEEP: { description: "It stays, as any other: the run's threadId names it." },
+    DELETE: { description: 'Deletes the thread with its checkpoints; the run keeps its output.' },
+    KEEP: { description: "Keeps it as a normal thread; the run's threadId names it." },
   } as const,
 });
 
@@ -66,41 +66,40 @@ const Durability = builder.enumType('Durability', {
   values: {
     SYNC: { description: 'Before the next step: a finished step is never repeated.' },
     ASYNC: {
-      description:
-        'While the next steps run, which do not wait for it: after a crash the last ones may run again.',
+      description: 'In parallel with the next steps: after a crash, the last steps may run again.',
     },
-    EXIT: { description: 'Once, at the end.' },
+    EXIT: { description: 'Once, at the end of the run.' },
   } as const,
 });
 
 export const StreamMode = builder.enumType('StreamMode', {
-  description: 'What is told of a run while it runs.',
+  description: 'Kinds of recorded events of a run.',
   values: {
-    VALUES: { description: 'The whole state after each step.' },
-    UPDATES: { description: 'What each node wrote.' },
-    MESSAGES: { description: 'Messages as they are written, token by token.' },
-    CUSTOM: { description: 'What nodes write to the stream themselves.' },
+    VALUES: { description: 'The full state after each step.' },
+    UPDATES: { description: 'Writes of each node.' },
+    MESSAGES: { description: 'Messages while a model writes them, token by token.' },
+    CUSTOM: { description: 'Data from the stream writers of nodes.' },
     TASKS: { description: 'The start and the end of each task.' },
-    CHECKPOINTS: { description: 'Each checkpoint as it is made.' },
+    CHECKPOINTS: { description: 'Each new checkpoint.' },
   } as const,
 });
 
 export const RunRef = builder.prismaObject('Run', {
-  description: 'One execution of an assistant on a thread.',
+  description: 'An execution of an assistant on a thread.',
   interfaces: [NodeRef],
   fields: (t) => ({
     status: t.expose('status', { type: RunStatus }),
     thread: t.field({
       type: ThreadRef,
       nullable: true,
-      description: 'Null for a stateless run whose thread is gone.',
+      description: 'Null for a stateless run after deletion of its thread.',
       resolve: ({ threadId }, _args, { db }) =>
         threadId === null ? null : db.thread.findUnique({ where: { id: threadId } }),
     }),
     threadId: t.exposeID('threadId', { nullable: true }),
     assistant: t.field({
       type: AssistantRef,
-      description: 'Also when it has been deleted: as it was then.',
+      description: 'A deleted assistant appears with its last values.',
       resolve: ({ assistantId }, _args, { db }) =>
         db.assistant.findUniqueOrThrow({ where: { id: assistantId } }),
     }),
@@ -108,39 +107,47 @@ export const RunRef = builder.prismaObject('Run', {
     input: t.expose('input', {
       type: 'JSON',
       nullable: true,
-      description: 'What the run was asked to do.',
+      description: 'The input of createRun.',
     }),
     config: t.expose('config', {
       type: 'JSONObject',
       description:
-        "The assistant's config with the request's on top, as they were when the run was accepted.",
+        "The assistant's config at the time of acceptance, with the request's config on top.",
     }),
-    context: t.expose('context', {
+    context: t.field({
       type: 'JSONObject',
-      description: "The assistant's context with the request's on top.",
+      description:
+        "The assistant's context with the request's context on top. An empty object if none is set.",
+      resolve: ({ context }) => context ?? {},
     }),
     metadata: t.expose('metadata', {
       type: 'JSONObject',
-      description: "The assistant's metadata, but for created_by, with the request's on top.",
+      description:
+        "The assistant's metadata without created_by, with the request's metadata on top.",
     }),
     multitaskStrategy: t.expose('multitaskStrategy', { type: MultitaskStrategy }),
     attempt: t.exposeInt('attempt', {
-      description: '1 for the first try; more after a worker was lost; 0 before a worker took it.',
+      description:
+        '0 before the first claim, 1 for the first attempt, higher after the loss of a worker.',
     }),
     output: t.field({
       type: 'JSON',
       nullable: true,
-      description: 'The values the run left, also after ERROR or CANCELLED; null until it ends.',
-      resolve: async ({ status, output, threadId, headId, left }: EndedRun, _args, app) => {
+      description: 'Final state values, also after ERROR or CANCELLED; null before the run ends.',
+      resolve: async (
+        { status, output, threadId, headId, finalCheckpoint }: EndedRun,
+        _args,
+        app,
+      ) => {
         if (!isFinal(status) || output !== null) return output;
-        if (left) return valuesLeft(app, left);
+        if (finalCheckpoint?.isUnchanged()) return valuesOfFinal(app, finalCheckpoint);
         if (threadId === null || headId === null) return null;
         return findValues(app, threadId, { checkpointId: headId });
       },
     }),
     interrupts: t.field({
       type: [InterruptRef],
-      description: 'What the run asked.',
+      description: 'Interrupts of the run, pending or answered.',
       resolve: ({ id, threadId }, _args, { db }) =>
         threadId === null
           ? []
@@ -149,19 +156,19 @@ export const RunRef = builder.prismaObject('Run', {
     error: t.field({
       type: RunErrorRef,
       nullable: true,
-      description: 'Why status is ERROR.',
+      description: 'Reason for status ERROR.',
       resolve: ({ error }) => shownError(error),
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime' }),
     startedAt: t.expose('startedAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When a worker first took it.',
+      description: 'Time of the first claim by a worker.',
     }),
     finishedAt: t.expose('finishedAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When its status became final; null until then.',
+      description: 'Time of the final status; null before the run ends.',
     }),
   }),
 });
@@ -170,7 +177,8 @@ builder.objectField(CheckpointRef, 'run', (t) =>
   t.field({
     type: RunRef,
     nullable: true,
-    description: 'The run that wrote it; null after an update by hand, or where it was deleted.',
+    description:
+      'The run of this checkpoint; null if a client wrote it, or after deletion of the run.',
     resolve: ({ row: { runId } }, _args, { db }) =>
       runId === null ? null : db.run.findUnique({ where: { id: runId, tombstone: false } }),
   }),
@@ -180,7 +188,7 @@ builder.prismaObjectField(InterruptRef, 'run', (t) =>
   t.field({
     type: RunRef,
     nullable: true,
-    description: 'The run that asked.',
+    description: 'The interrupted run; null after its deletion.',
     resolve: ({ runId }, _args, { db }) =>
       runId === null ? null : db.run.findUnique({ where: { id: runId, tombstone: false } }),
   }),
@@ -192,7 +200,7 @@ builder.prismaObjectField(ThreadRef, 'runs', (t) =>
   t.field({
     type: Runs,
     description: 'Newest first.',
-    args: { ...forwardArgs(t), status: t.arg({ type: [RunStatus], description: 'One of these.' }) },
+    args: { ...forwardArgs(t), status: t.arg({ type: [RunStatus], description: 'Any of these.' }) },
     resolve: ({ id }, { status, ...page }, app) => searchRuns(app, { threadId: id, status }, page),
   }),
 );
@@ -200,15 +208,15 @@ builder.prismaObjectField(ThreadRef, 'runs', (t) =>
 const ASSISTANT_ID = "An assistant's UUID, or a graph's name for its default assistant.";
 
 const RunFilter = builder.inputType('RunFilter', {
-  description: 'All of what is given must hold.',
+  description: 'A run must match all given conditions.',
   fields: (t) => ({
-    ids: t.idList({ description: '1 to 100.' }),
+    ids: t.idList({ description: '1 to 100 UUIDs.' }),
     threadId: t.id(),
     assistantId: t.id({ description: ASSISTANT_ID }),
-    status: t.field({ type: [RunStatus], description: 'One of these.' }),
+    status: t.field({ type: [RunStatus], description: 'Any of these.' }),
     metadata: t.field({
       type: 'JSONObject',
-      description: "Contained in the run's metadata, as PostgreSQL's jsonb @> means it.",
+      description: "Must be contained in the run's metadata (PostgreSQL `jsonb @>`).",
     }),
   }),
 });
@@ -217,7 +225,7 @@ builder.queryField('run', (t) =>
   t.field({
     type: RunRef,
     nullable: true,
-    description: 'Null where there is none.',
+    description: 'Null if none exists.',
     args: { id: t.arg.id({ required: true }) },
     async resolve(_root, { id }, app) {
       const run = await findRun(app, parseUuid('id', id));
@@ -239,54 +247,56 @@ const CreateRunInput = builder.inputType('CreateRunInput', {
   fields: (t) => ({
     threadId: t.id({
       description:
-        'Null for a stateless run: on a thread of its own, which goes with it and takes no other run (CONFLICT).',
+        'Null for a stateless run. The run then has its own thread; with onCompletion DELETE, the thread ends with the run and accepts no further runs (CONFLICT).',
     }),
     assistantId: t.id({ required: true, description: ASSISTANT_ID }),
     input: t.field({
       type: 'JSON',
       description:
-        'Null to go on from the state as it is. On an INTERRUPTED thread, any other drops its questions.',
+        'Null continues from the current state. On an INTERRUPTED thread, any non-null input discards the pending interrupts.',
     }),
     command: t.field({
       type: CommandInput,
-      description: 'Instead of input: answer interrupts, update the state, jump.',
+      description: 'Instead of input: answer interrupts, update the state, jump to nodes.',
     }),
     checkpointId: t.id({
       description:
-        'Run from this checkpoint of the thread: it forks, and goes on from the new branch. With input null, what came after the checkpoint is done again.',
+        'Start from this checkpoint of the thread. The thread forks and continues on the new branch. With input null, the steps after the checkpoint run again.',
     }),
     checkpointNamespace: t.string({
       required: true,
       defaultValue: '',
-      description: 'The namespace of checkpointId, where that is of a subgraph.',
+      description: 'Namespace of checkpointId, for a checkpoint of a subgraph.',
     }),
     config: t.field({
       type: 'JSONObject',
       description:
-        "Laid over the assistant's: configurable key by key, tags, metadata and recursion_limit as a whole. Nothing of it stays with the thread.",
+        "Merged over the assistant's config: configurable key by key; tags, metadata and recursion_limit as a whole. Not stored with the thread.",
     }),
     context: t.field({
       type: 'JSONObject',
-      description: "Laid over the assistant's, key by key: what nodes get as runtime.context.",
+      description:
+        "Merged over the assistant's context key by key; nodes read it as runtime.context. Without both, runtime.context is undefined.",
     }),
     metadata: t.field({
       type: 'JSONObject',
-      description: "Laid over the assistant's, key by key; also kept with the run's checkpoints.",
+      description:
+        "Merged over the assistant's metadata key by key; also stored with the run's checkpoints.",
     }),
     streamModes: t.field({
       type: [StreamMode],
       required: true,
       defaultValue: ['UPDATES', 'MESSAGES', 'CUSTOM'],
-      description: 'What is recorded for subscribers.',
+      description: 'Kinds of events to record for subscribers.',
     }),
     streamSubgraphs: t.boolean({
       required: true,
       defaultValue: false,
-      description: 'Whether the events of subgraphs are recorded too, with their namespace.',
+      description: 'True also records the events of subgraphs, with their namespace.',
     }),
     interruptBefore: t.stringList({
       description:
-        'Stop before these nodes: names, or ["*"] for every node. The run ends INTERRUPTED and asks nothing; a run without input goes on.',
+        'Stop before these nodes: names, or ["*"] for every node. The run ends INTERRUPTED without an interrupt to answer; a new run with input null continues.',
     }),
     interruptAfter: t.stringList({
       description: 'Stop after these nodes: names, or ["*"] for every node.',
@@ -295,7 +305,7 @@ const CreateRunInput = builder.inputType('CreateRunInput', {
       type: IfThreadMissing,
       required: true,
       defaultValue: 'REJECT',
-      description: 'CREATE makes the thread, with the threadId that is given.',
+      description: 'CREATE creates the thread with the given threadId.',
     }),
     multitaskStrategy: t.field({
       type: MultitaskStrategy,
@@ -306,19 +316,20 @@ const CreateRunInput = builder.inputType('CreateRunInput', {
       type: OnCompletion,
       required: true,
       defaultValue: 'DELETE',
-      description: 'Of a stateless run: what becomes of its thread.',
+      description: 'For a stateless run: handling of its thread.',
     }),
     durability: t.field({ type: Durability, required: true, defaultValue: 'ASYNC' }),
     afterSeconds: t.float({
       description:
-        "Seconds from now before which the run does not start. Until then it is in no other run's way.",
+        'Minimum delay in seconds before the run starts. Until then it blocks no runs of the thread.',
     }),
     timeoutSeconds: t.float({
-      description: 'Seconds after its first start when the run ends in TIMEOUT, at most 2,000,000.',
+      description:
+        'Time limit in seconds after the first start; the run then ends in TIMEOUT. Default and maximum: RUN_SECONDS of the server.',
     }),
     idempotencyKey: t.string({
       description:
-        'The same key with the same input gives the same run again; with another input, CONFLICT. 1 to 255 characters; kept for at least 24 h.',
+        'A repeated request with the same key and input returns the same run; with a different input, it fails with CONFLICT. 1 to 255 characters; kept for at least 24 h.',
     }),
   }),
 });
@@ -327,14 +338,14 @@ builder.mutationField('createRun', (t) =>
   t.field({
     type: RunRef,
     description:
-      'Starts a run. Returns at once, or with wait: true when the run has ended, whatever its status (at most 300 s later, as it then is). Follow it with runEvents.',
+      'Creates a run and returns at once. With wait: true it returns when the run has ended with any status, or after WAIT_SECONDS (default 300) with the unfinished run; it fails with SERVICE_UNAVAILABLE if too many requests wait. Subscribe to runEvents to follow the run.',
     args: {
       input: t.arg({ type: CreateRunInput, required: true }),
       wait: t.arg.boolean({ required: true, defaultValue: false }),
     },
-    resolve: async (_root, { input, wait }, app) => {
-      const run = await createRun(app, input);
-      return wait ? waitForRun(app, run, clientLeft(app)) : run;
+    resolve: (_root, { input, wait }, app) => {
+      const create = () => createRun(app, input);
+      return wait ? workAndWait(app, create) : create();
     },
   }),
 );
@@ -342,17 +353,17 @@ builder.mutationField('createRun', (t) =>
 builder.mutationField('createRuns', (t) =>
   t.field({
     type: [RunRef],
-    description: 'Starts several runs, 1 to 100, in their order: all or none.',
+    description: 'Creates 1 to 100 runs in the given order, all or none.',
     args: { inputs: t.arg({ type: [CreateRunInput], required: true }) },
     resolve: (_root, { inputs }, app) => createRuns(app, inputs),
   }),
 );
 
 const CancelAction = builder.enumType('CancelAction', {
-  description: 'What becomes of what a run has done until it is cancelled.',
+  description: 'Handling of the steps of a cancelled run.',
   values: {
-    KEEP: { description: 'Keep what the run has finished.' },
-    ROLLBACK: { description: 'Undo the run: the thread is as if it had never run.' },
+    KEEP: { description: 'Keeps the finished steps.' },
+    ROLLBACK: { description: 'Undoes the run: the thread keeps no trace of it.' },
   } as const,
 });
 
@@ -360,15 +371,15 @@ builder.mutationField('cancelRun', (t) =>
   t.field({
     type: RunRef,
     description:
-      'Returns when the request is recorded, or with wait: true when the run has stopped. CONFLICT where it has ended.',
+      'Requests the cancellation of a run. Returns when the request is stored, or with wait: true when the run has stopped. CONFLICT if the run has already ended.',
     args: {
       id: t.arg.id({ required: true }),
       action: t.arg({ type: CancelAction, required: true, defaultValue: 'KEEP' }),
       wait: t.arg.boolean({ required: true, defaultValue: false }),
     },
-    resolve: async (_root, { id, action, wait }, app) => {
-      const run = await cancelRun(app, id, action);
-      return wait ? waitForRun(app, run, clientLeft(app)) : run;
+    resolve: (_root, { id, action, wait }, app) => {
+      const cancel = () => cancelRun(app, id, action);
+      return wait ? workAndWait(app, cancel) : cancel();
     },
   }),
 );
@@ -377,7 +388,7 @@ builder.mutationField('cancelRuns', (t) =>
   t.field({
     type: [RunRef],
     description:
-      'Every run that matches and has not ended, at most 100; returns them when the request is recorded. The filter may not be empty.',
+      'Cancels all unfinished runs matching the filter, 100 at a time; returns the first 100 when all requests are stored. After a failure midway, some runs are already cancelled: repeat the request. The filter must not be empty.',
     args: {
       filter: t.arg({ type: RunFilter, required: true }),
       action: t.arg({ type: CancelAction, required: true, defaultValue: 'KEEP' }),
@@ -388,7 +399,8 @@ builder.mutationField('cancelRuns', (t) =>
 
 builder.mutationField('deleteRun', (t) =>
   t.id({
-    description: 'A run that has ended, with its events; its checkpoints stay.',
+    description:
+      'Deletes an ended run with its events and returns its id; its checkpoints remain. CONFLICT if the run has not ended.',
     args: { id: t.arg.id({ required: true }) },
     resolve: (_root, { id }, app) => deleteRun(app, id),
   }),

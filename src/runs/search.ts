@@ -1,9 +1,12 @@
-import type { App } from '../app.ts';
 import { readAssistantId } from '../assistants/input.ts';
-import type { Listing, Page, PageRequest } from '../db/page.ts';
-import { bySeq, conditions, readIds, readPage } from '../db/page.ts';
-import type { Run, RunStatus } from '../generated/prisma/client.ts';
-import { parseUuid } from '../uuid.ts';
+import type { Operation } from '../db/operation.ts';
+import type { Conditions, Page, PageRequest } from '../db/page.ts';
+import { bySeq, readIds, readPage } from '../db/page.ts';
+import type { Sql } from '../db/query.ts';
+import { join, sql, type Statement } from '../db/sql.ts';
+import { parseUuid } from '../db/uuid.ts';
+import { Prisma, type Run, type RunStatus } from '../generated/prisma/client.ts';
+import type { Graphs } from '../graphs/load.ts';
 
 export interface RunFilter {
   ids?: readonly string[] | null | undefined;
@@ -14,55 +17,57 @@ export interface RunFilter {
   metadata?: Record<string, unknown> | null | undefined;
 }
 
-/** The run with this id, a tombstone too. */
-export async function findRun({ sql }: Pick<App, 'sql'>, id: string): Promise<Run | undefined> {
-  const [run] = await sql.query<Run>('SELECT * FROM "Run" WHERE "id" = $1', [id]);
+/** The run with this id. Also finds tombstones. */
+export async function findRun(app: { sql: Sql }, id: string): Promise<Run | undefined> {
+  const [run] = await app.sql.query<Run>(sql`SELECT * FROM "Run" WHERE "id" = ${id}`);
   return run;
 }
 
-/** Runs, newest first. Tombstones are in no list. */
+/** Large columns: a list reads only those of the selected fields. */
+const LARGE = ['input', 'command', 'config', 'context', 'output'];
+const COLUMNS = Object.keys(Prisma.RunScalarFieldEnum);
+
+function columnsFor({ operation }: { operation?: Operation | undefined }): string {
+  const names = COLUMNS.filter((name) => !LARGE.includes(name) || operation?.selects(name));
+  return names.map((name) => `"${name}"`).join(', ');
+}
+
+/** Runs without tombstones, newest first, with the columns of the selected fields. */
 export function searchRuns(
-  app: Pick<App, 'sql' | 'graphs'>,
+  app: { sql: Sql; graphs: Graphs; operation?: Operation | undefined },
   filter: RunFilter,
   page: PageRequest,
 ): Promise<Page<Run>> {
   const order = bySeq('DESC');
   const found = readFilter(app, filter);
-  return readPage<Run>(app.sql.query, { from: '"Run"', columns: '*', ...found, order }, page);
+  const listing = { from: '"Run"', columns: columnsFor(app), ...found, order };
+  return readPage<Run>(app.sql.query, listing, page);
 }
 
-/** What the filter asks of a row of "Run", tombstones left out. Throws BadInputError for what no run can be. */
-export function runConditions(
-  app: Pick<App, 'graphs'>,
-  filter: RunFilter,
-): Pick<Listing, 'where' | 'params'> {
-  const { where, filters, params } = readFilter(app, filter);
-  return { where: [...where, ...filters], params };
+/** The filter as a condition on "Run", without tombstones. Throws BadInputError. */
+export function runCondition(app: { graphs: Graphs }, filter: RunFilter): Statement {
+  const { where, filters } = readFilter(app, filter);
+  return join([...where, ...filters], ' AND ');
 }
 
-function readFilter(
-  { graphs }: Pick<App, 'graphs'>,
-  filter: RunFilter,
-): Required<Pick<Listing, 'where' | 'filters' | 'params'>> {
-  const { where, filters, params, add, addFilter } = conditions();
-  where.push('NOT "tombstone"');
-  if (filter.ids)
-    addFilter((list) => `"id" = ANY(${list}::uuid[])`, readIds('filter.ids', filter.ids));
-  // Each of these has an index in the order of the list. The first that is asked for leaves the fewest runs, as a rule.
-  const addNext: typeof add = (...condition) =>
-    (where.length === 1 ? add : addFilter)(...condition);
+function readFilter({ graphs }: { graphs: Graphs }, filter: RunFilter): Conditions {
+  const { ids, status, metadata } = filter;
+  const where = [sql`NOT "tombstone"`];
+  const filters: Statement[] = [];
+  if (ids) filters.push(sql`"id" = ANY(${readIds('filter.ids', ids)}::uuid[])`);
+  // An index in the order of the list serves each of these. The first one usually leaves the fewest runs.
+  const indexed: Statement[] = [];
   if (filter.threadId != null) {
-    addNext((id) => `"threadId" = ${id}`, parseUuid('filter.threadId', filter.threadId));
+    indexed.push(sql`"threadId" = ${parseUuid('filter.threadId', filter.threadId)}`);
   }
   if (filter.assistantId != null) {
     const id = readAssistantId({ graphs }, 'filter.assistantId', filter.assistantId);
-    addNext((uuid) => `"assistantId" = ${uuid}`, id);
+    indexed.push(sql`"assistantId" = ${id}`);
   }
-  if (filter.status?.length === 1)
-    addNext((status) => `"status" = ${status}::"RunStatus"`, filter.status[0]);
-  else if (filter.status)
-    addFilter((list) => `"status" = ANY(${list}::"RunStatus"[])`, filter.status);
-  if (filter.metadata)
-    addFilter((object) => `"metadata" @> ${object}::jsonb`, JSON.stringify(filter.metadata));
-  return { where, filters, params };
+  if (status?.length === 1) indexed.push(sql`"status" = ${status[0]}::"RunStatus"`);
+  else if (status) filters.push(sql`"status" = ANY(${status}::"RunStatus"[])`);
+  where.push(...indexed.slice(0, 1));
+  filters.push(...indexed.slice(1));
+  if (metadata) filters.push(sql`"metadata" @> ${JSON.stringify(metadata)}::jsonb`);
+  return { where, filters };
 }

@@ -2,14 +2,14 @@ import type { RunStatus, ThreadStatus } from '../generated/prisma/enums.ts';
 
 export type FinalStatus = Exclude<RunStatus, 'PENDING' | 'RUNNING'>;
 
-/** Statuses of a run that has not ended: every other one is final. */
+/** All other statuses are final. */
 export const ACTIVE: readonly RunStatus[] = ['PENDING', 'RUNNING'];
 
 export function isFinal(status: RunStatus): status is FinalStatus {
   return !ACTIVE.includes(status);
 }
 
-/** What a thread's status is when a run has ended: a failure says more than a question, and that more than a queue. */
+/** The status of a thread after the end of a run. An error has priority over an open interrupt, and this over a queued run. */
 export function threadStatusAfter(
   run: FinalStatus,
   { waits, nextIsDue }: { waits: boolean; nextIsDue: boolean },

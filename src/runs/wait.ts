@@ -1,32 +1,112 @@
-import type { App } from '../app.ts';
-import type { EndedRun } from '../events/event.ts';
+import type { Config } from '../config.ts';
+import type { Operation } from '../db/operation.ts';
+import type { Sql } from '../db/query.ts';
+import { AppError } from '../errors.ts';
+import type { EventTail } from '../events/tail.ts';
 import type { Run } from '../generated/prisma/client.ts';
+import type { EndedRun } from './end.ts';
 import { findRun } from './search.ts';
 import { isFinal } from './status.ts';
 
-/** The run as it is when it has ended, after WAIT_SECONDS, or when whoever waits has left: whichever comes first. */
-export async function waitForRun(
-  { sql, tail, config }: Pick<App, 'sql' | 'tail' | 'config'>,
-  run: Run,
-  left?: AbortSignal,
-): Promise<EndedRun> {
-  if (run.threadId !== null && !isFinal(run.status) && !left?.aborted) {
-    const end = tail.follow(
-      { runId: run.id, threadId: run.threadId },
-      { after: 'now', types: ['FINISHED'] },
+/** The requests of this process with `wait: true`. */
+export interface Waits {
+  /** Counts a request; the returned function ends the count. Throws SERVICE_UNAVAILABLE above the limit. */
+  take(): () => void;
+  /** Expects the run until the returned function is called, which gives the run if this process has ended it. */
+  expect(runId: string): () => EndedRun | undefined;
+  /** Gives a run that this process has ended to the requests that expect it: they need not read its row and values. */
+  handOver(run: EndedRun): void;
+}
+
+export function createWaits(limit: number): Waits {
+  let taken = 0;
+  const expected = new Map<string, Set<{ run?: EndedRun }>>();
+  return {
+    expect(runId) {
+      const own: { run?: EndedRun } = {};
+      const all = expected.get(runId) ?? new Set();
+      expected.set(runId, all.add(own));
+      return () => {
+        all.delete(own);
+        if (all.size === 0) expected.delete(runId);
+        return own.run;
+      };
+    },
+    handOver(run) {
+      for (const each of expected.get(run.id) ?? []) each.run = run;
+    },
+    take() {
+      if (taken >= limit) throw new TooManyWaitsError(limit);
+      taken += 1;
+      return () => {
+        taken -= 1;
+      };
+    },
+  };
+}
+
+class TooManyWaitsError extends AppError {
+  constructor(limit: number) {
+    super(
+      'SERVICE_UNAVAILABLE',
+      `Limit of ${limit} requests with wait: true exceeded; this one did nothing. WAITING_LIMIT sets the limit.`,
     );
-    const stop = (): void => void end.return?.();
-    const timer = setTimeout(stop, config.waitSeconds * 1000);
-    left?.addEventListener('abort', stop);
-    try {
-      const { value: event } = await end.next();
-      if (event?.run) return event.run;
-    } finally {
-      clearTimeout(timer);
-      left?.removeEventListener('abort', stop);
-      await end.return?.();
-    }
   }
-  // It may have been deleted as soon as it had ended.
-  return (await findRun({ sql }, run.id)) ?? run;
+}
+
+/** Does the work on a run, and waits for the run. Does nothing if too many requests wait. */
+export async function workAndWait(
+  app: {
+    sql: Sql;
+    tail: EventTail;
+    config: Config;
+    waits: Waits;
+    operation?: Operation | undefined;
+  },
+  work: () => Promise<Run>,
+): Promise<EndedRun> {
+  const free = app.waits.take();
+  try {
+    const run = await work();
+    const wait = () => waitForRun(app, run, app.operation?.signal);
+    return await (app.operation?.untimed(wait) ?? wait());
+  } finally {
+    free();
+  }
+}
+
+/** The run after its end, after WAIT_SECONDS, or after the client has closed the request: after the first of them. */
+async function waitForRun(
+  { sql, tail, config, waits }: { sql: Sql; tail: EventTail; config: Config; waits: Waits },
+  run: Run,
+  closed?: AbortSignal,
+): Promise<EndedRun> {
+  const take = waits.expect(run.id);
+  let handedOver: EndedRun | undefined;
+  try {
+    await untilEnded({ tail, config }, run, closed);
+  } finally {
+    handedOver = take();
+  }
+  // A run may be deleted right after its end.
+  return handedOver ?? (await findRun({ sql }, run.id)) ?? run;
+}
+
+async function untilEnded(
+  { tail, config }: { tail: EventTail; config: Config },
+  { id: runId, threadId, status }: Run,
+  closed?: AbortSignal,
+): Promise<void> {
+  if (threadId === null || isFinal(status) || closed?.aborted) return;
+  const end = tail.follow({ runId, threadId }, { after: 'now', types: ['FINISHED'] });
+  const stop = (): void => void end.return?.();
+  const timer = setTimeout(stop, config.waitSeconds * 1000);
+  closed?.addEventListener('abort', stop);
+  try {
+    await end.next();
+  } finally {
+    clearTimeout(timer);
+    closed?.removeEventListener('abort', stop);
+    await end.return?.();
+  }
 }

@@ -1,131 +1,109 @@
-import type { App } from '../app.ts';
-import { THREADS_CHANNEL } from '../channels.ts';
+import { THREADS_CHANNEL } from '../db/channels.ts';
 import { readSize } from '../db/page.ts';
-import type { Sql } from '../db/open.ts';
-import { NotFoundError } from '../errors.ts';
+import type { Sql } from '../db/query.ts';
+import { sql } from '../db/sql.ts';
+import { parseUuid } from '../db/uuid.ts';
+import { AppError, NotFoundError } from '../errors.ts';
 import { interruptible, sleepUntilWoken, type Sleeper } from '../events/interruptible.ts';
 import type { Thread } from '../generated/prisma/client.ts';
 import type { Logger } from '../log.ts';
-import { POLL_MS, repeat } from '../repeat.ts';
 import { remember } from '../remember.ts';
-import { parseUuid } from '../uuid.ts';
+import { POLL_MS, repeat } from '../repeat.ts';
+import {
+  createRowReader,
+  HEAD,
+  VERSION,
+  type ReadReasons,
+  type RowReader,
+  type ThreadRow,
+  type Version,
+} from './changed-rows.ts';
+import { createTopics, type Topics } from './changed-topics.ts';
 
-/** How far back a poll looks: a transaction may be committed that much after it began, which is the time it leaves. */
-const WINDOW_SECONDS = 5;
-/** Threads read at a time, and how many a watcher of all threads remembers to have told. */
-const PAGE_THREADS = 100;
+/** Threads in a statement of the poll. */
+const POLL_THREADS = 1000;
+/** Rows in the memory of a watcher; it reads the rows of further changed threads later. */
+const MOST_ROWS = 100;
+const MOST_WAITING = 10_000;
 const MOST_REMEMBERED = 10_000;
 
-/** Those who want to know how threads change. */
+/** Watchers of threads. */
 export interface ThreadChanges {
-  /** How many watch something now. */
+  /** The number of watchers. */
   readonly watchers: number;
-  /** These threads as they are, then each time one has changed, until all are deleted; without ids, every thread that changes. */
+  /**
+   * These threads as they are, then each of them when it has changed, until all are deleted; without ids, every thread
+   * when it changes. Throws SERVICE_UNAVAILABLE if too many changed threads wait for the watcher.
+   */
   watch(ids?: readonly string[]): AsyncIterableIterator<Thread, void>;
   close(): void;
 }
 
-/** What a watcher has to look at, and what it saw. Threads that change faster than they are read are told as they are last. */
 interface Watcher extends Sleeper {
   /** Undefined: all threads. */
   ids: Set<string> | undefined;
-  changed: Set<string>;
-  /** The version of each thread that was told last. */
-  told: Map<string, string>;
+  /** The newest row of each changed thread; null for a deleted thread, 'UNREAD' for a row to be read later. */
+  waiting: Map<string, ThreadRow | null | 'UNREAD'>;
+  /** The version of each of `ids` in the last row for the client. */
+  sent: Map<string, string>;
 }
 
-/** The row that was written last and the checkpoint that is the head: one of them changes with whatever clients see. */
-const VERSION = `t.xmin::text || ' ' || coalesce(h."checkpointId"::text, '') AS "version"`;
-const THREADS = `"Thread" t LEFT JOIN "CheckpointHead" h ON h."threadId" = t."id" AND h."namespace" = ''`;
-const IS_RECENT = `t."updatedAt" > now() - interval '${WINDOW_SECONDS} seconds'`;
+/** A transaction may be committed some seconds after the time in its rows. */
+const RECENT = sql`SELECT t."id", ${VERSION} AS "version" FROM "Thread" t ${HEAD}
+  WHERE t."updatedAt" > now() - interval '5 seconds'`;
 
-interface Version {
-  id: string;
-  version: string;
-}
-
-export function createThreadChanges(sql: Sql, log: Logger): ThreadChanges {
-  const watchers = new Set<Watcher>();
+/** Reads each changed thread once and hands the row to its watchers, without a look at watchers of different threads. */
+export function createThreadChanges(
+  { query, listen }: Pick<Sql, 'query' | 'listen'>,
+  log: Logger,
+): ThreadChanges {
   const closing = new AbortController();
-  const unlisten = sql.listen(THREADS_CHANNEL, (id) => {
-    for (const watcher of watchers) if (watcher.ids?.has(id) ?? true) tell(watcher, id);
-  });
-  const polling = repeat(lookForMissed, {
+  const watchers = new Set<Watcher>();
+  const topics = createTopics<Watcher>();
+  const watchersOfAll = createWatchersOfAll(query);
+  const reader = createRowReader<Watcher>({ query, log }, closing.signal, spread);
+  const parts: Parts = { watchers, topics, watchersOfAll, reader, closing: closing.signal };
+
+  const unlisten = listen(THREADS_CHANNEL, noteChange);
+  const polling = repeat(poll, {
     pauseMs: POLL_MS,
     onError: (error) => log.warn({ err: error }, 'Threads could not be polled.'),
   });
 
-  /** The truth behind the hints: one statement a second for all watchers of the process. */
-  async function lookForMissed(): Promise<void> {
-    if (watchers.size === 0) return;
-    const asked = [...watchers];
-    const ids = new Set(asked.flatMap((watcher) => [...(watcher.ids ?? [])]));
-    const rows = await sql.query<Version>(
-      `SELECT t."id", ${VERSION} FROM ${THREADS}
-       WHERE t."id" = ANY($1::uuid[])
-       UNION SELECT t."id", ${VERSION} FROM ${THREADS} WHERE $2 AND ${IS_RECENT}`,
-      [[...ids], asked.some((watcher) => !watcher.ids)],
-    );
-    const versions = new Map(rows.map(({ id, version }) => [id, version]));
-    for (const watcher of asked) {
-      for (const id of watcher.ids ?? versions.keys()) {
-        if (watcher.told.get(id) !== versions.get(id)) tell(watcher, id);
-      }
+  function noteChange(id: string): void {
+    if (topics.get(id) || watchersOfAll.all.size > 0) reader.readChanged(id);
+  }
+
+  /** Hands a row to the watchers of its thread if its version is new, and to its askers. */
+  function spread(
+    id: string,
+    row: ThreadRow | undefined,
+    { changed, askers }: ReadReasons<Watcher>,
+  ): void {
+    const receivers = new Set(askers);
+    const topic = topics.get(id);
+    if (topic && topic.version !== row?.version) {
+      topic.version = row?.version;
+      for (const watcher of topic.watchers) receivers.add(watcher);
     }
-  }
-
-  async function* watch(
-    wanted: readonly string[] | undefined,
-    left: AbortSignal,
-  ): AsyncGenerator<Thread, void> {
-    const ids = wanted && new Set(wanted);
-    const watcher: Watcher = { ids, changed: new Set(wanted), told: new Map(), wake() {} };
-    watchers.add(watcher);
-    try {
-      if (!ids) await rememberRecent(watcher);
-      while (!left.aborted && !closing.signal.aborted) {
-        const changed = [...watcher.changed].slice(0, PAGE_THREADS);
-        if (changed.length === 0) {
-          await sleepUntilWoken(watcher, left, () => watcher.changed.size > 0);
-          continue;
-        }
-        for (const id of changed) watcher.changed.delete(id);
-        const rows = await readThreads(changed);
-        for (const id of changed) {
-          const row = rows.get(id);
-          if (!row) watcher.ids?.delete(id);
-          if (!row || watcher.told.get(id) === row.version) continue;
-          noteTold(watcher, row);
-          yield row;
-        }
-        if (ids?.size === 0) return;
-      }
-    } finally {
-      watchers.delete(watcher);
+    if (row && changed && watchersOfAll.noteVersion(row)) {
+      for (const watcher of watchersOfAll.all) receivers.add(watcher);
     }
+    for (const watcher of receivers) put(watcher, id, row ?? null);
   }
 
-  /** A watcher of all threads is told of what changes from now on. */
-  async function rememberRecent(watcher: Watcher): Promise<void> {
-    const rows = await sql.query<Version>(
-      `SELECT t."id", ${VERSION} FROM ${THREADS} WHERE ${IS_RECENT}`,
-    );
-    for (const row of rows) noteTold(watcher, row);
-  }
-
-  async function readThreads(ids: string[]): Promise<Map<string, Thread & Version>> {
-    const rows = await sql.query<Thread & Version>(
-      `SELECT t.*, ${VERSION} FROM ${THREADS} WHERE t."id" = ANY($1::uuid[])`,
-      [ids],
-    );
-    return new Map(rows.map((row) => [row.id, row]));
+  /** Recovers from lost notifications, by one statement a second for all watchers of the process. */
+  async function poll(): Promise<void> {
+    reader.retry();
+    const changed = await readMissed(query, topics, watchersOfAll);
+    for (const id of changed) noteChange(id);
   }
 
   return {
     get watchers() {
       return watchers.size;
     },
-    watch: (ids) => interruptible((left) => watch(ids, left)),
+    watch: (ids) => interruptible((returned) => watch(parts, ids, returned)),
     close() {
       void polling.stop();
       unlisten();
@@ -135,31 +113,162 @@ export function createThreadChanges(sql: Sql, log: Logger): ThreadChanges {
   };
 }
 
-/** Threads to follow, by id: 1 to 100. Throws NotFoundError for one that does not exist. */
+/** The parts of `createThreadChanges` for a watcher. */
+interface Parts {
+  watchers: Set<Watcher>;
+  topics: Topics<Watcher>;
+  watchersOfAll: WatchersOfAll;
+  reader: RowReader<Watcher>;
+  closing: AbortSignal;
+}
+
+/** The watchers of all threads, and the newest versions for them. */
+interface WatchersOfAll {
+  all: Set<Watcher>;
+  /** Resolves when the versions at the start of the first watcher are known. */
+  primed: Promise<void>;
+  add(watcher: Watcher): void;
+  isNew(version: Version): boolean;
+  /** Stores a version. True if it is new. */
+  noteVersion(version: Version): boolean;
+}
+
+function createWatchersOfAll(query: Sql['query']): WatchersOfAll {
+  const all = new Set<Watcher>();
+  const versions = new Map<string, string>();
+
+  /** The first watcher sees changes after its start only. */
+  async function rememberRecent(): Promise<void> {
+    versions.clear();
+    for (const { id, version } of await query<Version>(RECENT)) {
+      remember(versions, id, version, MOST_REMEMBERED);
+    }
+  }
+
+  const watchersOfAll: WatchersOfAll = {
+    all,
+    primed: Promise.resolve(),
+    add(watcher) {
+      all.add(watcher);
+      if (all.size === 1) watchersOfAll.primed = rememberRecent();
+    },
+    isNew: ({ id, version }) => all.size > 0 && versions.get(id) !== version,
+    noteVersion({ id, version }) {
+      if (!watchersOfAll.isNew({ id, version })) return false;
+      versions.delete(id);
+      remember(versions, id, version, MOST_REMEMBERED);
+      return true;
+    },
+  };
+  return watchersOfAll;
+}
+
+/** The threads with a version that their watchers have not seen. */
+async function readMissed(
+  query: Sql['query'],
+  topics: Topics<Watcher>,
+  watchersOfAll: WatchersOfAll,
+): Promise<string[]> {
+  const seen = topics.next(POLL_THREADS);
+  if (seen.length === 0 && watchersOfAll.all.size === 0) return [];
+  const ids = seen.map(([id]) => id);
+  const versions = seen.map(([, { version }]) => version);
+  const rows = await query<Version>(sql`SELECT seen."id", ${VERSION} AS "version"
+    FROM unnest(${ids}::uuid[], ${versions}::text[]) AS seen("id", "version")
+    LEFT JOIN "Thread" t ON t."id" = seen."id" ${HEAD}
+    WHERE ${VERSION} IS DISTINCT FROM seen."version"
+    UNION ${RECENT} AND ${watchersOfAll.all.size > 0}`);
+  const missed = rows.filter((row) => {
+    const topic = topics.get(row.id);
+    return (topic && topic.version !== row.version) || watchersOfAll.isNew(row);
+  });
+  return missed.map(({ id }) => id);
+}
+
+async function* watch(
+  parts: Parts,
+  wanted: readonly string[] | undefined,
+  returned: AbortSignal,
+): AsyncGenerator<Thread, void> {
+  const ids = wanted && new Set(wanted);
+  const watcher: Watcher = { ids, waiting: new Map(), sent: new Map(), wake() {} };
+  const { waiting, sent } = watcher;
+  enter(parts, watcher);
+  try {
+    if (!ids) await parts.watchersOfAll.primed;
+    while (!returned.aborted && !parts.closing.aborted) {
+      if (ids?.size === 0) return;
+      const [next] = waiting;
+      if (waiting.size > MOST_WAITING) throw new SlowWatcherError();
+      if (!next) {
+        await sleepUntilWoken(watcher, returned, () => waiting.size > 0);
+        continue;
+      }
+      const [id, row] = next;
+      if (row === 'UNREAD') {
+        parts.reader.readFor(watcher, id);
+        await sleepUntilWoken(watcher, returned, () => waiting.get(id) !== 'UNREAD');
+        continue;
+      }
+      waiting.delete(id);
+      if (!row) leaveTopic(parts, watcher, id);
+      if (!row || sent.get(id) === row.version) continue;
+      if (ids) sent.set(id, row.version);
+      yield row;
+    }
+  } finally {
+    leave(parts, watcher);
+  }
+}
+
+function enter({ watchers, watchersOfAll, topics, reader }: Parts, watcher: Watcher): void {
+  watchers.add(watcher);
+  if (!watcher.ids) return watchersOfAll.add(watcher);
+  for (const id of watcher.ids) {
+    topics.add(watcher, id);
+    reader.readFor(watcher, id);
+  }
+}
+
+function leaveTopic({ topics }: Parts, watcher: Watcher, id: string): void {
+  watcher.ids?.delete(id);
+  topics.remove(watcher, id);
+}
+
+function leave(parts: Parts, watcher: Watcher): void {
+  parts.watchers.delete(watcher);
+  parts.watchersOfAll.all.delete(watcher);
+  for (const id of watcher.ids ?? []) leaveTopic(parts, watcher, id);
+}
+
+class SlowWatcherError extends AppError {
+  constructor() {
+    super(
+      'SERVICE_UNAVAILABLE',
+      `More than ${MOST_WAITING} changed threads wait for this subscription: it reads too slowly.`,
+    );
+  }
+}
+
+function put(watcher: Watcher, id: string, row: ThreadRow | null): void {
+  const { waiting } = watcher;
+  waiting.set(id, waiting.has(id) || waiting.size < MOST_ROWS ? row : 'UNREAD');
+  watcher.wake();
+}
+
+/** Threads to follow, by id: 1 to 100. Throws NotFoundError for an unknown id. */
 export async function watchThreads(
-  { sql, changes }: Pick<App, 'sql' | 'changes'>,
+  { sql: { query }, changes }: { sql: Sql; changes: ThreadChanges },
   ids: readonly string[] | null | undefined,
 ): Promise<AsyncIterableIterator<Thread, void>> {
   if (ids == null) return changes.watch();
   readSize('ids', ids.length);
   const wanted = [...new Set(ids.map((id, i) => parseUuid(`ids[${i}]`, id)))];
-  const rows = await sql.query<{ id: string }>(
-    `SELECT "id" FROM "Thread" WHERE "id" = ANY($1::uuid[])`,
-    [wanted],
+  const rows = await query<{ id: string }>(
+    sql`SELECT "id" FROM "Thread" WHERE "id" = ANY(${wanted}::uuid[])`,
   );
   const found = new Set(rows.map(({ id }) => id));
   const missing = wanted.find((id) => !found.has(id));
   if (missing !== undefined) throw new NotFoundError('Thread', missing);
   return changes.watch(wanted);
-}
-
-function tell(watcher: Watcher, id: string): void {
-  watcher.changed.add(id);
-  watcher.wake();
-}
-
-/** A thread that was told so long ago that it is forgotten comes in no poll. */
-function noteTold({ ids, told }: Watcher, { id, version }: Version): void {
-  told.delete(id);
-  remember(told, id, version, ids ? Infinity : MOST_REMEMBERED);
 }

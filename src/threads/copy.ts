@@ -1,18 +1,19 @@
-import type { App } from '../app.ts';
-import { THREADS_CHANNEL } from '../channels.ts';
+import { THREADS_CHANNEL } from '../db/channels.ts';
+import type { Sql } from '../db/query.ts';
+import { join, param, raw, sql, type Param, type Statement } from '../db/sql.ts';
+import { newId, parseUuid } from '../db/uuid.ts';
 import { NotFoundError } from '../errors.ts';
-import { forgetUnfinished, reopenAnswered } from '../checkpoints/interrupts.ts';
 import type { Thread } from '../generated/prisma/client.ts';
-import { newId, parseUuid } from '../uuid.ts';
+import { forgetUnfinished, reopenAnswered } from '../interrupts/store.ts';
 
-/** Some of what a thread's state is made of. */
+/** A table with a part of the state of a thread. */
 interface Part {
   table: string;
-  /** What is copied as it is. */
+  /** Columns with the values of the source. */
   columns: string[];
-  /** What each row of the copy has of its own, as SQL. */
+  /** Columns with new values, as SQL. */
   own?: Record<string, string>;
-  /** What `seq` keeps. */
+  /** The copy inserts the rows in this order, so that `seq` keeps it. */
   order: string;
 }
 
@@ -47,6 +48,7 @@ const PARTS: Part[] = [
       'namespace',
       'checkpointId',
       'taskId',
+      'taskPath',
       'index',
       'runId',
       'channel',
@@ -77,46 +79,57 @@ const PARTS: Part[] = [
   },
 ];
 
-// One statement: a run that is under way goes on, and the copy is of one moment.
-const COPY = `WITH copy AS (
+/** Sequential scans: where one thread has most of all rows, the planner would choose them, and read the rows of its copies too. */
+const BY_INDEX = sql`SET LOCAL enable_seqscan = off`;
+
+/** Both are cast: PostgreSQL does not infer the type of a parameter in the list of a SELECT. */
+interface Copy {
+  id: Param;
+  source: Param;
+}
+
+/** One statement, so that the copy shows one moment although a run of the source goes on. */
+function copyStatement({ id, source }: Copy): Statement {
+  return sql`WITH copy AS (
   INSERT INTO "Thread" ("id", "status", "restStatus", "metadata", "graphId", "error")
-  SELECT $1, t."restStatus", t."restStatus", t."metadata", t."graphId", t."error" FROM "Thread" t WHERE t."id" = $2 RETURNING *
-)${PARTS.map(copyPart).join('')}
+  SELECT ${id}::uuid, t."restStatus", t."restStatus", t."metadata", t."graphId", t."error"
+  FROM "Thread" t WHERE t."id" = ${source}::uuid RETURNING *
+), ${join(PARTS.map((part) => copyPart(part, { id, source })))}
 SELECT copy.*, ARRAY(
-  SELECT "id" FROM "Run" WHERE "threadId" = $2 AND "status" IN ('PENDING', 'RUNNING')) AS "runIds" FROM copy`;
+  SELECT "id" FROM "Run" WHERE "threadId" = ${source}::uuid AND "status" IN ('PENDING', 'RUNNING')) AS "runIds" FROM copy`;
+}
 
-/** Where one thread had most of all rows, the planner would read them all, also those of its copies since. */
-const BY_INDEX = 'SET LOCAL enable_seqscan = off';
-
-function copyPart({ table, columns, own = {}, order }: Part): string {
-  const values = {
-    threadId: '$1::uuid',
-    ...own,
-    ...Object.fromEntries(columns.map((column) => [column, `"${column}"`])),
-  };
-  const names = Object.keys(values).map((column) => `"${column}"`);
-  return `, "${table}s" AS (
-  INSERT INTO "${table}" (${names.join(', ')})
-  SELECT ${Object.values(values).join(', ')} FROM "${table}" WHERE "threadId" = $2 ORDER BY "${order}"
+function copyPart({ table, columns, own = {}, order }: Part, { id, source }: Copy): Statement {
+  const copied = columns.map((column) => `"${column}"`);
+  const names = [...Object.keys(own).map((column) => `"${column}"`), ...copied].join(', ');
+  const values = [...Object.values(own), ...copied].join(', ');
+  return sql`${raw(`"${table}s"`)} AS (
+  INSERT INTO ${raw(`"${table}"`)} ("threadId", ${raw(names)})
+  SELECT ${id}::uuid, ${raw(values)} FROM ${raw(`"${table}"`)} WHERE "threadId" = ${source}::uuid ORDER BY ${raw(`"${order}"`)}
 )`;
 }
 
-/** A thread of its own with the state and history that the other one has now; no value passes through this process. */
-export async function copyThread({ sql }: Pick<App, 'sql'>, sourceId: string): Promise<Thread> {
+/** Creates a thread with the present state and history of another one. No value passes through this process. */
+export async function copyThread(
+  { sql: database }: { sql: Sql },
+  sourceId: string,
+): Promise<Thread> {
   const source = parseUuid('id', sourceId);
   const id = newId();
-  const copy = await sql.transaction(async (query) => {
+  const copy = await database.transaction(async (query) => {
     await query(BY_INDEX);
-    const [row] = await query<Thread & { runIds: string[] }>(COPY, [id, source]);
+    const [row] = await query<Thread & { runIds: string[] }>(
+      copyStatement({ id: param(id), source: param(source) }),
+    );
     if (!row) throw new NotFoundError('Thread', source);
     const { runIds, ...thread } = row;
-    // Runs are not copied: what one that goes on, or waits, was to answer is open, unless a node has used the answer.
+    // Runs are not copied: an interrupt that an active run answers is open in the copy, unless a node has used the answer.
     for (const runId of runIds) {
       await forgetUnfinished(query, { threadId: id, runId });
       await reopenAnswered(query, { threadId: id, runId });
     }
     return thread;
   });
-  sql.notify(THREADS_CHANNEL, id);
+  database.notify(THREADS_CHANNEL, id);
   return copy;
 }

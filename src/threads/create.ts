@@ -1,14 +1,17 @@
-import type { App } from '../app.ts';
 import { checkGraphId } from '../assistants/input.ts';
-import { THREADS_CHANNEL } from '../channels.ts';
-import { EditSaver } from '../checkpoints/saver.ts';
-import type { Query } from '../db/open.ts';
+import { checkMetadata } from '../assistants/limits.ts';
+import type { Config } from '../config.ts';
+import { THREADS_CHANNEL } from '../db/channels.ts';
+import { lockId } from '../db/node-id.ts';
+import type { Query, Sql } from '../db/query.ts';
+import { sql } from '../db/sql.ts';
+import { newId, parseUuid } from '../db/uuid.ts';
 import { BadInputError, IdTakenError } from '../errors.ts';
 import type { Thread } from '../generated/prisma/client.ts';
-import { newId, parseUuid } from '../uuid.ts';
-import { lockId } from '../node-id.ts';
+import type { Graphs } from '../graphs/load.ts';
+import type { Superstep } from './limits.ts';
 import { findThread } from './search.ts';
-import { applySupersteps, type Superstep } from './supersteps.ts';
+import { applySupersteps } from './supersteps.ts';
 
 export interface NewThread {
   id?: string | null | undefined;
@@ -21,34 +24,32 @@ export interface NewThread {
 
 /** Creates a thread, with the state that its supersteps build: all of it or nothing. */
 export async function createThread(
-  app: Pick<App, 'sql' | 'graphs'>,
+  app: { config: Config; sql: Sql; graphs: Graphs },
   { id: givenId, metadata, graphId, supersteps, ifExists }: NewThread,
 ): Promise<Thread> {
   const id = givenId == null ? newId() : parseUuid('input.id', givenId);
   if (graphId != null) checkGraphId(app, 'input.graphId', graphId);
+  checkMetadata(app.config, 'input.metadata', metadata);
   const existing = givenId == null ? undefined : await findThread(app.sql.query, id);
   if (existing) return giveExisting(existing, ifExists); // before its state gets in the way of the supersteps
 
-  const edit = new EditSaver(app.sql.query, { graph_id: graphId });
-  if (supersteps) {
-    await applySupersteps(app, edit, { threadId: id, graphId: requireGraph(graphId), supersteps });
-  }
+  const edit =
+    supersteps == null
+      ? undefined
+      : await applySupersteps(app, { threadId: id, graphId: requireGraph(graphId), supersteps });
 
   const store = async (query: Query): Promise<Thread> => {
     const owner = givenId == null ? undefined : await lockId(query, id);
     const existing = owner === 'Thread' ? await findThread(query, id) : undefined;
     if (existing) return giveExisting(existing, ifExists);
     if (owner) throw new IdTakenError(id);
+    const whole = { ...metadata, ...(graphId != null && { graph_id: graphId }) };
     const [thread] = await query<Thread>(
-      `INSERT INTO "Thread" ("id", "metadata", "graphId") VALUES ($1, $2::jsonb, $3) RETURNING *`,
-      [
-        id,
-        JSON.stringify({ ...metadata, ...(graphId != null && { graph_id: graphId }) }),
-        graphId ?? null,
-      ],
+      sql`INSERT INTO "Thread" ("id", "metadata", "graphId")
+       VALUES (${id}, ${JSON.stringify(whole)}::jsonb, ${graphId ?? null}) RETURNING *`,
     );
     if (!thread) throw new Error(`Thread ${id} was not stored.`);
-    await edit.store(query);
+    await edit?.store(query);
     return thread;
   };
   const isOneStatement = givenId == null && !supersteps;

@@ -1,23 +1,29 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { App } from '../app.ts';
-import { THREADS_CHANNEL } from '../channels.ts';
-import { closeInterrupts } from '../checkpoints/interrupts.ts';
-import { EditSaver } from '../checkpoints/saver.ts';
+import { EditSaver } from '../checkpoints/edit-saver.ts';
+import type { Reading } from '../checkpoints/graphs.ts';
+import { serdeOf } from '../checkpoints/serde.ts';
 import { findState, type State } from '../checkpoints/states.ts';
-import type { Query } from '../db/open.ts';
+import type { Config } from '../config.ts';
+import { THREADS_CHANNEL } from '../db/channels.ts';
+import type { Query, Sql } from '../db/query.ts';
+import { raw, sql } from '../db/sql.ts';
+import { parseUuid } from '../db/uuid.ts';
 import {
   AppError,
   BadInputError,
   ConflictError,
   NotFoundError,
+  StateLimitError,
   summarizeError,
   ThreadBusyError,
 } from '../errors.ts';
-import { withCheckpointer, type CompiledGraph } from '../graphs/load.ts';
+import { shareClasses } from '../graphs/classes.ts';
+import { withCheckpointer, type CompiledGraph, type Graphs } from '../graphs/load.ts';
 import { findSubgraph } from '../graphs/subgraphs.ts';
-import { parseUuid } from '../uuid.ts';
-import { isBusy, lockThread } from './lock.ts';
-import { applyUpdates, makeGraph, unknownNode } from './supersteps.ts';
+import { closeInterrupts } from '../interrupts/store.ts';
+import { isBusy } from '../runs/busy.ts';
+import { lockThread } from '../runs/lock.ts';
+import { applyUpdates, graphToEdit, unknownNode } from './supersteps.ts';
 
 export interface ThreadStateUpdate {
   values?: unknown;
@@ -37,7 +43,7 @@ const LONGEST_PAUSE_MS = 20;
  * again. Throws ThreadBusyError while a run is due or running.
  */
 export async function updateThreadState(
-  app: Pick<App, 'sql' | 'graphs'>,
+  app: Reading & { config: Config },
   threadId: string,
   { values, asNode, checkpointId, checkpointNamespace: namespace }: ThreadStateUpdate,
 ): Promise<State> {
@@ -48,8 +54,7 @@ export async function updateThreadState(
   };
   for (let tries = 1; tries <= MOST_TRIES; tries++) {
     const base = await readBase(app.sql.query, place);
-    const edit = new EditSaver(app.sql.query, { graph_id: base.graphId });
-    const made = await applyEdit(app, edit, { ...place, graphId: base.graphId, values, asNode });
+    const { edit, made } = await applyEdit(app, { place, base }, { values, asNode });
     if (await storeEdit(app, edit, { place, base })) {
       app.sql.notify(THREADS_CHANNEL, place.threadId);
       const state = await findState(app, place.threadId, { namespace, checkpointId: made });
@@ -84,13 +89,11 @@ async function readBase(query: Query, { threadId, namespace, checkpointId }: Pla
     headId: string | null;
     namedId: string | null;
   }>(
-    `SELECT t."graphId", t."lastEvent",
-       ${isBusy('t."id"')} AS "busy",
-       (SELECT "checkpointId" FROM "CheckpointHead" WHERE "threadId" = t."id" AND "namespace" = $2) AS "headId",
-       (SELECT "checkpointId" FROM "Checkpoint" WHERE "threadId" = t."id" AND "namespace" = $2
-         AND "checkpointId" = $3::uuid) AS "namedId"
-     FROM "Thread" t WHERE t."id" = $1`,
-    [threadId, namespace, checkpointId ?? null],
+    sql`SELECT t."graphId", t."lastEvent", ${isBusy(raw('t."id"'))} AS "busy",
+        (SELECT "checkpointId" FROM "CheckpointHead" WHERE "threadId" = t."id" AND "namespace" = ${namespace}) AS "headId",
+        (SELECT "checkpointId" FROM "Checkpoint" WHERE "threadId" = t."id" AND "namespace" = ${namespace}
+          AND "checkpointId" = ${checkpointId ?? null}::uuid) AS "namedId"
+      FROM "Thread" t WHERE t."id" = ${threadId}`,
   );
   if (!found) throw new NotFoundError('Thread', threadId);
   const { graphId, lastEvent, busy, headId, namedId } = found;
@@ -116,16 +119,19 @@ async function readBase(query: Query, { threadId, namespace, checkpointId }: Pla
   return { graphId, lastEvent, checkpointId: checkpointId === undefined ? headId : namedId };
 }
 
-/** Makes the new checkpoint in `edit`. Returns its id. */
+/** Makes the new checkpoint in the saver `edit`. */
 async function applyEdit(
-  { graphs }: Pick<App, 'graphs'>,
-  edit: EditSaver,
-  { threadId, namespace, checkpointId, graphId, values, asNode }: Place & Edit,
-): Promise<string> {
+  { config: { stateLimitBytes }, sql, graphs }: { config: Config; sql: Sql; graphs: Graphs },
+  { place, base }: { place: Place; base: Base },
+  { values, asNode }: Edit,
+): Promise<{ edit: EditSaver; made: string }> {
+  const { threadId, namespace, checkpointId } = place;
+  const { graphId } = base;
   if (!graphs.has(graphId)) {
     throw new BadInputError('id', `The thread's graph "${graphId}" is not served any more.`);
   }
-  const whole = await makeGraph(graphs, graphId, 'id');
+  const at = { threadId, namespace, checkpointId: base.checkpointId, graphId };
+  const { graph: whole, config: configuration } = await graphToEdit({ sql, graphs }, at, 'id');
   const part = findSubgraph(whole, namespace);
   if (!part) {
     throw new BadInputError(
@@ -133,12 +139,16 @@ async function applyEdit(
       `No node of the graph "${graphId}" is the subgraph "${namespace}".`,
     );
   }
+  const saving = { by: serdeOf(whole), stateLimitBytes };
+  const edit = new EditSaver(sql.query, { graph_id: graphId }, saving);
   const graph = withCheckpointer(part, edit);
+  shareClasses(whole, graph);
   const unknown = unknownNode(graph, [asNode]);
   if (unknown) throw new BadInputError('input.asNode', `As ${asNode}: ${unknown}.`);
   const config = {
+    ...configuration,
     configurable: {
-      thread_id: threadId,
+      ...configuration.configurable,
       checkpoint_ns: namespace,
       ...(checkpointId !== undefined && { checkpoint_id: checkpointId }),
       __pregel_checkpointer: edit, // the graph is the namespace's own: it need not look for it
@@ -149,22 +159,25 @@ async function applyEdit(
     asNode == null && values != null ? await inferNode(graph, edit, config) : (asNode ?? undefined);
   try {
     const { configurable } = await applyUpdates(graph, edit, config, [{ values, asNode: node }]);
-    return String(configurable?.['checkpoint_id']);
+    return { edit, made: String(configurable?.['checkpoint_id']) };
   } catch (error) {
     throw edit.failure ?? refused(error);
   }
 }
 
 interface Edit {
-  graphId: string;
   values: unknown;
   asNode: string | null | undefined;
 }
 
-type Config = Parameters<CompiledGraph['getState']>[0];
+type GraphConfig = Parameters<CompiledGraph['getState']>[0];
 
 /** The one node that ran last; LangGraph infers the same, and does not say which it found. */
-async function inferNode(graph: CompiledGraph, edit: EditSaver, config: Config): Promise<string> {
+async function inferNode(
+  graph: CompiledGraph,
+  edit: EditSaver,
+  config: GraphConfig,
+): Promise<string> {
   const nodes = await lastNodes(graph, edit, config);
   if (nodes.length === 1 && nodes[0] !== undefined) return nodes[0];
   const candidates = nodes.length > 0 ? nodes : Object.keys(graph.nodes);
@@ -174,7 +187,11 @@ async function inferNode(graph: CompiledGraph, edit: EditSaver, config: Config):
   );
 }
 
-async function lastNodes(graph: CompiledGraph, edit: EditSaver, config: Config): Promise<string[]> {
+async function lastNodes(
+  graph: CompiledGraph,
+  edit: EditSaver,
+  config: GraphConfig,
+): Promise<string[]> {
   const tuple = await edit.getTuple(config);
   if (config.configurable?.['checkpoint_id'] === undefined && tuple?.pendingWrites?.length) {
     // Of a step that has not ended, what has ended counts.
@@ -192,6 +209,7 @@ async function lastNodes(graph: CompiledGraph, edit: EditSaver, config: Config):
 
 /** What the graph made of the update tells the client what is wrong with it. */
 function refused(error: unknown): AppError {
+  if (error instanceof StateLimitError) return error.at('input.values');
   if (error instanceof AppError) return error;
   const { message } = summarizeError(error);
   const isAboutNode = /asNode|No writers found|Cannot copy/.test(message);
@@ -200,12 +218,12 @@ function refused(error: unknown): AppError {
 
 /** All of it in one transaction. False, with nothing stored, where the edit was made on what is not so any more. */
 function storeEdit(
-  { sql }: Pick<App, 'sql'>,
+  app: { sql: Sql },
   edit: EditSaver,
   { place, base }: { place: Place; base: Base },
 ): Promise<boolean> {
   const { threadId, namespace } = place;
-  return sql.transaction(async (query) => {
+  return app.sql.transaction(async (query) => {
     // The lock first, in a statement of its own: the next one sees what was committed while this one waited.
     await lockThread(query, threadId);
     const now = await readBase(query, place);
@@ -213,11 +231,10 @@ function storeEdit(
     await edit.store(query);
     await closeInterrupts(query, { threadId, namespace });
     await query(
-      `UPDATE "Thread" t SET "status" = rest.status, "restStatus" = rest.status, "error" = NULL, "updatedAt" = now()
-       FROM (SELECT (CASE WHEN EXISTS (SELECT 1 FROM "Interrupt" WHERE "threadId" = $1 AND "pending")
+      sql`UPDATE "Thread" t SET "status" = rest.status, "restStatus" = rest.status, "error" = NULL, "updatedAt" = now()
+       FROM (SELECT (CASE WHEN EXISTS (SELECT 1 FROM "Interrupt" WHERE "threadId" = ${threadId} AND "pending")
          THEN 'INTERRUPTED' ELSE 'IDLE' END)::"ThreadStatus" AS status) rest
-       WHERE t."id" = $1`,
-      [threadId],
+       WHERE t."id" = ${threadId}`,
     );
     return true;
   });

@@ -1,80 +1,81 @@
+import { readHistory } from '../checkpoints/history.ts';
 import {
   CheckpointRef,
   Checkpoints,
   CheckpointSourceRef,
-  InterruptRef,
   lastMessages,
   MessageRef,
 } from '../checkpoints/schema.ts';
-import { readHistory } from '../checkpoints/history.ts';
 import { findState, valuesOf } from '../checkpoints/states.ts';
-import type { ErrorSummary } from '../errors.ts';
+import { parseUuid } from '../db/uuid.ts';
+import { readErrorSummary, type ErrorSummary } from '../errors.ts';
+import { builder, OrderDirection } from '../graphql/builder.ts';
+import { connectionOf, forwardArgs, pageArgs } from '../graphql/connection.ts';
+import { IfExists } from '../graphql/if-exists.ts';
+import { NodeRef } from '../graphql/node.ts';
+import { InterruptRef } from '../interrupts/schema.ts';
 import { isRecord } from '../json.ts';
-import { builder, OrderDirection } from '../schema/builder.ts';
-import { connectionOf, forwardArgs, pageArgs } from '../schema/connection.ts';
-import { NodeRef } from '../schema/node.ts';
-import { parseUuid } from '../uuid.ts';
-import { IfExists } from '../schema/if-exists.ts';
 import { watchThreads } from './changed.ts';
 import { copyThread } from './copy.ts';
 import { createThread } from './create.ts';
 import { deleteThread } from './delete.ts';
 import { updateThreadState } from './edit.ts';
-import { listPendingInterrupts } from './interrupts.ts';
 import { searchThreads } from './search.ts';
 import { currentState, showThread, storageBytes } from './state.ts';
 import { updateThread } from './update.ts';
 
 const ThreadStatus = builder.enumType('ThreadStatus', {
-  description: 'What a thread is at.',
+  description: 'Current condition of a thread.',
   values: {
-    IDLE: { description: 'Nothing is running or due.' },
+    IDLE: { description: 'No run is running or due.' },
     BUSY: { description: 'A run is running or due.' },
-    INTERRUPTED: { description: 'The last run stopped to wait for a person.' },
-    ERROR: { description: 'The last run failed; the state is what it was before the failure.' },
+    INTERRUPTED: { description: 'The last run stopped at an interrupt or a breakpoint.' },
+    ERROR: { description: 'The last run failed; the state is from before the failure.' },
   } as const,
 });
 
 export const RunErrorRef = builder.objectRef<ErrorSummary>('RunError').implement({
-  description: 'What a run failed with.',
+  description: 'The failure of a run.',
   fields: (t) => ({
-    name: t.exposeString('name', { description: "The error's class." }),
-    message: t.exposeString('message', { description: 'Cut at 2,000 characters.' }),
+    name: t.exposeString('name', { description: 'Class of the error.' }),
+    message: t.exposeString('message', {
+      description: 'Message of the error, cut at 2,000 characters.',
+    }),
   }),
 });
 
 /** A stored error as the schema shows it. */
 export function shownError(error: unknown): ErrorSummary | null {
-  return isRecord(error) ? (error as unknown as ErrorSummary) : null;
+  return isRecord(error) ? readErrorSummary(error) : null;
 }
 
 const CheckpointFilter = builder.inputType('CheckpointFilter', {
-  description: 'All of what is given must hold.',
+  description: 'A checkpoint must match all given conditions.',
   fields: (t) => ({
     namespace: t.string({
       required: true,
       defaultValue: '',
-      description: "Empty for the graph itself; a subgraph's path otherwise.",
+      description: 'Empty for the root graph; otherwise the path of a subgraph.',
     }),
-    source: t.field({ type: [CheckpointSourceRef], description: 'One of these.' }),
+    source: t.field({ type: [CheckpointSourceRef], description: 'Any of these.' }),
     step: t.int({ description: '-1 for the input, then 0, 1, 2 …' }),
-    runId: t.id({ description: 'The run that wrote it.' }),
+    runId: t.id({ description: 'The run of the checkpoint.' }),
     metadata: t.field({
       type: 'JSONObject',
-      description: "Contained in the checkpoint's metadata.",
+      description: "Must be contained in the checkpoint's metadata (PostgreSQL `jsonb @>`).",
     }),
   }),
 });
 
 export const ThreadRef = builder.prismaObject('Thread', {
   description:
-    "A conversation's durable state. It belongs to no assistant: any of them runs on it and sees what the others left.",
+    'Durable state of a conversation. It is independent of assistants: each run may use a different assistant on the same state.',
   interfaces: [NodeRef],
   fields: (t) => ({
     status: t.expose('status', { type: ThreadStatus }),
     metadata: t.field({
       type: 'JSONObject',
-      description: 'What clients keep with the thread, and graph_id: the graph of its last run.',
+      description: 'Free metadata of the clients, and graph_id: the graph of the last run.',
       resolve: ({ metadata }) => metadata,
     }),
     values: t.field({
@@ -84,36 +85,39 @@ export const ThreadRef = builder.prismaObject('Thread', {
     }),
     messages: t.field({
       type: [MessageRef],
-      description:
-        'The messages of the current state, oldest first; empty where the state has none.',
+      description: 'Messages of the current state, oldest first; empty if there are none.',
       args: {
-        last: t.arg.int({ required: true, defaultValue: 100, description: 'At most 1,000.' }),
+        last: t.arg.int({
+          required: true,
+          defaultValue: 100,
+          description: 'Number of newest messages, at most 1,000.',
+        }),
       },
       resolve: async (thread, { last }, app) =>
         lastMessages(await currentState(app, thread), { argument: 'last', last }),
     }),
     interrupts: t.field({
       type: [InterruptRef],
-      description: 'What the thread is waiting for a person to answer.',
+      description: 'Pending interrupts of the thread.',
       resolve: ({ id }, _args, { db }) =>
         db.interrupt.findMany({ where: { threadId: id, pending: true }, orderBy: { seq: 'asc' } }),
     }),
     error: t.field({
       type: RunErrorRef,
       nullable: true,
-      description: 'Why status is ERROR.',
+      description: 'Reason for status ERROR.',
       resolve: ({ status, error }) => (status === 'ERROR' ? shownError(error) : null),
     }),
     state: t.field({
       type: CheckpointRef,
       nullable: true,
-      description: 'The state now, or as it was at a checkpoint; null where there is none.',
+      description: 'The current state, or the state at a checkpoint; null if none exists.',
       args: {
         checkpointId: t.arg.id(),
         checkpointNamespace: t.arg.string({
           required: true,
           defaultValue: '',
-          description: "Empty for the graph itself; a subgraph's path otherwise.",
+          description: 'Empty for the root graph; otherwise the path of a subgraph.',
         }),
       },
       resolve: (thread, { checkpointId, checkpointNamespace: namespace }, app) => {
@@ -124,24 +128,23 @@ export const ThreadRef = builder.prismaObject('Thread', {
     }),
     history: t.field({
       type: Checkpoints,
-      description: 'Every state the thread has been in, newest first, all branches.',
+      description: 'All states of the thread in all branches, newest first.',
       args: {
         ...forwardArgs(t),
-        olderThan: t.arg.id({ description: 'Only checkpoints older than this one.' }),
+        olderThan: t.arg.id({ description: 'Only checkpoints older than this checkpoint.' }),
         filter: t.arg({ type: CheckpointFilter }),
       },
       resolve: ({ id }, { filter, ...args }, app) =>
         readHistory(app, id, { ...args, filter: filter ?? { namespace: '' } }),
     }),
     storageBytes: t.float({
-      description: 'Bytes of checkpoints, writes and values that the thread keeps.',
+      description: 'Stored bytes of checkpoints, writes and values of the thread.',
       resolve: ({ id }, _args, app) => storageBytes(app, id),
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime' }),
     updatedAt: t.expose('updatedAt', {
       type: 'DateTime',
-      description:
-        'When its metadata changed, its state was edited, or a run was accepted or ended.',
+      description: 'Time of the last metadata change, state edit, accepted run or ended run.',
     }),
   }),
 });
@@ -157,24 +160,24 @@ builder.objectField(CheckpointRef, 'thread', (t) =>
 builder.prismaObjectField(InterruptRef, 'thread', (t) => t.relation('thread'));
 
 const ThreadFilter = builder.inputType('ThreadFilter', {
-  description: 'All of what is given must hold.',
+  description: 'A thread must match all given conditions.',
   fields: (t) => ({
-    ids: t.idList({ description: '1 to 100.' }),
-    status: t.field({ type: [ThreadStatus], description: 'One of these.' }),
+    ids: t.idList({ description: '1 to 100 UUIDs.' }),
+    status: t.field({ type: [ThreadStatus], description: 'Any of these.' }),
     metadata: t.field({
       type: 'JSONObject',
-      description: "Contained in the thread's metadata, as PostgreSQL's jsonb @> means it.",
+      description: "Must be contained in the thread's metadata (PostgreSQL `jsonb @>`).",
     }),
-    graphId: t.id({ description: 'The graph of its last run, or the one that made its state.' }),
+    graphId: t.id({ description: 'The graph of the last run, or of the initial supersteps.' }),
   }),
 });
 
 const ThreadOrderField = builder.enumType('ThreadOrderField', {
   description:
-    'Threads that are alike in the field are ordered by id. Under STATUS and UPDATED_AT a thread that changes between two pages moves: it may come twice, or not at all.',
+    'Threads with equal values are ordered by id. STATUS and UPDATED_AT can change between two pages: a thread may then appear twice or not at all.',
   values: {
     ID: {},
-    STATUS: { description: 'IDLE, BUSY, INTERRUPTED, ERROR.' },
+    STATUS: { description: 'Order of the values: IDLE, BUSY, INTERRUPTED, ERROR.' },
     CREATED_AT: {},
     UPDATED_AT: {},
   } as const,
@@ -193,7 +196,7 @@ builder.queryField('thread', (t) =>
   t.field({
     type: ThreadRef,
     nullable: true,
-    description: 'Null where there is none.',
+    description: 'Null if none exists.',
     args: { id: t.arg.id({ required: true }) },
     resolve: (_root, { id }, app) => showThread(app, parseUuid('id', id)),
   }),
@@ -202,7 +205,7 @@ builder.queryField('thread', (t) =>
 builder.queryField('threads', (t) =>
   t.field({
     type: Threads,
-    description: 'Search. Newest first unless orderBy says otherwise.',
+    description: 'Searches threads. Default order: newest first.',
     args: {
       filter: t.arg({ type: ThreadFilter }),
       orderBy: t.arg({ type: ThreadOrder }),
@@ -212,27 +215,8 @@ builder.queryField('threads', (t) =>
   }),
 );
 
-const PendingInterrupts = connectionOf(InterruptRef, 'Interrupt', { totalCount: true });
-
-builder.queryField('pendingInterrupts', (t) =>
-  t.field({
-    type: PendingInterrupts,
-    description: 'Everything that waits for a person, oldest first, over all threads.',
-    args: {
-      graphId: t.arg.id({ description: 'Of threads whose last run was of this graph.' }),
-      metadata: t.arg({
-        type: 'JSONObject',
-        description: "Contained in the thread's metadata, as PostgreSQL's jsonb @> means it.",
-      }),
-      ...forwardArgs(t),
-    },
-    resolve: (_root, { graphId, metadata, ...page }, app) =>
-      listPendingInterrupts(app, { graphId, metadata }, page),
-  }),
-);
-
 const GotoInput = builder.inputType('GotoInput', {
-  description: 'With input, the node gets that input instead of the state.',
+  description: 'With input, the node gets this input instead of the state.',
   fields: (t) => ({
     node: t.string({ required: true }),
     input: t.field({ type: 'JSON' }),
@@ -240,28 +224,32 @@ const GotoInput = builder.inputType('GotoInput', {
 });
 
 const ResumeInput = builder.inputType('ResumeInput', {
-  description: 'An answer to a question.',
+  description: 'An answer to an interrupt.',
   fields: (t) => ({
     interruptId: t.id({
-      description: 'May be left out only where exactly one interrupt is pending.',
+      description: 'Required unless a single interrupt is pending.',
     }),
     value: t.field({
       type: 'JSON',
-      description: 'What interrupt() gives the node; null is an answer too.',
+      description: 'Return value of interrupt() in the node; null is a valid answer.',
     }),
   }),
 });
 
 export const CommandInput = builder.inputType('CommandInput', {
-  description: 'What a person, or a node, tells the graph beside its input.',
+  description: 'A LangGraph Command: answers to interrupts, a state update, a jump to nodes.',
   fields: (t) => ({
     resume: t.field({
       type: [ResumeInput],
       description:
-        'Answers, 1 to 100: some or all of what is pending. Of a run only; CONFLICT where one of the questions is not pending, THREAD_BUSY while a run is due or running.',
+        'Answers to some or all pending interrupts, 1 to 100; only for new runs. CONFLICT if an interrupt is not pending; THREAD_BUSY while a run is due or running. If the graph no longer has the interrupted node, the run ends in ERROR and the interrupt remains pending. An answer not matching the responseSchema also fails the run; the interrupt can be answered again.',
     }),
-    update: t.field({ type: 'JSON', description: 'An update of the state, through its reducers.' }),
-    goto: t.field({ type: [GotoInput], description: 'The nodes to run next.' }),
+    update: t.field({
+      type: 'JSON',
+      description:
+        'A state update, applied through the reducers. A key without a channel has no effect.',
+    }),
+    goto: t.field({ type: [GotoInput], description: 'Nodes of the next step.' }),
   }),
 });
 
@@ -270,38 +258,40 @@ const StateUpdateInput = builder.inputType('StateUpdateInput', {
   fields: (t) => ({
     values: t.field({
       type: 'JSON',
-      description: 'Goes through the reducers. Null with asNode: the node is taken to have run.',
+      description: 'Applied through the reducers. Null with asNode: the node counts as executed.',
     }),
     asNode: t.string({
       description:
-        'The node as which the update is made; its edges decide what is next. Also __input__ (the graph is given its input), __start__, __end__ (with null: nothing is next) and __copy__ (a fork). May be left out where only one node can be meant.',
+        'Apply the update as this node; its edges decide the next step. Special values: __input__ (the values are the input of the graph), __start__, __end__ (with null: no next step) and __copy__ (a fork). Optional if only a single node is possible.',
     }),
     command: t.field({ type: CommandInput }),
   }),
 });
 
 const SuperstepInput = builder.inputType('SuperstepInput', {
-  description: 'One round of updates, 1 to 100. It makes one checkpoint.',
+  description: 'A round of 1 to 100 updates. It creates a single checkpoint.',
   fields: (t) => ({ updates: t.field({ type: [StateUpdateInput], required: true }) }),
 });
 
 const CreateThreadInput = builder.inputType('CreateThreadInput', {
   fields: (t) => ({
-    id: t.id({ description: 'A UUID; one is made where it is not given.' }),
-    metadata: t.field({ type: 'JSONObject', description: 'What clients keep with the thread.' }),
+    id: t.id({
+      description: 'A UUID not used by any assistant, thread or run. Default: generated.',
+    }),
+    metadata: t.field({ type: 'JSONObject', description: 'Free metadata of the clients.' }),
     graphId: t.id({
-      description: 'The graph that applies the supersteps; also kept as metadata.graph_id.',
+      description: 'The graph to apply the supersteps; also stored as metadata.graph_id.',
     }),
     supersteps: t.field({
       type: [SuperstepInput],
       description:
-        'State updates that build the first state, one checkpoint each, 1 to 100. All of them or none.',
+        '1 to 100 supersteps to build the initial state, with a checkpoint each; all or none.',
     }),
     ifExists: t.field({
       type: IfExists,
       required: true,
       defaultValue: 'RAISE',
-      description: 'DO_NOTHING gives the thread that has the id, as it is.',
+      description: 'DO_NOTHING returns an existing thread unchanged.',
     }),
   }),
 });
@@ -309,7 +299,7 @@ const CreateThreadInput = builder.inputType('CreateThreadInput', {
 builder.mutationField('createThread', (t) =>
   t.field({
     type: ThreadRef,
-    description: 'Makes a thread: empty, or with the state that supersteps build.',
+    description: 'Creates a thread, either empty or with a state from supersteps.',
     args: { input: t.arg({ type: CreateThreadInput }) },
     resolve: (_root, { input }, app) => createThread(app, input ?? { ifExists: 'RAISE' }),
   }),
@@ -319,21 +309,21 @@ builder.mutationField('copyThread', (t) =>
   t.field({
     type: ThreadRef,
     description:
-      'A thread of its own with the same state and history, as they are now. Runs are not copied; open questions get ids of their own, and so do those whose answer no node of a waiting or running run has used.',
+      'Creates an independent copy of the thread with its current state and history. Runs are not copied. Pending interrupts get new ids, as do interrupts answered by a waiting or running run if no node has consumed the answer.',
     args: { id: t.arg.id({ required: true }) },
     resolve: (_root, { id }, app) => copyThread(app, id),
   }),
 );
 
 const UpdateThreadInput = builder.inputType('UpdateThreadInput', {
-  description: 'Merged into the metadata, key by key; a null value removes the key.',
+  description: 'Merged into the metadata key by key; a null value removes its key.',
   fields: (t) => ({ metadata: t.field({ type: 'JSONObject', required: true }) }),
 });
 
 builder.mutationField('updateThread', (t) =>
   t.field({
     type: ThreadRef,
-    description: "Changes the thread's metadata; its state stays.",
+    description: "Changes the thread's metadata; the state remains unchanged.",
     args: {
       id: t.arg.id({ required: true }),
       input: t.arg({ type: UpdateThreadInput, required: true }),
@@ -347,17 +337,17 @@ const UpdateThreadStateInput = builder.inputType('UpdateThreadStateInput', {
     values: t.field({
       type: 'JSON',
       description:
-        'Goes through the reducers. Null with asNode: the node is taken to have run. Null without: the state is taken up again as it is.',
+        'Applied through the reducers. Null with asNode: the node counts as executed. Null without asNode: the new checkpoint copies the state unchanged.',
     }),
     asNode: t.string({
       description:
-        'The node as which the update is made; its edges decide what is next. Also __input__, __start__, __end__ and __copy__, as in StateUpdateInput. Left out: the node that ran last; refused where several ran side by side.',
+        'Apply the update as this node; its edges decide the next step. Special values as in StateUpdateInput: __input__, __start__, __end__ and __copy__. Default: the last executed node; BAD_USER_INPUT if several nodes ran in parallel.',
     }),
-    checkpointId: t.id({ description: 'The checkpoint to go on from; the newest by default.' }),
+    checkpointId: t.id({ description: 'The checkpoint to continue from. Default: the newest.' }),
     checkpointNamespace: t.string({
       required: true,
       defaultValue: '',
-      description: "Empty for the graph itself; a subgraph's path otherwise.",
+      description: 'Empty for the root graph; otherwise the path of a subgraph.',
     }),
   }),
 });
@@ -366,7 +356,7 @@ builder.mutationField('updateThreadState', (t) =>
   t.field({
     type: CheckpointRef,
     description:
-      'Writes a state by hand: a new checkpoint, on top of the newest or of the one named, where the thread goes on. Questions asked in the state that it replaces are closed. THREAD_BUSY while a run is due or running.',
+      'Edits the state: creates a checkpoint on top of the newest or the given checkpoint. The thread continues from the new checkpoint. Pending interrupts of the replaced state are closed. THREAD_BUSY while a run is due or running.',
     args: {
       id: t.arg.id({ required: true }),
       input: t.arg({ type: UpdateThreadStateInput, required: true }),
@@ -378,7 +368,7 @@ builder.mutationField('updateThreadState', (t) =>
 builder.mutationField('deleteThread', (t) =>
   t.id({
     description:
-      'The thread with its runs, events and checkpoints. Runs that have not ended are cancelled.',
+      'Deletes the thread with its runs, events and checkpoints, and returns its id. Unfinished runs are cancelled.',
     args: { id: t.arg.id({ required: true }) },
     resolve: (_root, { id }, app) => deleteThread(app, id),
   }),
@@ -388,7 +378,7 @@ builder.subscriptionField('threadChanged', (t) =>
   t.field({
     type: ThreadRef,
     description:
-      'With ids (at most 100): each thread as it is now, then each time its status, metadata or state changed; completes when all of them are deleted. Without: every thread that changes. Changes that follow each other quickly may be told as one, by the newest; without ids, that holds for all steps of a run.',
+      'With ids (at most 100): the current thread for each id, then the thread after every change of status, metadata or state; completes when all these threads are deleted. Without ids: every changed thread. Changes in quick succession may arrive as a single event with the newest thread; without ids, this applies to all steps of a run.',
     args: { ids: t.arg.idList() },
     subscribe: (_root, { ids }, app) => watchThreads(app, ids),
     resolve: (thread) => thread,

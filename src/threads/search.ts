@@ -1,7 +1,7 @@
-import type { App } from '../app.ts';
-import type { Query } from '../db/open.ts';
-import type { Listing, Page, PageRequest } from '../db/page.ts';
-import { conditions, readIds, readPage } from '../db/page.ts';
+import type { Conditions, Listing, Page, PageRequest } from '../db/page.ts';
+import { readIds, readPage } from '../db/page.ts';
+import type { Query, Sql } from '../db/query.ts';
+import { sql } from '../db/sql.ts';
 import type { Thread } from '../generated/prisma/client.ts';
 import { ThreadStatus } from '../generated/prisma/enums.ts';
 
@@ -29,42 +29,38 @@ const ORDERED_BY: Record<ThreadOrderField, Pick<Listing['order'], 'by' | 'type'>
 const STATUSES = Object.values(ThreadStatus);
 
 export async function findThread(query: Query, id: string): Promise<Thread | undefined> {
-  const [thread] = await query<Thread>('SELECT * FROM "Thread" WHERE "id" = $1', [id]);
+  const [thread] = await query<Thread>(sql`SELECT * FROM "Thread" WHERE "id" = ${id}`);
   return thread;
 }
 
 export function searchThreads(
-  { sql }: Pick<App, 'sql'>,
+  app: { sql: Sql },
   filter: ThreadFilter,
   { orderBy, ...page }: PageRequest & { orderBy?: ThreadOrder | null | undefined },
 ): Promise<Page<Thread>> {
   const { field, direction } = orderBy ?? { field: 'CREATED_AT', direction: 'DESC' };
-  const { where, filters, params, add, addFilter } = conditions();
-  if (filter.ids)
-    addFilter((list) => `"id" = ANY(${list}::uuid[])`, readIds('filter.ids', filter.ids));
-  if (filter.status) {
-    addFilter((list) => `"status" = ANY(${list}::"ThreadStatus"[])`, filter.status);
-    if (field === 'STATUS') {
-      // Where the list begins and ends.
-      const inOrder = STATUSES.filter((status) => filter.status?.includes(status));
-      add((first) => `"status" >= ${first}::"ThreadStatus"`, inOrder.at(0));
-      add((last) => `"status" <= ${last}::"ThreadStatus"`, inOrder.at(-1));
+  const order = { ...ORDERED_BY[field], unique: '"id"', uniqueType: 'uuid', direction };
+  const listing = { from: '"Thread"', columns: '*', ...readFilter(filter, field), order };
+  return readPage<Thread>(app.sql.query, listing, page);
+}
+
+function readFilter(filter: ThreadFilter, orderedBy: ThreadOrderField): Conditions {
+  const { ids, status, metadata, graphId } = filter;
+  const where: Conditions['where'] = [];
+  const filters: Conditions['filters'] = [];
+  if (ids) filters.push(sql`"id" = ANY(${readIds('filter.ids', ids)}::uuid[])`);
+  if (status) {
+    filters.push(sql`"status" = ANY(${status}::"ThreadStatus"[])`);
+    if (orderedBy === 'STATUS') {
+      // The first and the last status of the list.
+      const inOrder = STATUSES.filter((each) => status.includes(each));
+      where.push(sql`"status" >= ${inOrder.at(0)}::"ThreadStatus"`);
+      where.push(sql`"status" <= ${inOrder.at(-1)}::"ThreadStatus"`);
     }
   }
-  if (filter.metadata)
-    addFilter((object) => `"metadata" @> ${object}::jsonb`, JSON.stringify(filter.metadata));
-  if (filter.graphId != null)
-    (field === 'CREATED_AT' ? add : addFilter)((id) => `"graphId" = ${id}`, filter.graphId);
-  return readPage<Thread>(
-    sql.query,
-    {
-      from: '"Thread"',
-      columns: '*',
-      where,
-      filters,
-      params,
-      order: { ...ORDERED_BY[field], unique: '"id"', uniqueType: 'uuid', direction },
-    },
-    page,
-  );
+  if (metadata) filters.push(sql`"metadata" @> ${JSON.stringify(metadata)}::jsonb`);
+  if (graphId != null) {
+    (orderedBy === 'CREATED_AT' ? where : filters).push(sql`"graphId" = ${graphId}`);
+  }
+  return { where, filters };
 }

@@ -1,48 +1,41 @@
 import type { RunnableConfig } from '@langchain/core/runnables';
 import { Command } from '@langchain/langgraph';
-import type { App } from '../app.ts';
-import type { EditSaver } from '../checkpoints/saver.ts';
+import { EditSaver } from '../checkpoints/edit-saver.ts';
+import { configuredAt, type Place } from '../checkpoints/graphs.ts';
+import { serdeOf } from '../checkpoints/serde.ts';
+import type { Config } from '../config.ts';
 import { readSize } from '../db/page.ts';
-import { AppError, BadInputError, summarizeError } from '../errors.ts';
-import { toCommandFields, type Instruction } from '../graphs/command.ts';
-import { withCheckpointer } from '../graphs/load.ts';
+import type { Sql } from '../db/query.ts';
+import { AppError, BadInputError, StateLimitError, summarizeError } from '../errors.ts';
+import { classesOf, type Classes } from '../graphs/classes.ts';
+import { toCommandFields } from '../graphs/command.ts';
+import { configurationOf } from '../graphs/configuration.ts';
+import { withCheckpointer, type Graphs } from '../graphs/load.ts';
 import type { CompiledGraph } from '../graphs/load.ts';
-
-/** One round of updates: it makes one checkpoint. */
-export interface Superstep {
-  updates: readonly StateUpdate[];
-}
-
-export interface StateUpdate {
-  values?: unknown;
-  /** The node as which the update is made; it decides which node comes next. */
-  asNode?: string | null | undefined;
-  command?: CommandUpdate | null | undefined;
-}
-
-/** Nobody is asked anything here: there is nothing to resume. */
-export interface CommandUpdate extends Instruction {
-  resume?: unknown;
-}
+import { checkSuperstepWork, type StateUpdate, type Superstep } from './limits.ts';
 
 /** LangGraph's names for what is not a node: the input, the start, the end (clears what is next), a fork. */
 const SPECIAL_NODES = ['__input__', '__start__', '__end__', '__copy__'];
 
-/** Applies the supersteps, in order, to a thread's state as `edit` sees it. Throws for the first that is refused. */
+/** Applies the supersteps, in order, to a new thread's state, and keeps them. Throws for the first that is refused. */
 export async function applySupersteps(
-  { graphs }: Pick<App, 'graphs'>,
-  edit: EditSaver,
+  app: { config: Config; sql: Sql; graphs: Graphs },
   {
     threadId,
     graphId,
     supersteps,
   }: { threadId: string; graphId: string; supersteps: readonly Superstep[] },
-): Promise<void> {
-  const graph = withCheckpointer(await makeGraph(graphs, graphId, 'input.graphId'), edit);
+): Promise<EditSaver> {
   readSize('input.supersteps', supersteps.length);
+  checkSuperstepWork(app.config, 'input.supersteps', supersteps);
+  const place = { threadId, namespace: '', checkpointId: null, graphId };
+  const { graph: served, config } = await graphToEdit(app, place, 'input.graphId');
+  const { stateLimitBytes } = app.config;
+  const saving = { by: serdeOf(served), stateLimitBytes };
+  const edit = new EditSaver(app.sql.query, { graph_id: graphId }, saving);
+  const graph = withCheckpointer(served, edit);
   for (const [i, { updates }] of supersteps.entries()) checkUpdates(graph, i, updates);
 
-  const config = { configurable: { thread_id: threadId } };
   for (const [i, { updates }] of supersteps.entries()) {
     try {
       await applyUpdates(graph, edit, config, updates);
@@ -50,6 +43,7 @@ export async function applySupersteps(
       throw edit.failure ?? refused(i, updates.length === 1 ? 0 : undefined, error);
     }
   }
+  return edit;
 }
 
 /** One superstep: makes one checkpoint in `edit`, and returns the config that names it. */
@@ -60,17 +54,27 @@ export function applyUpdates(
   updates: readonly StateUpdate[],
 ): Promise<RunnableConfig> {
   edit.writes = writesOf(updates);
-  return graph.bulkUpdateState(config, [{ updates: updates.map(toLangGraph) }]);
+  const classes = classesOf(graph);
+  return graph.bulkUpdateState(config, [
+    { updates: updates.map((each) => toLangGraph(each, classes)) },
+  ]);
 }
 
-/** Where langgraph.json names a function, what it throws is the client's to know: it asked for that graph. */
-export async function makeGraph(
-  graphs: App['graphs'],
-  graphId: string,
+/**
+ * The graph of a place, and the configuration for its reducers and edges. The client named the graph, so it sees the error of
+ * a graph function.
+ */
+export async function graphToEdit(
+  { sql, graphs }: { sql: Sql; graphs: Graphs },
+  place: Place,
   argument: string,
-): Promise<CompiledGraph> {
+): Promise<{ graph: CompiledGraph; config: RunnableConfig }> {
+  const { threadId, graphId } = place;
+  const configured = await configuredAt({ sql }, place);
+  const { configurable, context } = configurationOf(configured);
+  const config = { configurable: { ...configurable, thread_id: threadId }, context };
   try {
-    return await graphs.resolve(graphId);
+    return { graph: await graphs.resolve(graphId, configurationOf(configured)), config };
   } catch (error) {
     const why = summarizeError(error).message;
     throw new BadInputError(argument, `The graph "${graphId}" cannot be made: ${why}`);
@@ -110,9 +114,9 @@ function checkUpdates(
   }
 }
 
-function toLangGraph({ values, asNode, command }: StateUpdate) {
+function toLangGraph({ values, asNode, command }: StateUpdate, classes: Classes) {
   return {
-    values: command ? new Command(toCommandFields(command)) : (values ?? null),
+    values: command ? new Command(toCommandFields(command, classes)) : (values ?? null),
     ...(asNode != null && { asNode }),
   } as { values: Record<string, unknown>; asNode?: string };
 }
@@ -131,8 +135,9 @@ function writesOf(updates: readonly StateUpdate[]): Record<string, unknown> | un
 }
 
 function refused(superstep: number, update: number | undefined, reason: unknown): AppError {
-  if (reason instanceof AppError) return reason;
   const at = `input.supersteps[${superstep}]${update === undefined ? '' : `.updates[${update}]`}`;
+  if (reason instanceof StateLimitError) return reason.at(at);
+  if (reason instanceof AppError) return reason;
   const which = `Superstep ${superstep + 1}${update === undefined ? '' : `, update ${update + 1}`}`;
   const why = reason instanceof Error ? reason.message : String(reason);
   return new BadInputError(at, `${which}: ${why}`);

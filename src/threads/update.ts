@@ -1,22 +1,30 @@
-import type { App } from '../app.ts';
+import { checkMetadata } from '../assistants/limits.ts';
+import type { Config } from '../config.ts';
+import { THREADS_CHANNEL } from '../db/channels.ts';
+import type { Sql } from '../db/query.ts';
+import { sql } from '../db/sql.ts';
+import { parseUuid } from '../db/uuid.ts';
 import { NotFoundError } from '../errors.ts';
 import type { Thread } from '../generated/prisma/client.ts';
-import { THREADS_CHANNEL } from '../channels.ts';
-import { parseUuid } from '../uuid.ts';
 
-/** Merges metadata into a thread's, key by key; a null value removes its key. */
+/** Merges metadata into a thread's, key by key; a null value removes its key. Refuses a result above the limits. */
 export async function updateThread(
-  { sql }: Pick<App, 'sql'>,
+  { config, sql: database }: { config: Config; sql: Sql },
   threadId: string,
   { metadata }: { metadata: Record<string, unknown> },
 ): Promise<Thread> {
   const id = parseUuid('id', threadId);
   const removed = Object.keys(metadata).filter((key) => metadata[key] === null);
-  const [thread] = await sql.query<Thread>(
-    `UPDATE "Thread" SET "metadata" = ("metadata" || $2::jsonb) - $3::text[], "updatedAt" = now() WHERE "id" = $1 RETURNING *`,
-    [id, JSON.stringify(metadata), removed],
-  );
-  if (!thread) throw new NotFoundError('Thread', id);
-  sql.notify(THREADS_CHANNEL, id);
+  const thread = await database.transaction(async (query) => {
+    const [updated] = await query<Thread>(
+      sql`UPDATE "Thread" SET "metadata" = ("metadata" || ${JSON.stringify(metadata)}::jsonb) - ${removed}::text[],
+         "updatedAt" = now() WHERE "id" = ${id} RETURNING *`,
+    );
+    if (!updated) throw new NotFoundError('Thread', id);
+    const { graph_id: _, ...own } = updated.metadata as Record<string, unknown>;
+    checkMetadata(config, 'input.metadata', own);
+    return updated;
+  });
+  database.notify(THREADS_CHANNEL, id);
   return thread;
 }

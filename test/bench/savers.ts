@@ -2,12 +2,15 @@ import { randomUUID } from 'node:crypto';
 import * as messages from '@langchain/core/messages';
 import * as langgraph from '@langchain/langgraph';
 import pLimit from 'p-limit';
-import { CheckpointReader, RunSaver } from '../../src/checkpoints/saver.ts';
+import { CheckpointReader } from '../../src/checkpoints/reader.ts';
 import { readConfig } from '../../src/config.ts';
-import { openDatabase, type Query } from '../../src/db/open.ts';
+import { openDatabase } from '../../src/db/open.ts';
+import { readAsked, type Query } from '../../src/db/query.ts';
+import { compile } from '../../src/db/sql.ts';
 import { createLogger } from '../../src/log.ts';
-import { STORES_AT_A_TIME } from '../../src/runs/worker.ts';
+import { STORES_AT_A_TIME } from '../../src/runs/run-attempt.ts';
 import { copyThread } from '../../src/threads/copy.ts';
+import { openJournal } from '../support/attempts.ts';
 import { createTurns, kilobyte } from './graphs/turns.ts';
 import type { Store } from './stores.ts';
 
@@ -60,9 +63,9 @@ export async function openOurs({ databaseUrl }: Store): Promise<Engine> {
   const claims = new Map<string, { runId: string; claimToken: string; isFresh: boolean }>();
   const inTurn = pLimit(STORES_AT_A_TIME);
   let statements = 0;
-  const counted: Query = (text, params) => {
+  const counted: Query = (...asked) => {
     statements++;
-    return sql.query(text, params);
+    return sql.query(...asked);
   };
 
   /** As a claim does, it says whether the thread is known to have no checkpoint. */
@@ -91,15 +94,14 @@ export async function openOurs({ databaseUrl }: Store): Promise<Engine> {
       if (!fence) throw new Error(`Thread ${threadId} has no run.`);
       const failing = new AbortController();
       const onFailure = (error: unknown) => failing.abort(error);
-      const saver = new RunSaver(counted, {
-        fence,
-        metadata: {},
+      const { journal, saver } = openJournal(counted, {
+        writer: { ...fence, threadId },
         onFailure,
         ...(fence.isFresh && { freshThreadId: threadId }),
         ...(durability === 'async' && { inTurn }),
       });
       await graph.invoke(inputOf(turn), { ...configOf(threadId, saver), durability });
-      await saver.flush();
+      await journal.flush();
       failing.signal.throwIfAborted();
     },
     async next(threadId) {
@@ -126,7 +128,10 @@ export async function openOurs({ databaseUrl }: Store): Promise<Engine> {
 export async function openStock(store: Store): Promise<Engine> {
   const { graph, openStockSaver } = await importPeer();
   const { saver, statements } = await openStockSaver(store.databaseUrl, POOL_SIZE);
-  const query: Query = async (text, params) => (await saver.pool.query(text, params)).rows;
+  const query: Query = async (...asked) => {
+    const { text, values } = compile(readAsked(asked)[0]);
+    return (await saver.pool.query(text, values)).rows;
+  };
   return {
     ...withSaver('stock saver', graph, saver),
     bytes: (threadId) => sumOfColumns(query, { threadId, column: 'thread_id', except: [] }),

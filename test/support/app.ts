@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ResultOf, TadaDocumentNode, VariablesOf } from 'gql.tada';
+import { print } from 'graphql';
 import { createClient as createSseClient } from 'graphql-sse';
 import { createClient as createWsClient } from 'graphql-ws';
 import { expect } from 'vitest';
@@ -8,10 +10,14 @@ import { WebSocket } from 'ws';
 import { readConfig, type Config } from '../../src/config.ts';
 import { createLogger } from '../../src/log.ts';
 import { startServer, type Server } from '../../src/server.ts';
-import { createTestDatabase } from './databases.ts';
+import { createTestDatabase, type TestDatabase } from './databases.ts';
+import { operation } from './graphql.ts';
 
-export interface GraphqlResult {
-  data: any;
+/** A text, or a document of `operation()`, whose types its answer has. */
+export type Document<Result = any, Variables = any> = TadaDocumentNode<Result, Variables>;
+
+export interface GraphqlResult<Data = any> {
+  data: Data;
   errors?: { message: string; path?: (string | number)[]; extensions: Record<string, any> }[];
 }
 
@@ -20,15 +26,28 @@ export interface TestApp extends AsyncDisposable {
   url: string;
   app: Server['app'];
   /** Sends a document over HTTP; fails the test when the answer has errors. */
+  gql<Result, Variables>(
+    document: Document<Result, Variables>,
+    variables?: Variables,
+  ): Promise<Result>;
   gql(document: string, variables?: Record<string, unknown>): Promise<any>;
-  /** Sends a document over HTTP; gives its errors. */
+  /** Sends a document over HTTP; gives its errors. Variables may have wrong types. */
   errors(
-    document: string,
+    document: string | Document,
     variables?: Record<string, unknown>,
   ): Promise<NonNullable<GraphqlResult['errors']>>;
-  /** Sends a document over HTTP; gives the answer as it is. */
+  /** Sends a document over HTTP; gives the answer as it is. Variables may have wrong types. */
+  request<Result>(
+    document: Document<Result>,
+    variables?: Record<string, unknown>,
+  ): Promise<GraphqlResult<Result>>;
   request(document: string, variables?: Record<string, unknown>): Promise<GraphqlResult>;
-  /** Subscribes over a WebSocket (or SSE) of its own; gives what comes, until the server completes it. */
+  /** Subscribes over a WebSocket (or SSE) of its own; gives the answers until the server completes. */
+  subscribe<Result, Variables>(
+    document: Document<Result, Variables>,
+    variables?: Variables,
+    transport?: Transport,
+  ): AsyncIterableIterator<Result>;
   subscribe(
     document: string,
     variables?: Record<string, unknown>,
@@ -41,32 +60,93 @@ export interface TestApp extends AsyncDisposable {
 
 export type Transport = 'websocket' | 'sse';
 
-interface FollowOptions {
+const GRAPHS_FILE = path.join(import.meta.dirname, 'langgraph.json');
+
+/** Selects all data of the events, for tests that compare them. */
+const FOLLOW = operation(`
+  subscription Follow($runId: ID!, $after: ID, $modes: [StreamMode!]) {
+    runEvents(runId: $runId, after: $after, modes: $modes) {
+      __typename
+      id
+      runId
+      namespace
+      ... on RunStartedEvent {
+        attempt
+        checkpointId
+      }
+      ... on ValuesEvent {
+        values
+      }
+      ... on UpdatesEvent {
+        node
+        update
+      }
+      ... on MessagesEvent {
+        message {
+          messageId
+          type
+          text
+        }
+        isChunk
+        metadata
+      }
+      ... on CustomEvent {
+        data
+      }
+      ... on InterruptEvent {
+        interrupts {
+          id
+          value
+          node
+        }
+      }
+      ... on RunFinishedEvent {
+        status
+        error {
+          name
+          message
+        }
+      }
+    }
+  }
+`);
+
+export type FollowedEvent = ResultOf<typeof FOLLOW>['runEvents'];
+
+export interface FollowOptions {
   after?: string;
-  modes?: string[];
+  modes?: VariablesOf<typeof FOLLOW>['modes'];
   transport?: Transport;
 }
 
-const GRAPHS_FILE = path.join(import.meta.dirname, 'langgraph.json');
-
-/** Everything that events show, for tests that compare them. */
-const EVENT_FIELDS = `
-  __typename id runId namespace
-  ... on RunStartedEvent { attempt checkpointId }
-  ... on ValuesEvent { values }
-  ... on UpdatesEvent { node update }
-  ... on MessagesEvent { message { messageId type text } isChunk metadata }
-  ... on CustomEvent { data }
-  ... on InterruptEvent { interrupts { id value node } }
-  ... on RunFinishedEvent { status error { name message } }
-`;
-
-const FOLLOW = `subscription ($runId: ID!, $after: ID, $modes: [StreamMode!]) {
-  runEvents(runId: $runId, after: $after, modes: $modes) { ${EVENT_FIELDS} }
-}`;
-
 export async function createTestApp(settings: Partial<Config> = {}): Promise<TestApp> {
-  const database = await createTestDatabase();
+  return startTestApp(await createTestDatabase(), settings);
+}
+
+/** The servers of the tests that have not stopped. */
+export const runningServers = new Set<TestApp>();
+
+/** Starts a server on this database and deletes the database when the server stops. */
+export async function startTestApp(
+  database: TestDatabase,
+  settings: Partial<Config> = {},
+): Promise<TestApp> {
+  return start(database, settings, () => database.dispose());
+}
+
+/** Starts a server on a database that stays when the server stops. */
+export async function startTestServer(
+  database: TestDatabase,
+  settings: Partial<Config> = {},
+): Promise<TestApp> {
+  return start(database, settings, async () => {});
+}
+
+async function start(
+  database: TestDatabase,
+  settings: Partial<Config>,
+  afterStop: () => Promise<void>,
+): Promise<TestApp> {
   const config: Config = {
     ...readConfig({}),
     port: 0,
@@ -78,11 +158,15 @@ export async function createTestApp(settings: Partial<Config> = {}): Promise<Tes
     logLevel: 'silent',
     ...settings,
   };
-  const server = await startServer(config, {
-    log: createLogger(config.logLevel),
-    env: process.env,
-  });
-  return createClients(server, () => database.dispose());
+  const server = createClients(
+    await startServer(config, { log: createLogger(config.logLevel), env: process.env }),
+    async () => {
+      runningServers.delete(server);
+      await afterStop();
+    },
+  );
+  runningServers.add(server);
+  return server;
 }
 
 /** The ways into a server that runs. */
@@ -94,33 +178,39 @@ export function createClients(
   const leaving = new Set<() => unknown>();
 
   async function request(
-    document: string,
+    document: string | Document,
     variables?: Record<string, unknown>,
   ): Promise<GraphqlResult> {
     const response = await fetch(endpoint, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ query: document, variables }),
+      body: JSON.stringify({ query: textOf(document), variables }),
     });
     return (await response.json()) as GraphqlResult;
   }
 
-  async function gql(document: string, variables?: Record<string, unknown>): Promise<any> {
+  async function gql(
+    document: string | Document,
+    variables?: Record<string, unknown>,
+  ): Promise<any> {
     const result = await request(document, variables);
     if (result.errors) {
-      expect.fail(`${JSON.stringify(result.errors)}\n${document}\n${JSON.stringify(variables)}`);
+      const sent = `${textOf(document)}\n${JSON.stringify(variables)}`;
+      expect.fail(`${JSON.stringify(result.errors)}\n${sent}`);
     }
     return result.data;
   }
 
-  async function errors(document: string, variables?: Record<string, unknown>) {
+  async function errors(document: string | Document, variables?: Record<string, unknown>) {
     const result = await request(document, variables);
-    if (!result.errors) expect.fail(`No errors: ${JSON.stringify(result.data)}\n${document}`);
+    if (!result.errors) {
+      expect.fail(`No errors: ${JSON.stringify(result.data)}\n${textOf(document)}`);
+    }
     return result.errors;
   }
 
   async function* subscribe(
-    query: string,
+    document: string | Document,
     variables: Record<string, unknown> = {},
     transport: Transport = 'websocket',
   ): AsyncIterableIterator<any> {
@@ -134,6 +224,7 @@ export function createClients(
         : createSseClient({ url: endpoint, retryAttempts: 0 });
     const dispose = () => client.dispose();
     leaving.add(dispose);
+    const query = textOf(document);
     try {
       for await (const { data, errors: failed } of client.iterate({ query, variables })) {
         if (failed) throw Object.assign(new Error(failed[0]?.message), { errors: failed });
@@ -177,14 +268,22 @@ export function createClients(
   };
 }
 
+function textOf(document: string | Document): string {
+  return typeof document === 'string' ? document : print(document);
+}
+
+/** Longer than any condition needs on a busy machine, and shorter than the time of a test. */
+const LONGEST_WAIT_MS = 50_000;
+
 /** Waits until `look` gives something truthy, and gives that. */
 export async function until<T>(look: () => T | Promise<T>): Promise<NonNullable<T>> {
-  for (let tries = 0; tries < 500; tries++) {
+  const end = performance.now() + LONGEST_WAIT_MS;
+  while (performance.now() < end) {
     const seen = await look();
     if (seen) return seen;
     await sleep(20);
   }
-  throw new Error('What the test waits for has not come.');
+  throw new Error(`The test waited ${LONGEST_WAIT_MS / 1000} s for a condition in vain: ${look}`);
 }
 
 export function randomId(): string {

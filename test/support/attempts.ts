@@ -1,13 +1,19 @@
-import { RunSaver } from '../../src/checkpoints/saver.ts';
-import type { Query } from '../../src/db/open.ts';
 import { randomUUID } from 'node:crypto';
+import { createStateLimit } from '../../src/checkpoints/sizes.ts';
+import { createItemsOf } from '../../src/checkpoints/values.ts';
+import type { Query } from '../../src/db/query.ts';
+import type { EventBatches, Writer } from '../../src/events/batches.ts';
+import type { EventTail } from '../../src/events/tail.ts';
+import { AttemptSaver } from '../../src/runs/attempt-saver.ts';
+import { createJournal, type InTurn, type Journal } from '../../src/runs/journal.ts';
 
 /** An attempt of a run, as a worker would hold it: it can be read and written with until somebody else claims the run. */
 export interface TestAttempt {
   runId: string;
   threadId: string;
   claimToken: string;
-  saver: RunSaver;
+  saver: AttemptSaver;
+  journal: Journal;
   /** Aborted with what the saver failed with, as a worker does it. */
   signal: AbortSignal;
   /** Another worker claims the run. */
@@ -30,25 +36,68 @@ export async function startAttempt(
     [runId, threadId, claimToken],
   );
   const failing = new AbortController();
+  const { journal, saver } = openJournal(query, {
+    writer: { runId, threadId, claimToken },
+    metadata,
+    onFailure: (error) => failing.abort(error),
+  });
   return {
     runId,
     threadId,
     claimToken,
     signal: failing.signal,
-    saver: new RunSaver(query, {
-      fence: { runId, claimToken },
-      metadata,
-      onFailure: (error) => failing.abort(error),
-    }),
+    saver,
+    journal,
     async loseClaim(by = query) {
       await by(`SELECT 1 FROM "Run" WHERE "id" = $1 FOR UPDATE`, [runId]);
       await by(`UPDATE "Run" SET "claimToken" = gen_random_uuid() WHERE "id" = $1`, [runId]);
     },
     async end() {
+      await journal.flush();
       await query(
         `UPDATE "Run" SET "status" = 'SUCCESS', "claimToken" = NULL WHERE "id" = $1 AND "claimToken" = $2`,
         [runId, claimToken],
       );
     },
   };
+}
+
+interface Opening {
+  writer: Writer;
+  metadata?: Record<string, unknown>;
+  onFailure: (error: unknown) => void;
+  /** Only for an attempt that emits events. */
+  events?: { batches: EventBatches; tail: Pick<EventTail, 'publish'> };
+  inTurn?: InTurn;
+  freshThreadId?: string;
+}
+
+/** The journal and the saver of an attempt, as a worker opens them, for graphs on any thread. */
+export function openJournal(
+  query: Query,
+  { writer, metadata = {}, onFailure, events, inTurn, freshThreadId }: Opening,
+): { journal: Journal; saver: AttemptSaver } {
+  const limit = createStateLimit(Infinity);
+  const itemsOf = createItemsOf();
+  const refuse = () => Promise.reject(new Error('This attempt emits no events.'));
+  const journal = createJournal({
+    query,
+    writer,
+    run: { id: writer.runId, onCompletion: null, startedAt: new Date(), ...writer },
+    batches: events?.batches ?? { store: refuse, storeAlone: refuse },
+    tail: events?.tail ?? { publish() {} },
+    limit,
+    itemsOf,
+    inTurn,
+    signal: new AbortController().signal,
+    onFailure,
+  });
+  const saver = new AttemptSaver(query, {
+    journal,
+    limit,
+    itemsOf,
+    metadata,
+    ...(freshThreadId !== undefined && { freshThreadId }),
+  });
+  return { journal, saver };
 }

@@ -6,7 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { inject } from 'vitest';
 import { readConfig } from '../../src/config.ts';
-import { openDatabase, type Database, type Query } from '../../src/db/open.ts';
+import { openDatabase, type Database } from '../../src/db/open.ts';
+import type { Query } from '../../src/db/query.ts';
 import { createLogger, type Logger } from '../../src/log.ts';
 
 /** What a server's configuration says of its database. */

@@ -10,9 +10,12 @@ import {
   Annotation,
   END,
   MessagesAnnotation,
+  MessagesDeltaValue,
+  NodeInterrupt,
   START,
   Send,
   StateGraph,
+  StateSchema,
   entrypoint,
   interrupt,
   task,
@@ -975,3 +978,39 @@ export const taskAsk = entrypoint({ name: 'taskAsk' }, async (_input: unknown) =
   ...(await askTwice('a')),
   ...(await askTwice('b')),
 ]);
+
+/** Node `answer` adds a message with the id `a` and the number of messages before it. The state is a DeltaChannel. */
+export const delta = new StateGraph(new StateSchema({ messages: MessagesDeltaValue }))
+  .addNode('answer', ({ messages }) => ({
+    messages: [new AIMessage({ id: `a${messages.length}`, content: `${messages.length} before` })],
+  }))
+  .addEdge(START, 'answer')
+  .addEdge('answer', END)
+  .compile();
+
+const Turn = Annotation.Root({ ...Log.spec, turn: Annotation<number> });
+
+/** A node that asks by throwing NodeInterrupt until `turn` is as high as `until`. Its questions have no id. */
+function throwing(question: string, until: number) {
+  return ({ turn }: typeof Turn.State) => {
+    if (!(turn >= until)) throw new NodeInterrupt(question);
+    return { log: [question] };
+  };
+}
+
+/** Node `a` asks "A?" until `turn` is 1, then node `b` asks "B?" until it is 2. */
+export const thrownRow = new StateGraph(Turn)
+  .addNode('a', throwing('A?', 1))
+  .addNode('b', throwing('B?', 2))
+  .addEdge(START, 'a')
+  .addEdge('a', 'b')
+  .addEdge('b', END)
+  .compile();
+
+/** Nodes `a` and `b`, in one superstep, ask "A?" and "B?" until `turn` is 1. */
+export const thrownPair = new StateGraph(Turn)
+  .addNode('a', throwing('A?', 1))
+  .addNode('b', throwing('B?', 1))
+  .addEdge(START, 'a')
+  .addEdge(START, 'b')
+  .compile();

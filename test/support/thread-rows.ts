@@ -1,4 +1,4 @@
-import type { Query } from '../../src/db/open.ts';
+import type { Query } from '../../src/db/query.ts';
 
 /** Every table that names a thread, whatever the schema comes to hold. */
 export async function threadTables(query: Query): Promise<string[]> {

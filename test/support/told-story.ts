@@ -6,8 +6,9 @@ import type {
   CheckpointTuple,
 } from '@langchain/langgraph-checkpoint';
 import { MemorySaver, WRITES_IDX_MAP } from '@langchain/langgraph-checkpoint';
+import { EditSaver } from '../../src/checkpoints/edit-saver.ts';
 import { isMessage } from '../../src/checkpoints/plain.ts';
-import { CheckpointReader, EditSaver } from '../../src/checkpoints/saver.ts';
+import { CheckpointReader } from '../../src/checkpoints/reader.ts';
 import type { Database } from '../../src/db/open.ts';
 import { withCheckpointer } from '../../src/graphs/load.ts';
 import { copyThread } from '../../src/threads/copy.ts';

@@ -1,0 +1,120 @@
+import type { SerializerProtocol } from '@langchain/langgraph-checkpoint';
+import type { Query } from '../db/query.ts';
+import { sql } from '../db/sql.ts';
+import { NULL_TASK_ID } from './new-records.ts';
+import type { Budget, CheckpointRow } from './read.ts';
+import { PART, sum } from './units.ts';
+import { lastNumbers, loadElements, type StoredItem } from './values.ts';
+
+/** The last elements of a list that a checkpoint holds. */
+export interface Latest {
+  /** Whether nothing was ever written to the channel: then it has what its graph begins with. */
+  isUnwritten: boolean;
+  /** Decodes them into new objects. */
+  decode(by: SerializerProtocol): Promise<unknown[]>;
+  /** Whether the list has no others. */
+  isWhole: boolean;
+}
+
+/** Which end of a list to read. */
+interface End {
+  channel: string;
+  /** The number of items. An item holds one element, several, or a part of one. */
+  most: number;
+  /** In the state of now, all writes on top of the checkpoint count. Otherwise a client's command alone does. */
+  current: boolean;
+}
+
+/**
+ * Reads the end of the list in a channel, for checkpoints of one namespace. Leaves out a checkpoint whose channel holds no list,
+ * or has a write on top that counts.
+ */
+export async function readLatest(
+  query: Query,
+  checkpoints: readonly CheckpointRow[],
+  end: End,
+  budget?: Budget,
+): Promise<Map<string, Latest>> {
+  const lists = await findLists(query, checkpoints, end);
+  const found = lists.map(({ ranges, ...list }) => ({
+    ...list,
+    numbers: lastNumbers(ranges ?? [], end.most),
+  }));
+  const wanted = found.flatMap(({ numbers }) => numbers);
+  const items = await readItems(query, checkpoints[0]?.threadId, wanted, budget);
+  return new Map(
+    found.map(({ checkpointId, isUnwritten, numbers }) => {
+      const isWhole = numbers.length < end.most;
+      const known = isWhole ? numbers : dropBroken(numbers, items);
+      const decode: Latest['decode'] = (by) => loadElements(by, items, known);
+      return [checkpointId, { isUnwritten, decode, isWhole }];
+    }),
+  );
+}
+
+interface ListRow {
+  checkpointId: string;
+  isUnwritten: boolean;
+  /** The last pairs: each is one item at least. */
+  ranges: number[] | null;
+}
+
+async function findLists(
+  query: Query,
+  checkpoints: readonly CheckpointRow[],
+  { channel, most, current }: End,
+): Promise<ListRow[]> {
+  const [first] = checkpoints;
+  if (!first) return [];
+  const { threadId, namespace } = first;
+  const ids = checkpoints.map(({ checkpointId }) => checkpointId);
+  const versions = checkpoints.map((row) => row.versions[channel]?.toString() ?? null);
+  return query<ListRow>(sql`SELECT c."id" AS "checkpointId", c."version" IS NULL AS "isUnwritten",
+        v."ranges"[greatest(cardinality(v."ranges") - ${2 * most}::int, 0) + 1:] AS "ranges"
+      FROM unnest(${ids}::uuid[], ${versions}::bigint[]) AS c("id", "version") LEFT JOIN LATERAL (
+        SELECT * FROM "ChannelValue" WHERE "threadId" = ${threadId}::uuid AND "namespace" = ${namespace}
+          AND "channel" = ${channel} AND "version" = c."version" OFFSET 0) v ON true
+      WHERE (c."version" IS NULL OR v."type" = 'list') AND NOT EXISTS (
+        SELECT 1 FROM "CheckpointWrite" w WHERE w."threadId" = ${threadId}::uuid AND w."namespace" = ${namespace}
+          AND w."checkpointId" = c."id" AND w."channel" = ${channel}
+          AND (${current}::boolean OR w."taskId" = ${NULL_TASK_ID}))`);
+}
+
+interface ItemRow extends StoredItem {
+  number: number;
+  bytes: number;
+  /** The value where it is JSON: bytes would come as text of twice the size. */
+  text: string | null;
+}
+
+/** Reads items. With a budget, throws if they are too large; then no content was read. An item counts each time that it is named. */
+async function readItems(
+  query: Query,
+  threadId: string | undefined,
+  numbers: readonly number[],
+  budget: Budget | undefined,
+): Promise<Map<number, StoredItem>> {
+  if (numbers.length === 0) return new Map();
+  const wanted = [...new Set(numbers)];
+  const rows = await query<ItemRow>(sql`SELECT i."number", i."type", i."bytes",
+        CASE WHEN i."isWithin" AND i."type" NOT IN ('json', 'elements') THEN i."value" END AS "value",
+        CASE WHEN i."isWithin" AND i."type" IN ('json', 'elements') THEN convert_from(i."value", 'UTF8') END AS "text"
+      FROM (SELECT i.*, octet_length(i."value") AS "bytes",
+          sum(octet_length(i."value")) OVER () <= ${budget?.bytesLeft ?? Number.MAX_SAFE_INTEGER}::bigint AS "isWithin"
+        FROM unnest(${wanted}::int[]) AS n("number"), LATERAL (
+          SELECT * FROM "ChannelItem" WHERE "threadId" = ${threadId}::uuid AND "number" = n."number" OFFSET 0) i) i`);
+  const sizes = new Map(rows.map(({ number, bytes }) => [number, bytes]));
+  budget?.charge(sum(numbers.map((number) => sizes.get(number) ?? 0)));
+  return new Map(
+    rows.map(({ number, type, value, text }) => [number, { type, value: text ?? value }]),
+  );
+}
+
+/** The first item may be the end of an element: only the item before it would tell. */
+function dropBroken(
+  numbers: readonly number[],
+  items: ReadonlyMap<number, StoredItem>,
+): readonly number[] {
+  const end = numbers.findIndex((number) => items.get(number)?.type !== PART);
+  return end < 0 ? [] : numbers.slice(end + 1);
+}

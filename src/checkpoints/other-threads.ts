@@ -1,0 +1,34 @@
+import type { RunnableConfig } from '@langchain/core/runnables';
+import type { CheckpointTuple } from '@langchain/langgraph-checkpoint';
+
+/**
+ * LangGraph lends the saver of a run to each graph that a node calls, also to a graph with a thread_id and a checkpointer of
+ * its own. The checkpoints of such a graph belong to the run's thread, in a namespace with the other thread_id: they need no
+ * row in "Thread", and they are deleted with the run's thread.
+ */
+export function placeOnThread(config: RunnableConfig, threadId: string): RunnableConfig {
+  const { thread_id: asked, checkpoint_ns: namespace = '' } = config.configurable ?? {};
+  if (asked === undefined || asked === null || asked === threadId) return config;
+  // No node has an empty name.
+  const other = `:${encodeURIComponent(String(asked))}`;
+  const checkpoint_ns = namespace === '' ? other : `${namespace}|${other}`;
+  return {
+    ...config,
+    configurable: { ...config.configurable, thread_id: threadId, checkpoint_ns },
+  };
+}
+
+/** The tuple as the graph knows it that asked for it with `config`. */
+export function placeAsAsked(tuple: CheckpointTuple, config: RunnableConfig): CheckpointTuple {
+  const { thread_id, checkpoint_ns = '' } = config.configurable ?? {};
+  const place = (stored: RunnableConfig): RunnableConfig => ({
+    ...stored,
+    configurable: { ...stored.configurable, thread_id, checkpoint_ns },
+  });
+  const { parentConfig } = tuple;
+  return {
+    ...tuple,
+    config: place(tuple.config),
+    ...(parentConfig && { parentConfig: place(parentConfig) }),
+  };
+}

@@ -1,0 +1,19 @@
+import type { Query } from './query.ts';
+import { sql, type Statement } from './sql.ts';
+
+/** The types whose ids are unique over all of them. */
+export type NodeType = 'Assistant' | 'Thread' | 'Run';
+
+/**
+ * Locks an id chosen by a client until the transaction ends, because no primary key covers all tables. Returns the type of
+ * node with this id, undefined if the id is free. Hidden rows count: a deleted assistant, the tombstone of a run.
+ */
+export async function lockId(query: Query, id: string): Promise<NodeType | undefined> {
+  const [owner] = await query<{ type: NodeType | null }>(sql`SELECT lock_id(${id}) AS "type"`);
+  return owner?.type ?? undefined;
+}
+
+/** Whether a thread has the id, or no row has it. Locks the id as `lockId` does. */
+export function isForThread(id: unknown): Statement {
+  return sql`coalesce(lock_id(${id}), 'Thread') = 'Thread'`;
+}

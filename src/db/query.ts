@@ -1,0 +1,44 @@
+import { NumberedText, type Statement } from './sql.ts';
+
+/** Runs one statement. Each connection prepares its text once. int8 comes as number. */
+export type Query = <Row extends object = Record<string, unknown>>(
+  ...asked: [statement: Statement, options?: QueryOptions] | NumberedQuery
+) => Promise<Row[]>;
+
+/** Transitional: text in which `$1`, `$2` … are written by hand. New statements use the tag. */
+type NumberedQuery = [text: string, params?: readonly unknown[], options?: QueryOptions];
+
+/** Transitional: the statement and the options of both forms. */
+export function readAsked([first, ...others]: Parameters<Query>): [Statement, QueryOptions?] {
+  if (typeof first !== 'string') return [first, ...(others as [QueryOptions?])];
+  const [params = [], options] = others as [unknown[]?, QueryOptions?];
+  return [new NumberedText([first], params), options];
+}
+
+export interface QueryOptions {
+  /** Plans the statement for these values, if the best plan depends on them. Default: a prepared statement. */
+  planAnew?: boolean;
+  /** The statement may take long and gets a connection of its own. Default: statements share a connection. */
+  takesLong?: boolean;
+  /** Called with the length of each JSON text before it is parsed. If it throws, the statement fails. */
+  onJson?: (length: number) => void;
+}
+
+/** SQL and notifications. */
+export interface Sql {
+  /**
+   * Statements on a shared connection are answered in order.
+   * Throws DatabaseAwayError if the database cannot be reached.
+   */
+  query: Query;
+  /** Runs `work` on one connection between BEGIN and COMMIT; ROLLBACK if it throws. `work` uses only its own `query`. */
+  transaction<T>(work: (query: Query) => Promise<T>): Promise<T>;
+  /** Notifies all processes, including this one. Called after the commit. A notification may get lost. */
+  notify(channel: string, payload: string): void;
+  /** Notifies only the other processes: this one has already received the details. */
+  notifyOthers(channel: string, payload: string): void;
+  /** Notifies only this process: the rows are not yet visible to others. */
+  notifyHere(channel: string, payload: string): void;
+  /** Calls `onPayload` for each notification until the returned function is called. */
+  listen(channel: string, onPayload: (payload: string) => void): () => void;
+}

@@ -1,0 +1,85 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  DatabaseAwayError,
+  isDatabaseError,
+  isInternalError,
+  StatementRefusedError,
+} from '../errors.ts';
+import { readAsked, type Query } from './query.ts';
+import { compile } from './sql.ts';
+
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 2000;
+
+/** An error of the statement itself repeats at each of these tries. */
+export const MOST_TRIES = 4;
+/** A statement of this size may need more memory than there is. */
+const LARGE_BYTES = 8 * 1024 * 1024;
+const OUT_OF_MEMORY = '53200';
+
+export interface Patience {
+  /** False: the result is no longer needed, and the work is not tried again. */
+  isWanted(): boolean;
+  /** Called before the first pause. */
+  onAway(error: unknown): void;
+}
+
+/** Repeats the work, with pauses, until it succeeds or `mayRepeat` returns false for the error. */
+export async function retryUntilStored<T>(
+  work: () => Promise<T>,
+  mayRepeat: (error: unknown, tries: number) => boolean,
+  { isWanted, onAway }: Patience,
+): Promise<T> {
+  let pauseMs = FIRST_PAUSE_MS;
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isWanted() || !mayRepeat(error, tries)) throw error;
+      if (tries === 1) onAway(error);
+      await sleep(pauseMs);
+      pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
+      if (!isWanted()) throw error;
+    }
+  }
+}
+
+/**
+ * Runs the statements of an attempt. While the database is away, it repeats a failed statement: the run is not at fault.
+ * Throws DatabaseAwayError if the result is no longer needed, or if the connection broke during a writing statement, whose
+ * outcome is unknown. Throws StatementRefusedError if the database does not accept the statement.
+ */
+export function patientQuery(query: Query, patience: Patience): Query {
+  return async <Row extends object>(...asked: Parameters<Query>) => {
+    const [statement, options] = readAsked(asked);
+    const { text, values } = compile(statement);
+    const mayRepeat = (error: unknown, tries: number) => {
+      if (isInternalError(error)) return tries < MOST_TRIES;
+      if (!(error instanceof DatabaseAwayError)) return false;
+      if (isTooLarge(error, values)) return tries < MOST_TRIES;
+      return error.changedNothing || !writes(text);
+    };
+    try {
+      return await retryUntilStored(() => query<Row>(statement, options), mayRepeat, patience);
+    } catch (error) {
+      const refusal = error instanceof DatabaseAwayError ? error.cause : error;
+      const isRefused = !(error instanceof DatabaseAwayError) || isTooLarge(error, values);
+      throw isRefused && isDatabaseError(refusal) ? new StatementRefusedError(refusal) : error;
+    }
+  };
+}
+
+function writes(text: string): boolean {
+  return /\b(INSERT|UPDATE|DELETE)\b/.test(text);
+}
+
+function isTooLarge({ cause }: DatabaseAwayError, values: readonly unknown[]): boolean {
+  return isDatabaseError(cause) && cause.code === OUT_OF_MEMORY && sizeOf(values) > LARGE_BYTES;
+}
+
+/** The approximate size of the parameters in bytes. */
+function sizeOf(value: unknown): number {
+  if (typeof value === 'string') return Buffer.byteLength(value);
+  if (ArrayBuffer.isView(value)) return value.byteLength;
+  return Array.isArray(value) ? value.reduce<number>((sum, part) => sum + sizeOf(part), 0) : 0;
+}

@@ -1,0 +1,162 @@
+import type { Sql } from '../db/query.ts';
+import { empty, raw, sql, type Statement } from '../db/sql.ts';
+import { EVENT_BYTES, GAP, type StoredEvent } from './event.ts';
+import { BUFFER_BYTES, bytesOf, type Followed } from './inbox.ts';
+
+export const PAGE_EVENTS = 200;
+
+type Reads = Pick<Sql, 'query'>;
+
+interface PageRequest {
+  /** The number before the first event. */
+  after: number;
+  limit: number;
+  /** Undefined: events of every type. */
+  types?: readonly StoredEvent['type'][] | undefined;
+  /** The most bytes of the page; the first event may have more. Undefined: no limit. */
+  bytes?: number;
+}
+
+/** Stored events, oldest first. */
+export async function readEvents(
+  { query }: Reads,
+  followed: Followed,
+  page: PageRequest,
+): Promise<StoredEvent[]> {
+  return query<StoredEvent>(selectEvents(followed, page));
+}
+
+/** Each optional condition has a text of its own: `$1 IS NULL OR …` would keep PostgreSQL from an index scan in order. */
+function selectEvents(
+  { threadId, runId }: Followed,
+  { after, limit, types, bytes }: PageRequest,
+): Statement {
+  const isFollowed = runId === undefined ? sql`"threadId" = ${threadId}` : sql`"runId" = ${runId}`;
+  const hasType = types ? sql`AND "type"::text = ANY(${types})` : empty;
+  return sql`SELECT "threadId", "number", "runId", "type", "namespace", "data", "checkpointId", "createdAt", "size" FROM (
+    SELECT *, sum("size" + ${OVERHEAD}) OVER (ORDER BY "number") - "size" - ${OVERHEAD} AS "before" FROM (
+      SELECT *, coalesce(octet_length("data"::text), 0) AS "size" FROM "RunEvent"
+      WHERE ${isFollowed} AND "number" > ${after} ${hasType}
+      ORDER BY "number" LIMIT ${limit}) page) page
+    ${bytes === undefined ? empty : sql`WHERE "before" < ${bytes}`} ORDER BY "number"`;
+}
+
+const OVERHEAD = raw(EVENT_BYTES);
+
+/** True if a page may have a successor. */
+export function isFullPage(events: readonly StoredEvent[], limit: number): boolean {
+  const bytes = events.reduce((sum, event) => sum + bytesOf(event), 0);
+  return events.length === limit || bytes >= BUFFER_BYTES;
+}
+
+export interface FirstPage {
+  /** True if no further event can follow: the run is final, or the thread is deleted. */
+  isOver: boolean;
+  /** The number of the thread's newest event. */
+  last: number;
+  events: StoredEvent[];
+}
+
+/** The state of a run or thread and the first page after number `after`, of one snapshot; no events without `after`. */
+export async function readFirstPage(
+  { query }: Reads,
+  followed: Followed,
+  after: number | undefined,
+): Promise<FirstPage> {
+  const limit = after === undefined ? 0 : PAGE_EVENTS;
+  const page = selectEvents(followed, { after: after ?? 0, limit, bytes: BUFFER_BYTES });
+  const rows = await query<Omit<FirstPage, 'events'> & StoredEvent>(sql`
+    SELECT coalesce((SELECT max("number") FROM "RunEvent" WHERE "threadId" = ${followed.threadId}), 0) AS "last",
+      NOT EXISTS (${selectOpen(followed)}) AS "isOver", e.*
+    FROM (VALUES (true)) AS one LEFT JOIN (${page}) e ON true ORDER BY e."number"`);
+  const [{ isOver, last } = { isOver: true, last: 0 }] = rows;
+  // Without events, the left join gives one row of NULLs.
+  const events = rows.flatMap(({ isOver: _isOver, last: _last, ...event }) =>
+    event.number === null ? [] : event,
+  );
+  return { isOver, last, events };
+}
+
+function selectOpen({ threadId, runId }: Followed): Statement {
+  return runId === undefined
+    ? sql`SELECT 1 FROM "Thread" WHERE "id" = ${threadId}`
+    : sql`SELECT 1 FROM "Run" WHERE "id" = ${runId} AND "status" IN ('PENDING', 'RUNNING')`;
+}
+
+export interface NewestRow {
+  threadId: string;
+  /** The number of the newest event; null without events. */
+  last: number | null;
+  /** True if the thread is deleted. */
+  isGone: boolean;
+}
+
+/** The newest event of each thread. */
+export function readNewest({ query }: Reads, threadIds: readonly string[]): Promise<NewestRow[]> {
+  return query<NewestRow>(sql`
+    SELECT f.id AS "threadId", (SELECT max("number") FROM "RunEvent" WHERE "threadId" = f.id) AS "last",
+      NOT EXISTS (SELECT 1 FROM "Thread" WHERE "id" = f.id) AS "isGone"
+    FROM unnest(${threadIds}::uuid[]) AS f(id)`);
+}
+
+/**
+ * All stored events after number `after`, page by page; `events` is the first page. One GAP, at most, stands for deleted
+ * events.
+ */
+export async function* readPages(
+  database: Reads,
+  followed: Followed,
+  { after, events: first }: { after: number; events: StoredEvent[] },
+): AsyncGenerator<StoredEvent, void> {
+  let seen = after;
+  let limit = PAGE_EVENTS;
+  let hasGap = false;
+  let events = first;
+  for (;;) {
+    const isLast = !isFullPage(events, limit);
+    // With large events, the next page has a smaller limit: PostgreSQL reads few rows in vain.
+    limit = Math.min(PAGE_EVENTS, events.length * 2);
+    // shift() frees the memory of each event at once: a reader may be slow.
+    for (let event = events.shift(); event; event = events.shift()) {
+      const gap: StoredEvent | undefined = hasGap
+        ? undefined
+        : await findGap(database, followed, { seen, next: event });
+      hasGap ||= gap !== undefined;
+      seen = event.number;
+      if (gap) yield gap;
+      yield event;
+    }
+    if (isLast) return;
+    events = await readEvents(database, followed, { after: seen, limit, bytes: BUFFER_BYTES });
+  }
+}
+
+/**
+ * The GAP between number `seen` and the event `next`, if events between them were deleted. Retention deletes the start of a
+ * run last (runs/retention.ts), so no event is missing before a start. The numbers of other runs of the thread are no gap. A
+ * run that no worker claimed has no further events, so it has no gap either.
+ */
+export async function findGap(
+  { query }: Reads,
+  { threadId, runId }: Followed,
+  { seen, next }: { seen: number; next: StoredEvent },
+): Promise<StoredEvent | undefined> {
+  if (next.number === seen + 1) return undefined;
+  if (runId !== undefined) {
+    if (next.type === 'STARTED') return undefined;
+    const [row] = await query<{ kept: number }>(sql`
+      SELECT count(*) AS "kept" FROM "RunEvent"
+      WHERE "threadId" = ${threadId} AND "number" > ${seen} AND "number" < ${next.number}
+      HAVING EXISTS (SELECT 1 FROM "Run" WHERE "id" = ${runId} AND "startedAt" IS NOT NULL)`);
+    if (!row || row.kept === next.number - seen - 1) return undefined;
+  }
+  return {
+    type: GAP,
+    threadId,
+    runId: next.runId,
+    number: next.number - 1,
+    namespace: [],
+    data: null,
+    createdAt: next.createdAt,
+  };
+}

@@ -1,0 +1,47 @@
+import SchemaBuilder from '@pothos/core';
+import PrismaPlugin from '@pothos/plugin-prisma';
+import RelayPlugin from '@pothos/plugin-relay';
+import type { App } from '../app.ts';
+import type PrismaTypes from '../generated/pothos.ts';
+import { getDatamodel } from '../generated/pothos.ts';
+
+/** Any JSON value, of an argument or of a result. */
+export type Json = unknown;
+export type JsonObject = Record<string, unknown>;
+
+/** The one schema builder: each domain's schema.ts adds its types and fields to it, index.ts builds the schema. */
+export const builder = new SchemaBuilder<{
+  Context: App;
+  PrismaTypes: PrismaTypes;
+  DefaultFieldNullability: false;
+  DefaultEdgesNullability: { list: false; items: false };
+  DefaultNodeNullability: false;
+  Connection: { count: () => Promise<number> };
+  Scalars: {
+    ID: { Input: string; Output: string };
+    JSON: { Input: Json; Output: Json };
+    JSONObject: { Input: JsonObject; Output: Json };
+    DateTime: { Input: Date; Output: Date };
+  };
+}>({
+  plugins: [RelayPlugin, PrismaPlugin],
+  defaultFieldNullability: false,
+  prisma: { client: (app) => app.db, dmmf: getDatamodel() },
+  relay: {
+    cursorType: 'String',
+    nodesOnConnection: true,
+    nodeQueryOptions: false,
+    nodesQueryOptions: false,
+    edgesFieldOptions: { nullable: { list: false, items: false } },
+    nodeFieldOptions: { nullable: false },
+    nodeTypeOptions: {
+      description: 'An object with a server-wide unique UUID, readable by `node(id)`.',
+    },
+  },
+});
+
+builder.queryType({});
+builder.mutationType({});
+builder.subscriptionType({});
+
+export const OrderDirection = builder.enumType('OrderDirection', { values: ['ASC', 'DESC'] });

@@ -1,0 +1,92 @@
+import {
+  execute,
+  getOperationAST,
+  GraphQLError,
+  visit,
+  type DocumentNode,
+  type ExecutionArgs,
+  type ExecutionResult,
+} from 'graphql';
+import pLimit from 'p-limit';
+import type { App } from '../app.ts';
+import { startOperation, type Operation } from '../db/operation.ts';
+import { readAsked, type Sql } from '../db/query.ts';
+import {
+  AnswerTooLargeError,
+  AppError,
+  DatabaseAwayError,
+  OperationTimeoutError,
+} from '../errors.ts';
+import { isLarger } from './answer-size.ts';
+
+/** An operation, or an event of a subscription as `rootValue`. */
+export interface Execution extends ExecutionArgs {
+  /** Aborted when no client waits for the result any more. */
+  left: AbortSignal | undefined;
+}
+
+/**
+ * Executes within the limits of an operation. Over a limit, it returns a single error immediately; resolvers already started
+ * end in the background. If the client leaves, it returns after all started resolvers have ended.
+ */
+export async function executeWithin({ left, ...args }: Execution): Promise<ExecutionResult> {
+  const app = args.contextValue as App;
+  const operation = startOperation(app.config, {
+    fields: fieldsOf(args.document),
+    left,
+    largeReads: app.largeReads,
+  });
+  // Graphs made by functions live only as long as the operation.
+  const own = { made: new Map(), operation, sql: limited(app.sql, operation) };
+  const contextValue: App = { ...app, ...own, unlimitedSql: app.sql };
+  try {
+    const result = await Promise.race([execute({ ...args, contextValue }), operation.exceeded]);
+    if (result instanceof AppError) return refusal(await reasonOf(result, app), args);
+    const limit = app.config.answerLimitBytes;
+    const isTooLarge = await isLarger(result.data, limit);
+    return isTooLarge ? refusal(AnswerTooLargeError.ofAnswer(limit), args) : result;
+  } finally {
+    operation.close();
+  }
+}
+
+const fields = new WeakMap<DocumentNode, ReadonlySet<string>>();
+
+/** The names of all fields of a document, those of its fragments included. */
+function fieldsOf(document: DocumentNode): ReadonlySet<string> {
+  const known = fields.get(document);
+  if (known) return known;
+  const names = new Set<string>();
+  visit(document, { Field: ({ name }) => void names.add(name.value) });
+  fields.set(document, names);
+  return names;
+}
+
+/** Concurrent statements of an operation. */
+const MOST_STATEMENTS = 10;
+
+/** The database for reads: limited per operation, and refused after the end of the operation. */
+function limited(sql: Sql, { check, charge }: Operation): Sql {
+  const inTurn = pLimit(MOST_STATEMENTS);
+  return {
+    ...sql,
+    query: (...asked) =>
+      inTurn(() => {
+        check();
+        const [statement, options] = readAsked(asked);
+        return sql.query(statement, { ...options, onJson: charge });
+      }),
+  };
+}
+
+/** If the database does not answer, a timeout becomes DatabaseAwayError: the client may send the operation again later. */
+async function reasonOf(error: AppError, { isReady }: Pick<App, 'isReady'>): Promise<AppError> {
+  const isLong = error instanceof OperationTimeoutError;
+  return isLong && !(await isReady()) ? new DatabaseAwayError() : error;
+}
+
+function refusal(error: AppError, { document, operationName }: ExecutionArgs): ExecutionResult {
+  const nodes = getOperationAST(document, operationName);
+  const shown = new GraphQLError(error.message, { nodes, originalError: error });
+  return { data: null, errors: [shown] };
+}

@@ -1,0 +1,15 @@
+import '../assistants/schema.ts';
+import '../checkpoints/schema.ts';
+import '../events/schema.ts';
+import '../graphs/schema.ts';
+import '../interrupts/schema.ts';
+import '../runs/schema.ts';
+import '../threads/schema.ts';
+import { checkArguments } from './arguments.ts';
+import { builder } from './builder.ts';
+import './node.ts';
+import { resolveOnce } from './once.ts';
+import './scalars.ts';
+
+/** The whole API. Each domain's schema.ts adds its part when it is imported. */
+export const schema = checkArguments(resolveOnce(builder.toSchema()));

@@ -1,0 +1,73 @@
+import type { ExecutionArgs } from 'graphql';
+import { createYoga, useReadinessCheck, type Plugin, type YogaServerInstance } from 'graphql-yoga';
+import type { App } from '../app.ts';
+import {
+  createDocumentCache,
+  documentLimits,
+  useNoIntrospection,
+  withoutSuggestions,
+} from './documents.ts';
+import { createMaskError, useValidationCode } from './errors.ts';
+import { executeWithin } from './execution.ts';
+import { schema } from './index.ts';
+import { createSharedSubscribe } from './shared-execution.ts';
+
+export type Yoga = YogaServerInstance<object, App>;
+
+/** The API at /graphql as a fetch function, with /health and /ready. Has no access control. */
+export function createGraphql(app: App): Yoga {
+  const { config, log } = app;
+  const maskError = createMaskError(log);
+  return createYoga<object, App>({
+    schema,
+    context: () => ({ ...app }),
+    maskedErrors: { maskError: config.introspection ? maskError : withoutSuggestions(maskError) },
+    parserAndValidationCache: createDocumentCache(),
+    plugins: [
+      useReferenceExecutor(),
+      !config.introspection && useNoIntrospection(),
+      ...documentLimits(config),
+      useValidationCode(),
+      useReadinessCheck({ endpoint: '/ready', check: app.isReady }),
+      useEventStreamHeaders(),
+    ],
+    // http/ sends the page.
+    graphiql: false,
+    logging: false,
+    landingPage: false,
+    multipart: false,
+    // http/ does both. Yoga's CORS answers unknown origins with `null`, the origin of sandboxed pages.
+    cors: false,
+    maxRequestBodySize: false,
+  });
+}
+
+/**
+ * Uses graphql's own executor: fields in the order of the document
+ * (https://spec.graphql.org/October2021/#sec-Serialized-Map-Ordering). Yoga's executor orders them by time of resolution.
+ */
+function useReferenceExecutor(): Plugin {
+  const subscribe = createSharedSubscribe();
+  return {
+    onExecute: ({ setExecuteFn }) =>
+      setExecuteFn((args: ExecutionArgs) =>
+        executeWithin({ ...args, left: clientLeft(args.contextValue as object) }),
+      ),
+    onSubscribe: ({ setSubscribeFn }) => setSubscribeFn(subscribe),
+  };
+}
+
+/** Aborted when the client of an operation has left. Yoga puts a request into the context, websocket.ts only a signal. */
+function clientLeft(context: { request?: Pick<Request, 'signal'> }): AbortSignal | undefined {
+  return context.request?.signal;
+}
+
+/** Disables response buffering in proxies such as nginx. */
+function useEventStreamHeaders(): Plugin {
+  return {
+    onResponse({ response }) {
+      if (!response.headers.get('content-type')?.startsWith('text/event-stream')) return;
+      response.headers.set('x-accel-buffering', 'no');
+    },
+  };
+}

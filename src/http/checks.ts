@@ -1,0 +1,74 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { hasOneHost, pathOf, type Access } from './access.ts';
+import { RefusedError } from './refused.ts';
+
+/** Paths without a query. */
+const NO_QUERY = ['/health', '/ready'];
+
+export function checkHost(access: Access, request: IncomingMessage): void {
+  if (!hasOneHost(request)) {
+    throw new RefusedError(400, 'BAD_USER_INPUT', 'A request needs one Host header.');
+  }
+  const path = pathOf(request);
+  if (path === undefined) {
+    const message =
+      'The target of a request must be a path, or a URL of the host in the Host header.';
+    throw new RefusedError(400, 'BAD_USER_INPUT', message);
+  }
+  request.url = path;
+  if (access.allowsHost(request)) return;
+  const host = request.headers.host ?? '';
+  throw new RefusedError(
+    403,
+    'FORBIDDEN',
+    `This server does not go by "${host}"; see ALLOWED_HOSTS.`,
+  );
+}
+
+export function checkExpectation({ headers: { expect } }: IncomingMessage): void {
+  if (expect === undefined || expect.toLowerCase() === '100-continue') return;
+  throw new RefusedError(
+    417,
+    'BAD_USER_INPUT',
+    'The server knows no expectation but 100-continue.',
+  );
+}
+
+/** Whether a page of another site loads the answer as a part of itself, such as an image. */
+export function isEmbedded({ headers }: IncomingMessage): boolean {
+  const isOther = ['cross-site', 'same-site'].includes(String(headers['sec-fetch-site']));
+  return isOther && headers['sec-fetch-mode'] !== 'navigate';
+}
+
+/** Refuses a query if a page of another site made the browser send it. */
+export function checkSite(access: Access, request: IncomingMessage): void {
+  if (request.method !== 'GET' && request.method !== 'HEAD') return;
+  if (NO_QUERY.includes(request.url ?? '') || access.allowsQuery(request)) return;
+  throw new RefusedError(
+    403,
+    'FORBIDDEN',
+    'Pages of other sites may not send GET requests; see CORS_ORIGINS. Other clients add content-type: application/json.',
+  );
+}
+
+export function checkOrigin(access: Access, request: IncomingMessage): void {
+  if (access.allowsOrigin(request)) return;
+  const { origin } = request.headers;
+  throw new RefusedError(403, 'FORBIDDEN', `Pages of ${origin} may not connect; see CORS_ORIGINS.`);
+}
+
+/** CORS: without these headers, a browser hides answers from pages of other origins and does not send their JSON. */
+export function allowOrigin(
+  access: Access,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
+  const { origin, 'access-control-request-headers': headers } = request.headers;
+  response.setHeader('vary', 'origin, access-control-request-headers');
+  if (origin === undefined || !access.allowsOrigin(request)) return;
+  response.setHeader('access-control-allow-origin', origin);
+  if (request.method !== 'OPTIONS') return;
+  response.setHeader('access-control-allow-methods', 'GET, POST');
+  response.setHeader('access-control-max-age', '600');
+  if (headers !== undefined) response.setHeader('access-control-allow-headers', headers);
+}

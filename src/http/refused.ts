@@ -1,0 +1,84 @@
+import { once } from 'node:events';
+import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ErrorCode } from '../errors.ts';
+
+/** How long the server reads on after a refusal: a client that is cut off while it sends does not read the refusal. */
+const LINGER_MS = 2000;
+/** The most connections that linger at a time; the server closes any other refused connection at once. */
+const MOST_LINGERING = 100;
+
+/** The default headers of every answer. */
+export const COMMON_HEADERS = { 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' };
+
+/** Refuses a request before GraphQL sees it. */
+export class RefusedError extends Error {
+  readonly status: number;
+  readonly code: ErrorCode;
+
+  constructor(status: number, code: ErrorCode, message: string) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+/** The refusal of a request after its head or body took too long. */
+export function tooSlow(part: string, variable: string, seconds: number): RefusedError {
+  const message = `The ${part} of the request took longer than ${seconds} s. ${variable} sets the limit.`;
+  return new RefusedError(408, 'BAD_USER_INPUT', message);
+}
+
+/** Answers at once, and reads on for a moment while the client still sends. */
+export async function refuseRequest(
+  request: IncomingMessage,
+  response: ServerResponse,
+  error: RefusedError,
+): Promise<void> {
+  const body = bodyOf(error);
+  response.writeHead(error.status, {
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(body),
+    ...(!request.complete && { connection: 'close' }),
+  });
+  response.write(body);
+  request.resume();
+  if (!request.complete) {
+    // The client may also break off meanwhile.
+    const sent = once(request, 'close').catch(() => {});
+    await Promise.race([sent, sleep(LINGER_MS, undefined, { ref: false })]);
+  }
+  response.end();
+}
+
+let lingering = 0;
+
+/** Answers on a connection without a response object, and closes it. */
+export function refuseConnection(connection: Duplex, error: RefusedError): void {
+  if (!connection.writable) return void connection.destroy();
+  const body = bodyOf(error);
+  const head = {
+    connection: 'close',
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(body),
+    ...COMMON_HEADERS,
+  };
+  const lines = Object.entries(head).map(([name, value]) => `${name}: ${value}\r\n`);
+  connection.end(
+    `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status]}\r\n${lines.join('')}\r\n${body}`,
+  );
+  if (lingering >= MOST_LINGERING)
+    return void connection.once('finish', () => connection.destroy());
+  lingering += 1;
+  connection.resume();
+  const cut = setTimeout(() => connection.destroy(), LINGER_MS).unref();
+  connection.once('close', () => {
+    clearTimeout(cut);
+    lingering -= 1;
+  });
+}
+
+function bodyOf({ message, code }: RefusedError): string {
+  return JSON.stringify({ errors: [{ message, extensions: { code } }] });
+}

@@ -1,0 +1,202 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Config } from '../config.ts';
+import { corkThisTurn } from '../db/cork.ts';
+import type { Logger } from '../log.ts';
+import { createAccess, isLoopback, type Access } from './access.ts';
+import { checkContentType, parseBody, readBody } from './body.ts';
+import {
+  allowOrigin,
+  checkExpectation,
+  checkHost,
+  checkOrigin,
+  checkSite,
+  isEmbedded,
+} from './checks.ts';
+import { createConnections, type Connections } from './connections.ts';
+import { COMMON_HEADERS, refuseConnection, RefusedError, refuseRequest } from './refused.ts';
+
+/** The API on the network: GraphQL over HTTP, SSE and WebSocket at /graphql, GraphiQL for browsers, /health, /ready. */
+export interface HttpServer {
+  /** Returns the URL of the server, such as http://127.0.0.1:4000. Throws if the port is taken. */
+  listen(): Promise<string>;
+  /**
+   * Accepts no more requests, cuts off subscriptions so that their clients connect again, and gives unfinished answers five
+   * seconds. The server still executes a request after the cut of its answer.
+   */
+  close(): Promise<void>;
+}
+
+/** An API at one path, over HTTP, SSE and WebSocket. */
+export interface Front {
+  path: string;
+  /** Answers a request after the checks of its host, origin and body size. A JSON body is parsed: `request.body`. */
+  answer(request: IncomingMessage, response: ServerResponse): unknown;
+  /** Sends a page to a browser. Undefined: no page. */
+  sendPage?: ((request: IncomingMessage, response: ServerResponse) => Promise<void>) | undefined;
+  /** Takes over a connection for a WebSocket. */
+  acceptSocket(request: IncomingMessage, connection: Duplex, head: Buffer): void;
+  /** Asks the clients of all WebSockets to connect again later, and closes the WebSockets. */
+  closeSockets(): Promise<void>;
+}
+
+const ANSWER_WITHIN_MS = 5000;
+
+/** Parts of the server that each request needs. */
+interface Serving {
+  config: Config;
+  log: Logger;
+  access: Access;
+  connections: Connections;
+  front: Front;
+}
+
+export function createHttpServer(
+  { config, log }: { config: Config; log: Logger },
+  createFront: (connections: Connections) => Front,
+): HttpServer {
+  const answers = new Set<ServerResponse>();
+  // connections.ts has the limits of time.
+  const server = createServer({
+    headersTimeout: 0,
+    requestTimeout: 0,
+    requireHostHeader: false,
+  });
+  server.maxHeadersCount = 0;
+  const connections = createConnections(server, {
+    limits: config,
+    log,
+    answer(request, response) {
+      answers.add(response);
+      response.once('close', () => answers.delete(response));
+      answer(serving, request, response);
+    },
+  });
+  const front = createFront(connections);
+  const serving = { config, log, access: createAccess(config), connections, front };
+  server.on('request', connections.takeTurn);
+  server.on('checkExpectation', connections.takeTurn);
+  server.on('upgrade', (request, connection, head) =>
+    upgrade(serving, request, { connection, head }),
+  );
+
+  return {
+    async listen() {
+      server.listen(config.port, config.host);
+      await once(server, 'listening').catch((error: unknown) => {
+        throw explainListening(error, config);
+      });
+      if (!isLoopback(config.host)) {
+        log.warn(
+          { host: config.host },
+          'no authentication: every client of this port can use the server',
+        );
+      }
+      return urlOf(server.address() as AddressInfo);
+    },
+    async close() {
+      const closed = once(server, 'close');
+      server.close();
+      for (const answer of answers) if (isEventStream(answer)) answer.destroy();
+      await front.closeSockets();
+      const answered = Promise.allSettled([...answers].map((answer) => once(answer, 'close')));
+      await Promise.race([answered, sleep(ANSWER_WITHIN_MS, undefined, { ref: false })]);
+      // Idle connections, and connections without a request.
+      connections.closeAll();
+      await closed;
+    },
+  };
+}
+
+function answer(serving: Serving, request: IncomingMessage, response: ServerResponse): void {
+  for (const [name, value] of Object.entries(COMMON_HEADERS)) response.setHeader(name, value);
+  serve(serving, request, response).catch(async (error: unknown) => {
+    if (error instanceof RefusedError) return refuseRequest(request, response, error);
+    serving.log.debug({ err: error }, 'a client closed its connection during a request');
+    return void response.destroy();
+  });
+}
+
+async function serve(
+  { config, access, connections, front }: Serving,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  checkHost(access, request);
+  allowOrigin(access, request, response);
+  checkExpectation(request);
+  if (request.method === 'OPTIONS') {
+    response.writeHead(204).end();
+    return;
+  }
+  if (front.sendPage && isFor(front, request) && wantsPage(request) && !isEmbedded(request)) {
+    return front.sendPage(request, response);
+  }
+  checkSite(access, request);
+  // Yoga takes the parsed body. It also accepts other content types, and pages may send those without a preflight.
+  if (request.method === 'POST') checkContentType(request);
+  const body = await readBody(request, { config, connections });
+  if (request.method === 'POST') Object.assign(request, { body: parseBody(body) });
+  gatherEvents(response);
+  await front.answer(request, response);
+}
+
+function upgrade(
+  { log, access, connections, front }: Serving,
+  request: IncomingMessage,
+  { connection, head }: { connection: Duplex; head: Buffer },
+): void {
+  connection.on('error', (error) => log.debug({ err: error }, 'a connection broke'));
+  if (!connections.upgrade(request.socket)) return void connection.destroy();
+  try {
+    checkHost(access, request);
+    checkOrigin(access, request);
+    if (!isFor(front, request)) {
+      throw new RefusedError(404, 'BAD_USER_INPUT', `WebSockets are served at ${front.path}.`);
+    }
+    front.acceptSocket(request, connection, head);
+  } catch (error) {
+    if (!(error instanceof RefusedError)) throw error;
+    refuseConnection(connection, error);
+  }
+}
+
+function isFor({ path }: Front, { url }: IncomingMessage): boolean {
+  return url?.split('?')[0] === path;
+}
+
+function wantsPage({ method, headers }: IncomingMessage): boolean {
+  return method === 'GET' && !!headers.accept?.includes('text/html');
+}
+
+/** An event consists of several writes, and so does the end of a stream. The server sends the writes of a turn together. */
+function gatherEvents(response: ServerResponse): void {
+  const write: ServerResponse['write'] = response.write.bind(response);
+  response.write = ((...chunk: Parameters<typeof write>) => {
+    if (response.socket && isEventStream(response)) corkThisTurn(response.socket);
+    return write(...chunk);
+  }) as typeof write;
+}
+
+function isEventStream(answer: ServerResponse): boolean {
+  return !!answer.getHeader('content-type')?.toString().startsWith('text/event-stream');
+}
+
+function urlOf({ address, port, family }: AddressInfo): string {
+  if (address === '0.0.0.0' || address === '::') return `http://localhost:${port}`;
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+}
+
+function explainListening(error: unknown, { host, port }: Config): Error {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const problem =
+    code === 'EADDRINUSE'
+      ? `port ${port} is taken; PORT chooses another one`
+      : error instanceof Error
+        ? error.message
+        : String(error);
+  return new Error(`Cannot listen on ${host}: ${problem}.`, { cause: error });
+}

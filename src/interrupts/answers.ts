@@ -1,0 +1,92 @@
+import type { Query } from '../db/query.ts';
+import { sql } from '../db/sql.ts';
+import { BadInputError, ConflictError } from '../errors.ts';
+import type { Interrupt } from '../generated/prisma/client.ts';
+import type { CompiledGraph } from '../graphs/load.ts';
+import { isNodeGone } from '../graphs/subgraphs.ts';
+import { UNCONSUMED } from './store.ts';
+
+/** An answer to an interrupt, as a client sends it. */
+export interface Answer {
+  /** May be left out if the thread has exactly one open interrupt. */
+  interruptId?: string | null | undefined;
+  value?: unknown;
+}
+
+/** An accepted answer always names its interrupt: later interrupts of the thread do not change its meaning. */
+export interface AcceptedAnswer {
+  interruptId: string;
+  value: unknown;
+}
+
+/**
+ * Closes the interrupts of a run's answers, under the lock of the thread. Throws ConflictError if one of them is not open: then
+ * no answer is accepted.
+ */
+export async function acceptAnswers(
+  query: Query,
+  { threadId, runId, argument }: { threadId: string; runId: string; argument: string },
+  answers: readonly Answer[],
+): Promise<AcceptedAnswer[]> {
+  const open = await query<{ id: string }>(
+    sql`SELECT "id" FROM "Interrupt" WHERE "threadId" = ${threadId} AND "pending" ORDER BY "seq"`,
+  );
+  const ids = new Set(open.map(({ id }) => id));
+  const accepted = answers.map(({ interruptId, value }, i) => {
+    const id = interruptId ?? onlyOne(ids, threadId, `${argument}[${i}].interruptId`);
+    if (ids.has(id)) return { interruptId: id, value: value ?? null };
+    throw new ConflictError(`Interrupt ${id} is not pending on thread ${threadId}.`);
+  });
+  const named = accepted.map(({ interruptId }) => interruptId);
+  const twice = named.find((id, i) => named.indexOf(id) !== i);
+  if (twice) throw new BadInputError(argument, `Interrupt ${twice} is answered twice.`);
+  await query(
+    sql`UPDATE "Interrupt" SET "pending" = false, "answeredById" = ${runId} WHERE "id" = ANY(${named}::uuid[])`,
+  );
+  return accepted;
+}
+
+function onlyOne(open: ReadonlySet<string>, threadId: string, argument: string): string {
+  const [id] = open;
+  if (id === undefined) throw new ConflictError(`No interrupt is pending on thread ${threadId}.`);
+  if (open.size === 1) return id;
+  throw new BadInputError(
+    argument,
+    `${open.size} interrupts are pending on thread ${threadId}: say which one is answered.`,
+  );
+}
+
+/** The node of the interrupt is no longer in the graph: nothing can take the answer. */
+export class NodeGoneError extends Error {
+  constructor(graphId: string, { node, namespace }: Pick<AnsweredInterrupt, 'node' | 'namespace'>) {
+    const place = namespace === '' ? '' : ` in the namespace "${namespace}"`;
+    super(
+      `The graph "${graphId}" no longer has the node "${node}"${place} that asked. The interrupt stays open.`,
+    );
+    this.name = 'NodeGoneError';
+  }
+}
+
+type AnsweredInterrupt = Pick<Interrupt, 'id' | 'langgraphId' | 'node' | 'namespace'>;
+
+/**
+ * The answers without those that a node has consumed, by LangGraph's interrupt id: an attempt resumes the graph with them. Later
+ * interrupts of the run get no answer. Throws NodeGoneError.
+ */
+export async function unconsumedAnswers(
+  query: Query,
+  { id: runId, graphId }: { id: string; graphId: string },
+  { answers, graph }: { answers: readonly AcceptedAnswer[]; graph: CompiledGraph },
+): Promise<Record<string, unknown>> {
+  const ids = answers.map(({ interruptId }) => interruptId);
+  const rows = await query<AnsweredInterrupt>(
+    sql`SELECT i."id", i."langgraphId", i."node", i."namespace" FROM "Interrupt" i
+     WHERE i."id" = ANY(${ids}::uuid[]) AND i."answeredById" = ${runId} AND ${UNCONSUMED}`,
+  );
+  const gone = rows.find((interrupt) => isNodeGone(graph, interrupt));
+  if (gone) throw new NodeGoneError(graphId, gone);
+  const values = new Map(answers.map(({ interruptId, value }) => [interruptId, value]));
+  // A row of an earlier server version may have no LangGraph id: then the node runs again without an answer.
+  const named = rows.filter(({ langgraphId }) => langgraphId !== '');
+  return Object.fromEntries(named.map(({ id, langgraphId }) => [langgraphId, values.get(id)]));
+}

@@ -1,0 +1,107 @@
+import type { Query } from '../db/query.ts';
+import { sql, type Statement } from '../db/sql.ts';
+import { newId } from '../db/uuid.ts';
+import { toJsonColumn } from '../json.ts';
+import type { PendingInterrupt } from './pending.ts';
+
+/**
+ * How many answers the task of `i`, an interrupt, holds: LangGraph stores all of them with each further one. A later
+ * run's write hides an earlier one's.
+ */
+const ANSWERS_HELD = sql`coalesce((
+  SELECT (SELECT sum(w."ranges"[n + 1] - w."ranges"[n] + 1) FROM generate_series(1, cardinality(w."ranges"), 2) n)
+  FROM "CheckpointWrite" w
+  WHERE w."threadId" = i."threadId" AND w."namespace" = i."namespace" AND w."checkpointId" = i."checkpointId"
+    AND w."taskId" = i."taskId" AND w."channel" = '__resume__'
+  ORDER BY w."seq" DESC LIMIT 1), 0)`;
+
+/** SQL: whether no node has consumed the answer to `i`: a task that has ended, or asked on, has. */
+export const UNCONSUMED = sql`(${ANSWERS_HELD}) <= i."ordinal" AND NOT EXISTS (
+  SELECT 1 FROM "CheckpointWrite" w WHERE w."threadId" = i."threadId" AND w."namespace" = i."namespace"
+    AND w."checkpointId" = i."checkpointId" AND w."taskId" = i."taskId" AND w."index" >= 0)`;
+
+/** What is closed is not opened again: also by no delayed run that was to answer it, should that be cancelled. */
+const unanswered = (threadId: unknown): Statement =>
+  sql`("pending" OR "answeredById" IN (SELECT "id" FROM "Run" WHERE "threadId" = ${threadId} AND "status" = 'PENDING'))`;
+
+/** SQL: closes the interrupts of a thread except those with the ids in `open`; none if `open` is null. */
+export function closeOthers(threadId: unknown, open: unknown): Statement {
+  return sql`UPDATE "Interrupt" SET "pending" = false, "answeredById" = NULL
+    WHERE "threadId" = ${threadId} AND "id" <> ALL(${open}::uuid[]) AND ${unanswered(threadId)}`;
+}
+
+/**
+ * Opens these questions of a thread: one that is new gets an id. Returns all ids, and which are new. A question's ordinal
+ * is the number of answers that its task already holds.
+ */
+export async function storeInterrupts(
+  query: Query,
+  { threadId, runId }: { threadId: string; runId: string },
+  interrupts: readonly PendingInterrupt[],
+): Promise<{ id: string; isNew: boolean }[]> {
+  if (interrupts.length === 0) return [];
+  return query(
+    sql`INSERT INTO "Interrupt" ("id", "threadId", "checkpointId", "namespace", "taskId", "node", "langgraphId", "ordinal",
+       "value", "responseSchema", "runId")
+     SELECT i."id", i."threadId", i."checkpointId", i."namespace", i."taskId", i."node", i."langgraphId", ${ANSWERS_HELD},
+       i."value"::json, i."schema"::json, ${runId}::uuid
+     FROM (SELECT ${threadId}::uuid AS "threadId", u.*
+       FROM unnest(${interrupts.map(() => newId())}::uuid[], ${interrupts.map(({ checkpointId }) => checkpointId)}::uuid[],
+         ${interrupts.map(({ namespace }) => namespace)}::text[], ${interrupts.map(({ taskId }) => taskId)}::text[],
+         ${interrupts.map(({ node }) => node)}::text[], ${interrupts.map(({ langgraphId }) => langgraphId)}::text[],
+         ${interrupts.map(({ value }) => toJsonColumn(value))}::text[],
+         ${interrupts.map(({ responseSchema }) => toJsonColumn(responseSchema || undefined))}::text[])
+         AS u("id", "checkpointId", "namespace", "taskId", "node", "langgraphId", "value", "schema")) i
+     ON CONFLICT ("threadId", "checkpointId", "langgraphId", "ordinal")
+       DO UPDATE SET "value" = EXCLUDED."value",
+         -- A question that a delayed run is to answer is that run's. One that is asked again is open again.
+         ("pending", "answeredById") = (SELECT count(*) = 0, max(r."id"::text)::uuid FROM "Run" r
+           WHERE r."id" = "Interrupt"."answeredById" AND r."threadId" = "Interrupt"."threadId" AND r."status" = 'PENDING')
+     RETURNING "id", xmax = 0 AS "isNew"`,
+  );
+}
+
+/** Closes the questions that were asked in a namespace and below it: its state has been replaced. No run of the thread is due. */
+export async function closeInterrupts(
+  query: Query,
+  { threadId, namespace }: { threadId: string; namespace: string },
+): Promise<void> {
+  await query(
+    sql`UPDATE "Interrupt" SET "pending" = false, "answeredById" = NULL WHERE "threadId" = ${threadId}
+       AND ${unanswered(threadId)} AND (${namespace}::text = '' OR "namespace" = ${namespace}
+         OR starts_with("namespace", ${namespace}::text || '|'))`,
+  );
+}
+
+/** A run in a thread: a copy of its thread has rows that name it too. */
+interface RunInThread {
+  threadId: string;
+  runId: string;
+}
+
+/** Opens the questions again that a run answered and no node consumed. */
+export async function reopenAnswered(
+  query: Query,
+  { threadId, runId }: RunInThread,
+): Promise<void> {
+  await query(
+    sql`UPDATE "Interrupt" i SET "pending" = true, "answeredById" = NULL
+      WHERE i."threadId" = ${threadId} AND i."answeredById" = ${runId} AND ${UNCONSUMED}`,
+  );
+}
+
+/**
+ * Forgets the answers with which a run's nodes neither ended nor asked on: LangGraph keeps them with a task's error, and
+ * would give them again.
+ */
+export async function forgetUnfinished(
+  query: Query,
+  { threadId, runId }: RunInThread,
+): Promise<void> {
+  await query(
+    sql`DELETE FROM "CheckpointWrite" a WHERE a."threadId" = ${threadId} AND a."runId" = ${runId} AND a."channel" = '__resume__' AND NOT EXISTS (
+       SELECT 1 FROM "CheckpointWrite" w WHERE w."threadId" = a."threadId" AND w."namespace" = a."namespace"
+         AND w."checkpointId" = a."checkpointId" AND w."taskId" = a."taskId"
+         AND (w."index" >= 0 OR w."runId" = ${runId} AND w."channel" = '__interrupt__'))`,
+  );
+}

@@ -1,0 +1,167 @@
+import { lockId } from '../db/node-id.ts';
+import type { Query } from '../db/query.ts';
+import { sql } from '../db/sql.ts';
+import { newId } from '../db/uuid.ts';
+import { BadInputError } from '../errors.ts';
+import type { Run } from '../generated/prisma/client.ts';
+import { acceptAnswers } from '../interrupts/answers.ts';
+import type { Stops } from './cancel.ts';
+import type { StoredCommand } from './command.ts';
+import { findRunByKey, lockKey } from './idempotency.ts';
+import { insertRun } from './insert.ts';
+import { roomIn } from './limits.ts';
+import { lockOrCreateThread, lockThread, lockThreads } from './lock.ts';
+import { applyStrategy, refuseBusy } from './multitask.ts';
+import type { ClaimedRun, Claimer } from './queue.ts';
+import type { CheckedRun } from './request.ts';
+import type { Slot } from './slots.ts';
+
+/** An accepted run. */
+export interface Accepted {
+  run: Run;
+  /** Set if the insertion has also claimed the run. */
+  claim?: ClaimedRun | undefined;
+  /** The runs stopped by its multitask strategy. */
+  stops?: Stops | undefined;
+}
+
+export interface AcceptOptions {
+  /** The worker slots of the runs. The insertion of a run without a slot does not claim it. */
+  slots: ReadonlyMap<CheckedRun, Slot>;
+  queuedRunLimit: number;
+  /** Locks the thread of a single run before its insertion. Default: the insertion takes the lock. */
+  locksFirst?: boolean;
+}
+
+type RunInThread = CheckedRun & { threadId: string };
+
+/**
+ * Accepts runs in the order of their thread ids. For each run: locks the thread, applies the multitask strategy, inserts. Throws
+ * if a run is refused, and NearlyFullError if only a second call with `locksFirst` can decide whether a queue is full.
+ */
+export async function acceptRuns(
+  query: Query,
+  runs: readonly CheckedRun[],
+  options: AcceptOptions,
+): Promise<Map<CheckedRun, Accepted>> {
+  const areLocked = runs.length > 1;
+  if (areLocked) await lockTogether(query, runs);
+  const accepted = new Map<CheckedRun, Accepted>();
+  for (const run of runs) {
+    const claimer = options.slots.get(run)?.claimer;
+    accepted.set(run, await acceptRun(query, run, { ...options, claimer, isLocked: areLocked }));
+  }
+  return accepted;
+}
+
+/** Locks idempotency keys, then ids, then threads: the order of a single run. */
+async function lockTogether(query: Query, runs: readonly CheckedRun[]): Promise<void> {
+  const keys = runs.flatMap(({ key }) => key ?? []);
+  for (const key of keys.toSorted((a, b) => (a.key < b.key ? -1 : 1))) await lockKey(query, key);
+  const named = runs.filter(isInThread);
+  const mayBeNew = named.filter(({ ifThreadMissing }) => ifThreadMissing === 'CREATE');
+  for (const id of new Set(mayBeNew.map(({ threadId }) => threadId))) await lockId(query, id);
+  await lockThreads(
+    query,
+    named.map(({ threadId }) => threadId),
+  );
+}
+
+interface RunOptions extends Pick<AcceptOptions, 'queuedRunLimit' | 'locksFirst'> {
+  claimer: Claimer | undefined;
+  /** The thread is locked already. */
+  isLocked: boolean;
+}
+
+async function acceptRun(query: Query, run: CheckedRun, options: RunOptions): Promise<Accepted> {
+  if (run.key) {
+    await lockKey(query, run.key);
+    const repeated = await findRunByKey(query, run.key);
+    if (repeated) return { run: repeated };
+  }
+  return needsDecisions(run) ? takeTurn(query, run, options) : enqueue(query, run, options);
+}
+
+/** Whether the acceptance of the run depends on the state of its thread. Otherwise the run joins the queue at once. */
+export function needsDecisions(run: CheckedRun): run is RunInThread {
+  if (!isInThread(run)) return false;
+  return (
+    run.multitaskStrategy !== 'ENQUEUE' || run.checkpointId !== null || Boolean(run.command?.resume)
+  );
+}
+
+function isInThread(run: CheckedRun): run is RunInThread {
+  return run.threadId !== undefined;
+}
+
+async function enqueue(
+  query: Query,
+  run: CheckedRun,
+  { claimer, queuedRunLimit, isLocked, locksFirst = false }: RunOptions,
+): Promise<Accepted> {
+  if (locksFirst && isInThread(run)) await lockFor(query, run);
+  return insertRun(
+    query,
+    { ...run, threadId: run.threadId ?? newId() },
+    {
+      claimer,
+      room: roomIn(queuedRunLimit, { isExact: isLocked || locksFirst }),
+      createsThread: run.threadId === undefined || run.ifThreadMissing === 'CREATE',
+    },
+  );
+}
+
+/** Locks the thread, applies the strategy to its other runs, and closes the answered interrupts. */
+async function takeTurn(
+  query: Query,
+  run: RunInThread,
+  { claimer, queuedRunLimit }: RunOptions,
+): Promise<Accepted> {
+  const { threadId, multitaskStrategy, command } = run;
+  await lockFor(query, run);
+  // A run with answers never waits: another run could change the interrupts.
+  if (command?.resume) await refuseBusy(query, threadId);
+  const stops = command?.resume
+    ? undefined
+    : await applyStrategy(query, threadId, multitaskStrategy);
+  if (run.checkpointId !== null) await requireCheckpoint(query, run);
+  const commandJson = await acceptCommand(query, run);
+  const room = roomIn(queuedRunLimit, { isExact: true });
+  return {
+    ...(await insertRun(query, { ...run, commandJson }, { claimer, room, createsThread: false })),
+    stops,
+  };
+}
+
+/** The command as it is stored: each answer with the id of its interrupt. */
+async function acceptCommand(
+  query: Query,
+  { id, threadId, argument, command, commandJson }: RunInThread,
+): Promise<string | null> {
+  if (!command?.resume) return commandJson;
+  const names = { threadId, runId: id, argument: `${argument}.command.resume` };
+  const resume = await acceptAnswers(query, names, command.resume);
+  return JSON.stringify({ ...command, resume } satisfies StoredCommand);
+}
+
+function lockFor(query: Query, { threadId, ifThreadMissing }: RunInThread): Promise<void> {
+  return ifThreadMissing === 'CREATE'
+    ? lockOrCreateThread(query, threadId)
+    : lockThread(query, threadId);
+}
+
+async function requireCheckpoint(
+  query: Query,
+  { argument, threadId, checkpointNamespace, checkpointId }: RunInThread,
+): Promise<void> {
+  const [checkpoint] = await query(
+    sql`SELECT 1 FROM "Checkpoint" WHERE "threadId" = ${threadId} AND "namespace" = ${checkpointNamespace}
+      AND "checkpointId" = ${checkpointId}`,
+  );
+  if (checkpoint) return;
+  const where = checkpointNamespace === '' ? '' : ` in the namespace "${checkpointNamespace}"`;
+  throw new BadInputError(
+    `${argument}.checkpointId`,
+    `${checkpointId} is not a checkpoint of thread ${threadId}${where}.`,
+  );
+}

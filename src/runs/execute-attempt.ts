@@ -1,0 +1,208 @@
+import { isGraphDrained, type StateSnapshot } from '@langchain/langgraph';
+import { toPlain } from '../checkpoints/plain.ts';
+import { serdeOf } from '../checkpoints/serde.ts';
+import { createStateLimit } from '../checkpoints/sizes.ts';
+import { stateOfFinal } from '../checkpoints/states.ts';
+import { forgetStep } from '../checkpoints/store.ts';
+import { createItemsOf } from '../checkpoints/values.ts';
+import type { Config } from '../config.ts';
+import type { Sql } from '../db/query.ts';
+import { ClaimLostError, DatabaseAwayError, StateLimitError } from '../errors.ts';
+import type { EventBatches } from '../events/batches.ts';
+import type { EventTail } from '../events/tail.ts';
+import { withCheckpointer, type CompiledGraph, type Graphs } from '../graphs/load.ts';
+import { NodeGoneError } from '../interrupts/answers.ts';
+import { pendingInterrupts, QuestionReader } from '../interrupts/pending.ts';
+import { AttemptSaver } from './attempt-saver.ts';
+import {
+  endingOf,
+  GivenBackError,
+  readable,
+  refuseToBegin,
+  startTimer,
+  type Attempt,
+} from './attempt.ts';
+import { afterEnd, type Ended, type EndedRun, type Outcome } from './end.ts';
+import { runConfiguration } from './execute.ts';
+import { createJournal, type InTurn, type Journal } from './journal.ts';
+import { toLimitedJson } from './limits.ts';
+import { runGraph } from './run-graph.ts';
+
+/** What an attempt needs of the server. */
+export interface ExecuteNeeds {
+  config: Config;
+  /** Its queries are repeated while the database is away. */
+  sql: Sql;
+  graphs: Graphs;
+  events: EventBatches;
+  tail: EventTail;
+}
+
+/** One attempt, with everything that it works on. */
+interface Execution extends ExecuteNeeds {
+  attempt: Attempt;
+  journal: Journal;
+  saver: AttemptSaver;
+}
+
+/** The result of an attempt: the journal has ended the run; or the worker settles the outcome. */
+export type AttemptResult = { ended: Ended; run: EndedRun } | { outcome: Outcome };
+
+/**
+ * Executes a run. Undefined: another attempt continues the run. Does not throw errors of the graph: they are in the outcome. All
+ * events are stored, or dropped after a failure.
+ */
+export async function executeAttempt(
+  app: ExecuteNeeds,
+  attempt: Attempt,
+  inTurn: InTurn,
+): Promise<AttemptResult | undefined> {
+  const execution = openExecution(app, attempt, inTurn);
+  const stopTimer = startTimer(attempt);
+  let graph: CompiledGraph | undefined;
+  try {
+    refuseToBegin(attempt.claim);
+    graph = await resolveGraph(execution);
+    execution.saver.serde = serdeOf(graph);
+    const { mayWait } = await runGraph(execution, graph);
+    return mayWait ? await stopped(execution, graph) : await finished(execution, graph);
+  } catch (error) {
+    return await failed(execution, graph, attempt.failure ?? readable(error));
+  } finally {
+    stopTimer();
+  }
+}
+
+function openExecution(app: ExecuteNeeds, attempt: Attempt, inTurn: InTurn): Execution {
+  const { claim, threadId } = attempt;
+  const limit = createStateLimit(app.config.stateLimitBytes);
+  const itemsOf = createItemsOf();
+  const journal = createJournal({
+    query: app.sql.query,
+    writer: attempt,
+    run: claim,
+    batches: app.events,
+    tail: app.tail,
+    limit,
+    itemsOf,
+    inTurn: claim.durability === 'SYNC' ? undefined : inTurn,
+    signal: attempt.signal,
+    onFailure: attempt.fail,
+  });
+  const saver = new AttemptSaver(app.sql.query, {
+    journal,
+    limit,
+    itemsOf,
+    threadId,
+    metadata: {
+      ...(claim.metadata as object),
+      run_id: claim.id,
+      graph_id: claim.graphId,
+      assistant_id: claim.assistantId,
+    },
+    ...(claim.isFresh && { freshThreadId: threadId }),
+  });
+  return { ...app, attempt, journal, saver };
+}
+
+function resolveGraph({ graphs, attempt: { claim } }: Execution): Promise<CompiledGraph> {
+  return graphs.resolve(claim.graphId, runConfiguration(claim));
+}
+
+/** The graph may wait for an answer: its stored state tells. */
+async function stopped(execution: Execution, graph: CompiledGraph): Promise<AttemptResult> {
+  await flush(execution);
+  const state = await readState(execution, graph);
+  const interrupts = await pendingInterrupts(execution.sql.query, state);
+  const status = state.next.length > 0 ? 'INTERRUPTED' : 'SUCCESS';
+  return { outcome: { status, interrupts, output: outputOf(execution, state) } };
+}
+
+/** The graph has reached its end. */
+async function finished(execution: Execution, graph: CompiledGraph): Promise<AttemptResult> {
+  const { attempt, journal } = execution;
+  const outcome = await successOf(execution, graph);
+  const ended = attempt.failure === undefined ? await journal.finish(outcome) : undefined;
+  if (ended) return { ended, run: afterEnd(attempt.claim, outcome, ended) };
+  await flush(execution);
+  return { outcome };
+}
+
+/** A run has not succeeded if the database does not have all of it. */
+async function flush({ attempt, journal }: Execution): Promise<void> {
+  await journal.flush();
+  if (attempt.failure !== undefined) throw attempt.failure;
+}
+
+async function successOf(execution: Execution, graph: CompiledGraph): Promise<Outcome> {
+  const { attempt, saver, sql } = execution;
+  const finalCheckpoint = saver.newestOf(attempt.threadId);
+  const outcome: Outcome = { status: 'SUCCESS', interrupts: [], finalCheckpoint };
+  if (attempt.claim.onCompletion !== 'DELETE') return outcome;
+  if (!finalCheckpoint) await flush(execution);
+  const state = await (finalCheckpoint
+    ? stateOfFinal(sql.query, graph, finalCheckpoint)
+    : readState(execution, graph));
+  return { ...outcome, output: outputOf(execution, state) };
+}
+
+async function failed(
+  execution: Execution,
+  graph: CompiledGraph | undefined,
+  reason: unknown,
+): Promise<AttemptResult | undefined> {
+  const { journal } = execution;
+  await journal.flush();
+  if (isGraphDrained(reason) || reason instanceof GivenBackError) return undefined;
+  if (reason instanceof ClaimLostError || reason instanceof DatabaseAwayError) return undefined;
+  await journal.close();
+  // The graph's state does not show the interrupt any more: the end of the run opens it as it was.
+  if (reason instanceof NodeGoneError) return { outcome: endingOf(reason) };
+  return { outcome: { ...endingOf(reason), ...(await finalState(execution, graph, reason)) } };
+}
+
+/** Empty if the state cannot be read: the run ends for the first reason. */
+async function finalState(
+  execution: Execution,
+  graph: CompiledGraph | undefined,
+  reason: unknown,
+): Promise<Pick<Outcome, 'interrupts' | 'output'>> {
+  const { sql, attempt } = execution;
+  try {
+    if (reason instanceof StateLimitError) {
+      await forgetStep(sql.query, attempt.threadId, attempt);
+    }
+    const state = await readState(execution, graph ?? (await resolveGraph(execution)));
+    return {
+      interrupts: await pendingInterrupts(sql.query, state),
+      output: outputOf(execution, state),
+    };
+  } catch {
+    return {};
+  }
+}
+
+async function readState(
+  { sql, attempt }: Execution,
+  graph: CompiledGraph,
+): Promise<StateSnapshot> {
+  const reader = new QuestionReader(sql.query, serdeOf(graph));
+  const config = { configurable: { thread_id: attempt.threadId } };
+  const readableGraph = withCheckpointer(graph, reader);
+  try {
+    return await readableGraph.getState(config, { subgraphs: true });
+  } catch (error) {
+    // The writes of a step's tasks may not fit together, which is the reason of the failure: the state is that before the step.
+    const head = await reader.getTuple(config);
+    if (!head) throw error;
+    return readableGraph.getState(head.config);
+  }
+}
+
+/** Only for a run whose thread is deleted with it. Throws StateLimitError. */
+function outputOf({ attempt, config }: Execution, state: StateSnapshot): Outcome['output'] {
+  if (attempt.claim.onCompletion !== 'DELETE') return undefined;
+  const values = toPlain(state.values ?? null);
+  const limit = { name: 'The output of the run', mostBytes: config.stateLimitBytes };
+  return { values, json: toLimitedJson(values, limit) };
+}

@@ -1,0 +1,151 @@
+import type { RunnableConfig } from '@langchain/core/runnables';
+import { uuid6 } from '@langchain/langgraph-checkpoint';
+import { isChunk, isMessage, toPlain } from '../checkpoints/plain.ts';
+import type { NewEvent, StreamMode } from '../events/event.ts';
+import type { Run } from '../generated/prisma/client.ts';
+import type { CompiledGraph } from '../graphs/load.ts';
+import { knowsSubgraph } from '../graphs/subgraphs.ts';
+import { isRecord } from '../json.ts';
+import type { Chunk } from './graph-stream.ts';
+
+/** Converts the chunks of a run to events. */
+export interface GraphEvents {
+  of(chunk: Chunk): Generator<NewEvent>;
+  /** The VALUES events still without a checkpoint, at the end of the stream. */
+  flush(): Generator<NewEvent>;
+}
+
+export function createGraphEvents(
+  graph: CompiledGraph,
+  run: Pick<Run, 'streamModes' | 'durability'>,
+  { keepsCheckpoints, isReplayed }: { keepsCheckpoints: boolean; isReplayed: IsReplayed },
+): GraphEvents {
+  const modes = new Set(run.streamModes as StreamMode[]);
+  const namesCheckpoints = run.durability !== 'EXIT';
+  const states = createStateReferences(graph, { keepsCheckpoints, namesCheckpoints });
+
+  function* eventsOf(chunk: Chunk): Generator<NewEvent> {
+    const { namespace, mode, payload } = chunk;
+    if (mode === 'values') {
+      yield* states.add({ type: 'VALUES', namespace, data: { values: toPlain(payload) } });
+    } else if (mode === 'checkpoints') {
+      yield* states.addCheckpoint(chunk, { isShown: modes.has('CHECKPOINTS') });
+    } else if (mode === 'messages') yield* messageEvents(chunk);
+    else if (!modes.has(mode.toUpperCase() as StreamMode)) return;
+    else if (mode === 'updates') yield* updateEvents(chunk, isReplayed);
+    else if (mode === 'custom') {
+      yield { type: 'CUSTOM', namespace, data: { data: toPlain(payload) ?? null } };
+    } else if (mode === 'tasks') yield { type: 'TASKS', namespace, data: toPlain(payload) };
+  }
+
+  return { of: eventsOf, flush: states.flush };
+}
+
+/** True if a cached update of a namespace belongs to a task that finished before the run resumed. */
+type IsReplayed = (namespace: string[]) => boolean;
+
+/** One event per node, without the updates of tasks that finished before the run resumed. */
+function* updateEvents({ namespace, payload }: Chunk, isReplayed: IsReplayed): Generator<NewEvent> {
+  if (!isRecord(payload)) return;
+  const { __metadata__: metadata, ...updates } = payload;
+  if (isRecord(metadata) && metadata['cached'] && isReplayed(namespace)) return;
+  for (const [node, update] of Object.entries(updates)) {
+    yield { type: 'UPDATES', namespace, data: { node, update: toPlain(update) ?? null } };
+  }
+}
+
+/** Metadata of every message that the run of the event, or another key, has too. */
+const REDUNDANT_KEYS = [
+  'run_id',
+  'thread_id',
+  'graph_id',
+  'assistant_id',
+  'checkpoint_ns',
+  'versions',
+];
+
+function* messageEvents({ namespace, payload }: Chunk): Generator<NewEvent> {
+  const [message, metadata] = payload as [unknown, Record<string, unknown>];
+  if (!isMessage(message) || isHidden(metadata['tags'])) return;
+  const shown = Object.entries(metadata).filter(
+    ([key]) => !key.startsWith('__') && !REDUNDANT_KEYS.includes(key),
+  );
+  yield {
+    type: 'MESSAGES',
+    namespace,
+    data: {
+      message: toPlain(message),
+      isChunk: isChunk(message) && !isReturned(metadata),
+      metadata: toPlain(Object.fromEntries(shown)),
+    },
+  };
+}
+
+/** True if a node returned the message. Such a message is complete, even if its class is a chunk class. */
+function isReturned({ name, langgraph_node: node, ...more }: Record<string, unknown>): boolean {
+  return name === node && !('ls_model_type' in more);
+}
+
+/** True for the tag of runs, nodes and models without visible output. */
+export function isHidden(tags: unknown): boolean {
+  return Array.isArray(tags) && tags.includes('langsmith:hidden');
+}
+
+/**
+ * LangGraph emits the values of a state just before the checkpoint with these values. The VALUES event waits for the
+ * checkpoint and refers to it, so the log does not store the whole state again in each step.
+ */
+function createStateReferences(
+  graph: CompiledGraph,
+  { keepsCheckpoints, namesCheckpoints }: { keepsCheckpoints: boolean; namesCheckpoints: boolean },
+) {
+  const waiting = new Map<string, NewEvent>();
+
+  /** The event without values, which readers take from the checkpoint; with values if the checkpoint cannot be read. */
+  function refer(event: NewEvent, checkpointId: string | undefined): NewEvent {
+    if (!keepsCheckpoints || !checkpointId) return event;
+    if (!knowsSubgraph(graph, event.namespace.join('|'))) return { ...event, checkpointId };
+    const { values: _, ...data } = event.data as Record<string, unknown>;
+    return { ...event, data, checkpointId };
+  }
+
+  return {
+    *add(event: NewEvent): Generator<NewEvent> {
+      const key = event.namespace.join('|');
+      const previous = waiting.get(key);
+      if (previous) yield previous; // of a subgraph without checkpoints
+      waiting.set(key, event);
+    },
+    *addCheckpoint(
+      { namespace, payload }: Chunk,
+      { isShown }: { isShown: boolean },
+    ): Generator<NewEvent> {
+      const key = namespace.join('|');
+      const checkpointId = namesCheckpoints ? checkpointIdOf(payload) : uuid6(stepOf(payload));
+      const values = waiting.get(key);
+      if (values) yield refer(values, checkpointId);
+      waiting.delete(key);
+      if (!isShown) return;
+      const data = checkpointData(payload, checkpointId);
+      yield refer({ type: 'CHECKPOINTS', namespace, data }, checkpointId);
+    },
+    *flush(): Generator<NewEvent> {
+      yield* waiting.values();
+      waiting.clear();
+    },
+  };
+}
+
+function checkpointIdOf(payload: unknown): string | undefined {
+  const config = (payload as { config?: RunnableConfig }).config;
+  return config?.configurable?.['checkpoint_id'];
+}
+
+function stepOf(payload: unknown): number {
+  return (payload as { metadata?: { step?: number } }).metadata?.step ?? 0;
+}
+
+function checkpointData(payload: unknown, checkpointId: string | undefined): unknown {
+  const { values, next, tasks, metadata } = payload as Record<string, unknown>;
+  return { ...(toPlain({ values, next, tasks, metadata }) as object), checkpointId };
+}

@@ -1,0 +1,97 @@
+import { getConfig, type StreamMode } from '@langchain/langgraph';
+
+/** An element of a graph's stream. */
+export interface Chunk {
+  /** The path of the subgraph, outermost first; empty for the graph itself. */
+  namespace: string[];
+  mode: string;
+  /** An object of the graph, which may change it later. */
+  payload: unknown;
+}
+
+/** The part of LangGraph's stream that its loop calls. */
+interface LoopStream {
+  modes: ReadonlySet<StreamMode>;
+  push(chunk: [namespace: string[], mode: StreamMode, payload: unknown]): void;
+}
+
+/**
+ * Calls `emit` with each chunk of the modes. The loops of a graph and its subgraphs write to the stream if it is
+ * `__pregel_stream` in the configuration of the graph.
+ */
+export function createStream(
+  modes: readonly StreamMode[],
+  emit: (chunk: Chunk) => void,
+): LoopStream {
+  const wanted = new Set(modes);
+  return {
+    modes: wanted,
+    push(chunk) {
+      const [[...origin], mode, payload] = chunk;
+      if (!wanted.has(mode)) return;
+      // In earlier versions of LangGraph, the namespace of the graph itself is one empty name.
+      const namespace = origin.filter((name) => name !== '');
+      // The loop keeps the chunks of the graph itself for a reader until it ends. Without payload, they need no memory.
+      if (namespace.length === 0) chunk[2] = undefined;
+      emit({ namespace, mode, payload });
+    },
+  };
+}
+
+/** The namespace of the graph of the current node. */
+export function currentNamespace(): string[] {
+  const namespace: string | undefined = getConfig()?.configurable?.['checkpoint_ns'];
+  return namespace?.split('|').slice(0, -1) ?? [];
+}
+
+/** A first-in, first-out queue with one reader. */
+export interface Queue<T> extends AsyncIterable<T, void> {
+  /** Adds the elements. An error of the iterable ends the queue. */
+  add(elements: () => Iterable<T>): void;
+  /** Throws the error of `add` that ended the queue. */
+  check(): void;
+  /** Ends the queue after its elements, with or without an error. Further calls have no effect. */
+  end(failure?: { error: unknown }): void;
+}
+
+export function createQueue<T>(): Queue<T> {
+  let waiting: T[] = [];
+  let ended: { failure: { error: unknown } | undefined } | undefined;
+  let addFailure: { error: unknown } | undefined;
+  let wake = (): void => {};
+
+  function end(failure?: { error: unknown }): void {
+    ended ??= { failure };
+    wake();
+  }
+
+  return {
+    end,
+    add(elements) {
+      if (ended) return;
+      try {
+        for (const element of elements()) waiting.push(element);
+        wake();
+      } catch (error) {
+        addFailure = { error };
+        end(addFailure);
+      }
+    },
+    check() {
+      if (addFailure) throw addFailure.error;
+    },
+    async *[Symbol.asyncIterator]() {
+      for (;;) {
+        const next = waiting;
+        waiting = [];
+        yield* next;
+        if (waiting.length > 0) continue;
+        if (ended?.failure) throw ended.failure.error;
+        if (ended) return;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    },
+  };
+}

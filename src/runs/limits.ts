@@ -1,0 +1,127 @@
+import {
+  checkConfigSize,
+  checkMetadata,
+  checkObject,
+  type InputLimits,
+} from '../assistants/limits.ts';
+import type { Config } from '../config.ts';
+import type { Query } from '../db/query.ts';
+import { param, sql, type Statement } from '../db/sql.ts';
+import { BadInputError, LimitError, StateLimitError } from '../errors.ts';
+
+/** Ten years. */
+const LONGEST_DELAY_SECONDS = 315_360_000;
+/** 23 days: a timer of Node.js waits 24 days at most. */
+const LONGEST_TIMEOUT_SECONDS = 2_000_000;
+
+interface Times {
+  afterSeconds?: number | null | undefined;
+  timeoutSeconds?: number | null | undefined;
+}
+
+/** Refuses times out of range, and a timeout above RUN_SECONDS. */
+export function checkTimes(
+  { runSeconds }: Pick<Config, 'runSeconds'>,
+  argument: string,
+  { afterSeconds, timeoutSeconds }: Times,
+): void {
+  checkSeconds(`${argument}.afterSeconds`, afterSeconds, { min: 0, max: LONGEST_DELAY_SECONDS });
+  const timeout = `${argument}.timeoutSeconds`;
+  checkSeconds(timeout, timeoutSeconds, { min: 0.001, max: LONGEST_TIMEOUT_SECONDS });
+  if (timeoutSeconds == null || timeoutSeconds <= runSeconds) return;
+  const message = `${timeout} is ${timeoutSeconds}; a run may take ${runSeconds} s.`;
+  throw new LimitError(message, 'RUN_SECONDS', timeout);
+}
+
+/** Checks the run's whole configuration: the request's on top of its assistant's. */
+export function checkSizes(
+  limits: InputLimits,
+  argument: string,
+  {
+    config,
+    context,
+    metadata,
+  }: Record<'config' | 'metadata', Record<string, unknown>> & { context: unknown },
+): void {
+  checkConfigSize(limits, `${argument}.config`, config);
+  checkObject(limits, `${argument}.context`, context);
+  checkMetadata(limits, `${argument}.metadata`, {
+    ...(config['metadata'] as object | undefined),
+    ...metadata,
+  });
+}
+
+/** The input or the command of a run as JSON, or null. Throws StateLimitError. */
+export function toInputJson(
+  { stateLimitBytes }: Pick<Config, 'stateLimitBytes'>,
+  argument: string,
+  input: unknown,
+): string | null {
+  return input == null
+    ? null
+    : toLimitedJson(input, { name: argument, mostBytes: stateLimitBytes, argument });
+}
+
+/** The value as JSON. Throws StateLimitError, which calls the value `name`, if the JSON is longer than a state may be. */
+export function toLimitedJson(
+  value: unknown,
+  { name, mostBytes, argument }: { name: string; mostBytes: number; argument?: string },
+): string {
+  const json = JSON.stringify(value);
+  const bytes = Buffer.byteLength(json);
+  if (bytes <= mostBytes) return json;
+  throw new StateLimitError(`${name} has ${bytes} bytes as JSON`, mostBytes, argument);
+}
+
+function checkSeconds(
+  argument: string,
+  seconds: number | null | undefined,
+  { min, max }: { min: number; max: number },
+): void {
+  if (seconds == null || (seconds >= min && seconds <= max)) return;
+  throw new BadInputError(argument, `${argument} is ${seconds}; it must be from ${min} to ${max}.`);
+}
+
+/** The room for a new run in the queue of its thread. */
+export interface Room {
+  /** The most queued runs with which the run is accepted. */
+  most: number;
+  /** The thread is locked: the count of its queued runs is exact. */
+  isExact: boolean;
+}
+
+/** Concurrent insertions into a thread do not count each other without its lock. At most so many run at a time. */
+const MOST_AT_ONCE = 50;
+
+/** Without the lock of the thread, less room: `refuseQueued` then throws NearlyFullError. */
+export function roomIn(queuedRunLimit: number, { isExact }: { isExact: boolean }): Room {
+  return { most: isExact ? queuedRunLimit : queuedRunLimit - MOST_AT_ONCE, isExact };
+}
+
+/** The queue of the thread may be full. Only a count under the lock of the thread decides. */
+export class NearlyFullError extends Error {}
+
+/** The number of queued runs of the thread, counted up to `most`. */
+export function queuedRuns(threadId: unknown, most: unknown): Statement {
+  return sql`(SELECT count(*) FROM (
+    SELECT FROM "Run" r WHERE r."threadId" = ${threadId} AND r."status" = 'PENDING' LIMIT ${most}) queued)`;
+}
+
+/** Throws if the queue of the thread is full. */
+export async function refuseQueued(
+  query: Query,
+  { argument, threadId }: { argument: string; threadId: string },
+  { most, isExact }: Room,
+): Promise<void> {
+  const limit = param(Math.max(most, 0));
+  const [found] = await query<{ isFull: boolean }>(
+    sql`SELECT ${queuedRuns(threadId, limit)} >= ${limit} AS "isFull"`,
+  );
+  if (!found?.isFull) return;
+  if (!isExact) throw new NearlyFullError();
+  throw new LimitError(
+    `Thread ${threadId} has ${most} queued runs; no more are accepted.`,
+    'QUEUED_RUN_LIMIT',
+    `${argument}.threadId`,
+  );
+}

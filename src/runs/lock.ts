@@ -1,0 +1,40 @@
+import { isForThread } from '../db/node-id.ts';
+import type { Query } from '../db/query.ts';
+import { sql } from '../db/sql.ts';
+import { IdTakenError, NotFoundError } from '../errors.ts';
+
+/**
+ * Locks a thread until the end of the transaction, before a decision about its state or a change. NO KEY: an attempt locks its
+ * run and then, by a foreign key, the thread. A full lock would conflict with that and deadlock. Throws NotFoundError.
+ */
+export async function lockThread(query: Query, id: string): Promise<void> {
+  const [thread] = await query(sql`SELECT 1 FROM "Thread" WHERE "id" = ${id} FOR NO KEY UPDATE`);
+  if (!thread) throw new NotFoundError('Thread', id);
+}
+
+/**
+ * Locks a thread as `lockThread` does, and creates a missing one. Waits for a deletion of the thread. Throws IdTakenError if an
+ * assistant or a run has the id.
+ */
+export async function lockOrCreateThread(query: Query, id: string): Promise<void> {
+  const [thread] = await query(
+    sql`INSERT INTO "Thread" ("id") SELECT ${id}::uuid WHERE ${isForThread(id)}
+      ON CONFLICT ("id") DO UPDATE SET "updatedAt" = "Thread"."updatedAt" RETURNING "id"`,
+  );
+  if (!thread) throw new IdTakenError(id);
+}
+
+/**
+ * Locks the existing threads, and then their active runs: no attempt can store events or checkpoints meanwhile. Rows are locked
+ * in the order of their ids, as everywhere, so transactions with several threads cannot deadlock.
+ */
+export async function lockThreads(query: Query, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return;
+  await query(
+    sql`SELECT 1 FROM "Thread" WHERE "id" = ANY(${ids}::uuid[]) ORDER BY "id" FOR NO KEY UPDATE`,
+  );
+  await query(
+    sql`SELECT 1 FROM "Run" WHERE "threadId" = ANY(${ids}::uuid[]) AND "status" IN ('PENDING', 'RUNNING')
+      ORDER BY "id" FOR UPDATE`,
+  );
+}

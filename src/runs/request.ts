@@ -1,0 +1,237 @@
+import type { AssistantCache, CachedAssistant } from '../assistants/cache.ts';
+import { checkConfig, mergeConfig, mergeContext } from '../assistants/config.ts';
+import { readAssistantId } from '../assistants/input.ts';
+import type { Config } from '../config.ts';
+import type { Sql } from '../db/query.ts';
+import { newId, parseUuid } from '../db/uuid.ts';
+import { BadInputError, NotFoundError } from '../errors.ts';
+import type { StreamMode } from '../events/event.ts';
+import type {
+  Assistant,
+  Durability,
+  MultitaskStrategy,
+  OnCompletion,
+  Run,
+} from '../generated/prisma/client.ts';
+import { configurationOf } from '../graphs/configuration.ts';
+import { inputRefusal } from '../graphs/input.ts';
+import type { CompiledGraph, Graphs } from '../graphs/load.ts';
+import { recordOf } from '../json.ts';
+import { checkCommand, type Command } from './command.ts';
+import { findRunByKey, readKey, type IdempotencyKey } from './idempotency.ts';
+import { checkSizes, checkTimes, toInputJson } from './limits.ts';
+
+/** A request for a run, as a client sends it. */
+export interface NewRun {
+  /** Undefined: a stateless run, on a thread of its own. */
+  threadId?: string | null | undefined;
+  /** An assistant's UUID, or a graph's name. */
+  assistantId: string;
+  input?: unknown;
+  /** Instead of input. */
+  command?: Command | null | undefined;
+  /** The checkpoint to start from: the thread forks. */
+  checkpointId?: string | null | undefined;
+  checkpointNamespace: string;
+  config?: Record<string, unknown> | null | undefined;
+  context?: Record<string, unknown> | null | undefined;
+  metadata?: Record<string, unknown> | null | undefined;
+  streamModes: readonly StreamMode[];
+  streamSubgraphs: boolean;
+  /** Node names, or "*" for every node. */
+  interruptBefore?: readonly string[] | null | undefined;
+  interruptAfter?: readonly string[] | null | undefined;
+  multitaskStrategy: MultitaskStrategy;
+  ifThreadMissing: 'REJECT' | 'CREATE';
+  onCompletion: OnCompletion;
+  durability: Durability;
+  /** Seconds from now; the run does not start earlier. */
+  afterSeconds?: number | null | undefined;
+  /** Seconds after its start; the run then ends in TIMEOUT. */
+  timeoutSeconds?: number | null | undefined;
+  idempotencyKey?: string | null | undefined;
+}
+
+/** A new run after all checks that need no lock. */
+export interface CheckedRun extends ConfiguredRun {
+  /** The name of the request in error messages: `input`, or `inputs[2]`. */
+  argument: string;
+  /** Undefined for a stateless run. */
+  threadId: string | undefined;
+  checkpointId: string | null;
+  inputJson: string | null;
+  /** Stored as it is, unless the command has answers: acceptance adds the interrupt of each. */
+  commandJson: string | null;
+  ifThreadMissing: 'REJECT' | 'CREATE';
+  /** Null for a run on a thread that the client named. */
+  onCompletion: OnCompletion | null;
+  key: IdempotencyKey | undefined;
+}
+
+/** The run of an earlier request with the same idempotency key. */
+export interface RepeatedRun {
+  repeated: Run;
+}
+
+export type CheckNeeds = { config: Config; sql: Sql; graphs: Graphs; assistants: AssistantCache };
+
+/** Checks a request and its graph, without a lock. Throws on a bad request. */
+export async function checkRequest(
+  app: CheckNeeds,
+  argument: string,
+  request: NewRun,
+): Promise<CheckedRun | RepeatedRun> {
+  // First: a limit or a graph may have changed since the earlier request, and a repetition must still give the same run.
+  const key = readKey(`${argument}.idempotencyKey`, request);
+  const repeated = key && (await findRunByKey(app.sql.query, key));
+  return repeated ? { repeated } : { ...(await checkNewRun(app, argument, request)), key };
+}
+
+async function checkNewRun(
+  app: CheckNeeds,
+  argument: string,
+  request: NewRun,
+): Promise<Omit<CheckedRun, 'key'>> {
+  const threadId = readUuid(`${argument}.threadId`, request.threadId);
+  const checkpointId = readUuid(`${argument}.checkpointId`, request.checkpointId) ?? null;
+  checkCombinations(argument, request);
+  checkTimes(app.config, argument, request);
+  checkConfig(app.config, `${argument}.config`, request.config);
+  const assistant = await findRunAssistant(app, `${argument}.assistantId`, request.assistantId);
+  const run = configureRun(app.config, assistant, request);
+  checkSizes(app.config, argument, run);
+  const inputJson = toInputJson(app.config, `${argument}.input`, run.input);
+  const commandJson = toInputJson(app.config, `${argument}.command`, run.command);
+  await checkAgainstGraph(app, argument, { ...run, threadId });
+  return {
+    ...run,
+    argument,
+    threadId,
+    checkpointId,
+    inputJson,
+    commandJson,
+    ifThreadMissing: request.ifThreadMissing,
+    onCompletion: threadId === undefined ? request.onCompletion : null,
+  };
+}
+
+function readUuid(argument: string, id: string | null | undefined): string | undefined {
+  return id == null ? undefined : parseUuid(argument, id);
+}
+
+/** Refuses fields without a meaning beside each other. */
+function checkCombinations(argument: string, request: NewRun): void {
+  const { threadId, input, command, checkpointId, checkpointNamespace } = request;
+  if (command && input != null) {
+    throw new BadInputError(`${argument}.command`, 'Give input or a command, not both.');
+  }
+  if (threadId == null && checkpointId != null) {
+    throw new BadInputError(`${argument}.checkpointId`, 'A checkpoint needs its threadId.');
+  }
+  if (checkpointId == null && checkpointNamespace !== '') {
+    throw new BadInputError(
+      `${argument}.checkpointNamespace`,
+      'checkpointNamespace goes with checkpointId.',
+    );
+  }
+  if (threadId == null && command?.resume) {
+    throw new BadInputError(
+      `${argument}.command.resume`,
+      'A stateless run has no interrupt to answer: give the threadId.',
+    );
+  }
+  if (checkpointId != null && command?.resume) {
+    throw new BadInputError(
+      `${argument}.command.resume`,
+      'Only interrupts of the newest checkpoint can be answered: leave out checkpointId, or the answers.',
+    );
+  }
+}
+
+async function findRunAssistant(
+  app: Pick<CheckNeeds, 'graphs' | 'assistants'>,
+  argument: string,
+  idOrGraphId: string,
+): Promise<CachedAssistant> {
+  const assistant = await app.assistants.find(readAssistantId(app, argument, idOrGraphId));
+  if (!assistant) throw new NotFoundError('Assistant', idOrGraphId);
+  if (!app.graphs.has(assistant.graphId)) {
+    throw new BadInputError(
+      argument,
+      `Assistant ${assistant.id} runs the graph "${assistant.graphId}", which is not served any more.`,
+    );
+  }
+  return assistant;
+}
+
+type ConfiguredRun = ReturnType<typeof configureRun>;
+
+/** The assistant's configuration with the request's on top. Nothing comes from the thread or its earlier runs. */
+function configureRun({ runSeconds }: Config, assistant: CachedAssistant, request: NewRun) {
+  return {
+    id: newId(),
+    assistantId: assistant.id,
+    assistantVersion: assistant.rowVersion,
+    graphId: assistant.graphId,
+    input: request.input ?? null,
+    command: request.command ? withoutNull(request.command) : null,
+    checkpointNamespace: request.checkpointNamespace,
+    config: mergeConfig(assistant.config, request.config ?? {}),
+    context: mergeContext(assistant.context, request.context),
+    metadata: { ...ownMetadata(assistant), ...request.metadata },
+    streamModes: [...new Set(request.streamModes)],
+    streamSubgraphs: request.streamSubgraphs,
+    interruptBefore: request.interruptBefore ?? [],
+    interruptAfter: request.interruptAfter ?? [],
+    multitaskStrategy: request.multitaskStrategy,
+    durability: request.durability,
+    afterSeconds: request.afterSeconds ?? 0,
+    timeoutSeconds: request.timeoutSeconds ?? runSeconds,
+  };
+}
+
+/** Without a null `resume`: in a stored command, this key marks a run with answers. */
+function withoutNull({ update, goto, resume }: Command): Command {
+  return { update, goto, ...(resume && { resume }) };
+}
+
+/** Without `created_by`: the creator of an assistant is not the creator of its runs. */
+function ownMetadata({ metadata }: Assistant): Record<string, unknown> {
+  const { created_by: _, ...own } = recordOf(metadata);
+  return own;
+}
+
+/** Refuses nodes, commands and inputs that the run's graph does not accept. */
+async function checkAgainstGraph(
+  { graphs }: Pick<CheckNeeds, 'graphs'>,
+  argument: string,
+  run: ConfiguredRun & { threadId: string | undefined },
+): Promise<void> {
+  const configuration = configurationOf({ ...run, runId: run.id });
+  // If a graph factory throws, the run is accepted and then fails with that error.
+  const graph = await graphs.resolve(run.graphId, configuration).catch(() => undefined);
+  const nodes = graph && nodeNames(graph);
+  const { graphId } = run;
+  if (run.command) checkCommand(`${argument}.command`, run.command, { graphId, nodes });
+  if (!graph || !nodes) return;
+  for (const list of ['interruptBefore', 'interruptAfter'] as const) {
+    const unknown = run[list].find((name) => name !== '*' && !nodes.includes(name));
+    if (unknown !== undefined) {
+      throw new BadInputError(
+        `${argument}.${list}`,
+        `The graph "${graphId}" has no node "${unknown}"; it has ${nodes.join(', ')}.`,
+      );
+    }
+  }
+  const refusal = run.input === null ? undefined : await inputRefusal(graph, run.input);
+  if (refusal !== undefined) {
+    throw new BadInputError(
+      `${argument}.input`,
+      `The graph "${graphId}" refuses this input: ${refusal}`,
+    );
+  }
+}
+
+function nodeNames({ nodes }: CompiledGraph): string[] {
+  return Object.keys(nodes).filter((name) => !name.startsWith('__'));
+}

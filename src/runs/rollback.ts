@@ -1,0 +1,85 @@
+import type { Query } from '../db/query.ts';
+import { param, sql } from '../db/sql.ts';
+import { lastNumber } from '../events/append.ts';
+
+/** The run to roll back, with its thread. */
+interface RolledBackRun {
+  id: string;
+  threadId: string;
+  startedAt: Date | null;
+}
+
+/**
+ * Removes everything that the run left in its thread, and opens the interrupts that it answered. A run that has not started has
+ * left nothing, and another run may be writing to the thread. The transaction has locked the thread and the run.
+ */
+export async function rollBack(query: Query, run: RolledBackRun): Promise<void> {
+  if (run.startedAt !== null) await undo(query, run);
+  await query(
+    sql`UPDATE "Interrupt" SET "pending" = true, "answeredById" = NULL
+      WHERE "threadId" = ${run.threadId} AND "answeredById" = ${run.id}`,
+  );
+}
+
+/**
+ * Removes the rows of all attempts: only they have written to the thread since the first attempt began. The checkpoint that was
+ * stored last becomes the head of its namespace again. Numbers of items and events are not used twice.
+ */
+async function undo(query: Query, { id, threadId }: RolledBackRun): Promise<void> {
+  const last = await lastNumber(query, threadId);
+  await query(sql`UPDATE "Thread" SET "lastEvent" = ${last} WHERE "id" = ${threadId}`);
+  await query(sql`DELETE FROM "RunEvent" WHERE "threadId" = ${threadId} AND "runId" = ${id}`);
+  await query(sql`DELETE FROM "Interrupt" WHERE "threadId" = ${threadId} AND "runId" = ${id}`);
+  await query(
+    sql`DELETE FROM "CheckpointWrite" WHERE "threadId" = ${threadId} AND "runId" = ${id}`,
+  );
+  await query(sql`DELETE FROM "Checkpoint" WHERE "threadId" = ${threadId} AND "runId" = ${id}`);
+  await resetHeads(query, threadId);
+  await removeUnused(query, threadId);
+}
+
+async function resetHeads(query: Query, threadId: string): Promise<void> {
+  await query(
+    sql`DELETE FROM "CheckpointHead" h WHERE "threadId" = ${threadId} AND NOT EXISTS (
+      SELECT 1 FROM "Checkpoint" c WHERE c."threadId" = ${threadId} AND c."namespace" = h."namespace")`,
+  );
+  await query(
+    sql`UPDATE "CheckpointHead" h SET "checkpointId" = last."checkpointId" FROM (
+      SELECT DISTINCT ON ("namespace") "namespace", "checkpointId" FROM "Checkpoint" WHERE "threadId" = ${threadId}
+      ORDER BY "namespace", "seq" DESC
+    ) last WHERE h."threadId" = ${threadId} AND h."namespace" = last."namespace"`,
+  );
+}
+
+/** Removes the channel values that no checkpoint shows any more, and then the items outside all ranges. */
+async function removeUnused(query: Query, threadId: string): Promise<void> {
+  const thread = param(threadId);
+  await query(
+    sql`WITH used AS (
+      SELECT DISTINCT c."namespace", v.key AS "channel", v.value::bigint AS "version"
+      FROM "Checkpoint" c, json_each_text(c."versions") v WHERE c."threadId" = ${thread}
+    )
+    DELETE FROM "ChannelValue" v WHERE "threadId" = ${thread} AND NOT EXISTS (SELECT 1 FROM used u
+      WHERE u."namespace" = v."namespace" AND u."channel" = v."channel" AND u."version" = v."version")`,
+  );
+  await query(
+    sql`DELETE FROM "ChannelItem" i USING (
+      SELECT coalesce(min("number"), 0) AS "lowest", coalesce(max("number"), 0) AS "highest" FROM (
+        SELECT unnest("ranges") AS "number" FROM "ChannelValue" WHERE "threadId" = ${thread}
+        UNION ALL SELECT unnest("ranges") FROM "CheckpointWrite" WHERE "threadId" = ${thread}) ranges) used
+    WHERE i."threadId" = ${thread} AND i."number" NOT BETWEEN least(used."lowest", 0) AND greatest(used."highest", 0)`,
+  );
+}
+
+/** Gives the thread the graph of its last run, or of its last checkpoint. After the run is marked as a tombstone. */
+export async function resetGraph(query: Query, threadId: string): Promise<void> {
+  const thread = param(threadId);
+  await query(
+    sql`UPDATE "Thread" t SET "graphId" = last.graph,
+      "metadata" = t."metadata" || jsonb_build_object('graph_id', last.graph)
+    FROM (SELECT coalesce(
+      (SELECT "graphId" FROM "Run" WHERE "threadId" = ${thread} AND NOT "tombstone" ORDER BY "seq" DESC LIMIT 1),
+      (SELECT c."metadata" ->> 'graph_id' FROM "Checkpoint" c WHERE "threadId" = ${thread} ORDER BY "seq" DESC LIMIT 1)) AS graph) last
+    WHERE t."id" = ${thread} AND last.graph IS NOT NULL`,
+  );
+}

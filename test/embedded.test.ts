@@ -1,0 +1,215 @@
+import { randomBytes } from 'node:crypto';
+import { chmod, chown, lstat, mkdir, readdir, rename, symlink, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import process from 'node:process';
+import pg from 'pg';
+import { describe, expect, inject, it, onTestFinished } from 'vitest';
+import { openEmbedded } from '../src/db/embedded.ts';
+import type { Database } from '../src/db/open.ts';
+import { createLogger } from '../src/log.ts';
+import { startTestServer, until } from './support/app.ts';
+import { createTestDatabase, openTestDatabase, type TestDatabase } from './support/databases.ts';
+import { openRunDoor } from './support/run-door.ts';
+import { SEVERAL_STARTS_MS } from './support/servers.ts';
+import { copyToDisk, mountSmallDisk } from './support/small-disk.ts';
+
+const onPostgres = inject('database') === 'postgres';
+
+async function open(): Promise<{ files: TestDatabase; database: Database }> {
+  const files = await createTestDatabase();
+  const database = await openTestDatabase(files);
+  onTestFinished(async () => {
+    await database.close();
+    await files.dispose();
+  });
+  return { files, database };
+}
+
+describe.skipIf(onPostgres)('a value of the embedded database', () => {
+  it('of many megabytes arrives as it was sent, both ways', async () => {
+    const { database } = await open();
+    const sent = randomBytes(20_000_000);
+    const [row] = await database.sql.query<{ value: Buffer; bytes: number }>(
+      `SELECT $1::bytea AS "value", octet_length($1::bytea) AS "bytes"`,
+      [sent],
+    );
+    expect(row?.bytes).toBe(sent.length);
+    expect(row?.value.equals(sent)).toBe(true);
+  });
+
+  it('arrives with its own answer among many that are asked for at once', async () => {
+    const { database } = await open();
+    const lengths = Array.from({ length: 200 }, (_, i) => (i * 7919) % 200_000);
+    const rows = await Promise.all(
+      lengths.map((length) =>
+        database.sql.query<{ text: string }>(`SELECT repeat('x', $1::int) AS "text"`, [length]),
+      ),
+    );
+    expect(rows.map(([row]) => row?.text.length)).toEqual(lengths);
+  });
+});
+
+describe.skipIf(onPostgres)('a connection to the embedded database', () => {
+  async function connectTwice(): Promise<[pg.Client, pg.Client]> {
+    const files = await createTestDatabase();
+    const embedded = await openEmbedded(files.dataDir, createLogger('silent'));
+    const clients: [pg.Client, pg.Client] = [
+      new pg.Client(embedded.poolConfig),
+      new pg.Client(embedded.poolConfig),
+    ];
+    onTestFinished(async () => {
+      await Promise.all(clients.map((client) => client.end()));
+      await embedded.close();
+      await files.dispose();
+    });
+    for (const client of clients) await client.connect();
+    return clients;
+  }
+
+  const INSERT = `INSERT INTO "Thread" ("id") VALUES (gen_random_uuid())`;
+  const COUNT = `SELECT count(*)::int AS "count" FROM "Thread"`;
+
+  it('waits while another one has a transaction open', async () => {
+    const [first, second] = await connectTwice();
+    await first.query('BEGIN');
+    const counted = second.query(COUNT);
+    await first.query(INSERT);
+    await first.query('COMMIT');
+    expect((await counted).rows).toEqual([{ count: 1 }]);
+  });
+
+  it('takes back what it did when it breaks in a transaction, and others go on', async () => {
+    const [first, second] = await connectTwice();
+    first.on('error', () => {});
+    await first.query('BEGIN');
+    await first.query(INSERT);
+    const counted = second.query(COUNT);
+    first.connection.stream.destroy();
+    expect((await counted).rows).toEqual([{ count: 0 }]);
+  });
+});
+
+describe.skipIf(onPostgres)('the embedded engine', () => {
+  // More than what is left of the first file of the write-ahead log.
+  const WRITE_ON = `SELECT pg_logical_emit_message(true, 'test', repeat(md5(random()::text), 700000))`;
+
+  it('that broke is started again, with all that was committed, once its storage works', async () => {
+    const { files, database } = await open();
+    const { query } = database.sql;
+    const log = path.join(files.dataDir, 'database/pg_wal');
+    await query(`INSERT INTO "Thread" ("id") VALUES (gen_random_uuid())`);
+    await rename(log, `${log}.away`);
+    await expect(query(WRITE_ON)).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+    // Nobody waits for it.
+    await expect(query('SELECT 1')).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+    await rename(`${log}.away`, log);
+    const rows = await until(() => query(`SELECT * FROM "Thread"`).catch(() => undefined));
+    expect(rows).toHaveLength(1);
+    await query(WRITE_ON);
+  });
+
+  it('that broke does not keep the database from being closed', async () => {
+    const { files, database } = await open();
+    const log = path.join(files.dataDir, 'database/pg_wal');
+    await rename(log, `${log}.away`);
+    await expect(database.sql.query(WRITE_ON)).rejects.toThrow('cannot be reached');
+    await database.close();
+    expect(await readdir(files.dataDir)).toEqual(['database']);
+  });
+});
+
+describe.skipIf(onPostgres)('a disk that is full', { timeout: SEVERAL_STARTS_MS }, () => {
+  const WRITE_MUCH = `SELECT pg_logical_emit_message(true, 'test', repeat(md5(random()::text), 300000))`;
+
+  it('holds runs back until there is room, and keeps all that was accepted', async (test) => {
+    using disk = mountSmallDisk(200) ?? test.skip('Only root may mount a disk.');
+    const files = await createTestDatabase();
+    const dataDir = copyToDisk(disk, files.dataDir);
+    const server = await startTestServer({ ...files, dataDir });
+    const door = await openRunDoor(server);
+    const gate = door.closedGate();
+    const { id } = await door.start({ assistantId: 'gate', input: { log: [], file: gate.file } });
+    const queued = await door.start({ assistantId: 'slow', input: { ms: 1 }, afterSeconds: 2 });
+    await door.running(id);
+    disk.fill();
+    const isReady = async () => (await fetch(`${server.url}/ready`)).ok;
+    // The database writes into files that it has, until these are full, too.
+    await until(async () => {
+      await server.app.sql.query(WRITE_MUCH).catch(() => {});
+      return !(await isReady());
+    });
+    await gate.open();
+    disk.free();
+    expect(await door.ended(id)).toMatchObject({ status: 'SUCCESS', error: null });
+    expect(await door.ended(queued.id)).toMatchObject({ status: 'SUCCESS', error: null });
+    await until(isReady);
+    await door[Symbol.asyncDispose]();
+    await server.stop();
+    await files.dispose();
+  });
+
+  it('does not keep the server from stopping, and what was accepted goes on after a start', async (test) => {
+    using disk = mountSmallDisk(200) ?? test.skip('Only root may mount a disk.');
+    const files = await createTestDatabase();
+    const database = { ...files, dataDir: copyToDisk(disk, files.dataDir) };
+    const first = await startTestServer(database);
+    const door = await openRunDoor(first);
+    const gate = door.closedGate();
+    const { id } = await door.start({ assistantId: 'gate', input: { log: [], file: gate.file } });
+    await door.running(id);
+    disk.fill();
+    await until(async () => !(await first.app.sql.query(WRITE_MUCH).catch(() => undefined)));
+    await first.stop();
+    disk.free();
+    await gate.open();
+    await using second = await startTestServer(database, { leaseSeconds: 1 });
+    const status = async () => (await second.gql(`{ run(id: "${id}") { status } }`)).run.status;
+    await until(async () => (await status()) === 'SUCCESS');
+    await door[Symbol.asyncDispose]();
+    await files.dispose();
+  });
+});
+
+describe.skipIf(onPostgres || process.platform === 'win32')('the data directory', () => {
+  /** The permissions of all that is there, without repetitions. */
+  async function permissionsIn(directory: string): Promise<string[]> {
+    const names = ['.', ...(await readdir(directory, { recursive: true }))];
+    const found = await Promise.all(names.map(async (name) => lstat(path.join(directory, name))));
+    return [...new Set(found.map(({ mode }) => (mode & 0o777).toString(8)))].toSorted();
+  }
+
+  it('is for its owner only, with all that is in it, also where it was for everybody', async () => {
+    const files = await createTestDatabase();
+    const file = path.join(files.dataDir, 'database/PG_VERSION');
+    await chmod(files.dataDir, 0o755);
+    await chmod(file, 0o644);
+    const database = await openTestDatabase(files);
+    await database.sql.query(`CREATE TABLE "new" AS SELECT 1`);
+    expect(await permissionsIn(files.dataDir)).toEqual(['600', '700']);
+    await database.close();
+    expect(await permissionsIn(files.dataDir)).toEqual(['600', '700']);
+    await files.dispose();
+  });
+
+  it('is not opened where it belongs to another user', async (test) => {
+    if (process.getuid?.() !== 0) test.skip('only root can give a directory away');
+    const files = await createTestDatabase();
+    await chown(files.dataDir, 12_345, 0);
+    await expect(openTestDatabase(files)).rejects.toThrow(
+      /belongs to user 12345, and threadql runs as user 0/,
+    );
+    await files.dispose();
+  });
+
+  it('leaves what is linked in it as it is', async () => {
+    const files = await createTestDatabase();
+    const elsewhere = path.join(files.dataDir, '../elsewhere');
+    await mkdir(elsewhere, { mode: 0o755 });
+    await writeFile(path.join(elsewhere, 'file'), '', { mode: 0o644 });
+    await symlink(elsewhere, path.join(files.dataDir, 'database/link'));
+    const database = await openTestDatabase(files);
+    await database.close();
+    expect(await permissionsIn(elsewhere)).toEqual(['644', '755']);
+    await files.dispose();
+  });
+});

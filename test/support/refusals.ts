@@ -1,0 +1,61 @@
+import { on, once } from 'node:events';
+import { expect } from 'vitest';
+import { WebSocket } from 'ws';
+import type { TestApp } from './app.ts';
+
+/** The id of no thread. */
+export const NOBODY = '01900000-0000-7000-8000-000000000000';
+
+/** A document's part, several times. */
+export const repeat = (count: number, of: (n: number) => string) =>
+  Array.from({ length: count }, (_, n) => of(n)).join(' ');
+
+export const GRAPHQL_WS = 'graphql-transport-ws';
+export const socketUrl = (app: TestApp) => `${app.url.replace('http', 'ws')}/graphql`;
+
+/** What a refused document is answered over HTTP, SSE and WebSocket. */
+export async function refusals(
+  app: TestApp,
+  query: string,
+  variables: Record<string, unknown> = {},
+) {
+  return [
+    await app.errors(query, variables),
+    await errorsOfStream(app, { query, variables }),
+    await errorsOfSocket(app, { query, variables }),
+  ];
+}
+
+async function errorsOfStream(app: TestApp, body: object): Promise<any[]> {
+  const response = await fetch(`${app.url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept: 'text/event-stream' },
+    body: JSON.stringify(body),
+  });
+  const [, answer] = /^event: next\ndata: (.*)$/m.exec(await response.text()) ?? [];
+  return JSON.parse(answer ?? '{}').errors;
+}
+
+async function errorsOfSocket(app: TestApp, payload: object): Promise<any[]> {
+  using socket = await openSocket(app);
+  socket.send({ id: '1', type: 'subscribe', payload });
+  const { type, payload: answer } = await socket.receive();
+  return type === 'error' ? answer : answer.errors;
+}
+
+/** A WebSocket after its introduction; no client's library between it and the test. */
+export async function openSocket(app: TestApp) {
+  const socket = new WebSocket(socketUrl(app), GRAPHQL_WS);
+  const messages = on(socket, 'message');
+  const send = (message: object) => socket.send(JSON.stringify(message));
+  const receive = async () => JSON.parse(String((await messages.next()).value[0]));
+  await once(socket, 'open');
+  send({ type: 'connection_init' });
+  expect(await receive()).toEqual({ type: 'connection_ack' });
+  return {
+    socket,
+    send,
+    receive,
+    [Symbol.dispose]: () => socket.terminate(),
+  };
+}

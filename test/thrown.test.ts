@@ -1,0 +1,158 @@
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { createTestApp, randomId, type TestApp } from './support/app.ts';
+import { createTestDatabase } from './support/databases.ts';
+import { THROWN } from './support/hostile-graphs.ts';
+import { startServerProcess } from './support/processes.ts';
+import { SEVERAL_STARTS_MS } from './support/servers.ts';
+
+const GRAPHS_FILE = path.join(import.meta.dirname, 'support/hostile-graphs.json');
+
+const RUN = `mutation ($input: CreateRunInput!) {
+  createRun(input: $input, wait: true) {
+    id threadId status attempt error { name message }
+    thread { status error { name message } history { nodes { tasks { error } } } }
+  }
+}`;
+
+async function run(client: TestApp, input: Record<string, unknown>): Promise<any> {
+  const threadId = randomId();
+  const request = { assistantId: 'throwing', threadId, ifThreadMissing: 'CREATE', input };
+  return (await client.gql(RUN, { input: request })).createRun;
+}
+
+/** One run for each hostile value. */
+async function throwAll(client: TestApp, more: Record<string, unknown> = {}): Promise<any[]> {
+  const kinds = Object.keys(THROWN);
+  return Promise.all(
+    kinds.map(async (what) => ({ what, ...(await run(client, { what, ...more })) })),
+  );
+}
+
+/** Whether a client can read it: text without half characters, null bytes or the lines of a stack. */
+function isText(text: unknown): boolean {
+  return typeof text === 'string' && !/[\0\p{Surrogate}]|\n\s+at /u.test(text);
+}
+
+const EXPECTED = Object.keys(THROWN).map((what) => ({
+  what,
+  status: 'ERROR',
+  attempt: 1,
+  name: true,
+  message: true,
+}));
+
+const shown = ({ what, status, attempt, error: { name, message } }: any) => ({
+  what,
+  status,
+  attempt,
+  name: isText(name) && name !== '' && name !== 'AbortError',
+  message: isText(message),
+});
+
+describe('A run whose node throws', { timeout: SEVERAL_STARTS_MS }, () => {
+  it('ends in ERROR at its first attempt and tells it as text, whatever was thrown', async () => {
+    await using server = await createTestApp({ graphsFile: GRAPHS_FILE });
+    const runs = await throwAll(server);
+    expect(runs.map(shown)).toEqual(EXPECTED);
+    for (const { error, thread } of runs) {
+      expect(thread).toMatchObject({ status: 'ERROR', error });
+      const tasks = thread.history.nodes.flatMap((node: any) => node.tasks);
+      for (const task of tasks) expect(task.error === null || isText(task.error)).toBe(true);
+    }
+    const errorOf = (what: string) => runs.find((each) => each.what === what).error;
+    expect(errorOf('an undefined name')).toEqual({ name: 'Error', message: 'quota' });
+    expect(errorOf('causes in a circle')).toEqual({ name: 'Error', message: 'first' });
+    expect(errorOf('an object as message')).toEqual({ name: 'Error', message: '{ code: 429 }' });
+    expect(errorOf('a long message').message).toBe(`${'💥'.repeat(999)}…`);
+  });
+
+  it('ends the same way where nobody awaits what is thrown, and the log has a line for it', async () => {
+    const database = await createTestDatabase();
+    await using server = await startServerProcess(database, { THREADQL_CONFIG: GRAPHS_FILE });
+    const runs = await throwAll(server.client, { stray: true });
+    expect(runs.map(shown)).toEqual(EXPECTED);
+    const lines = server.output().match(/.*a run left an uncaught error.*/g) ?? [];
+    expect(lines).toHaveLength(EXPECTED.length);
+    for (const line of lines) expect(JSON.parse(line)).toHaveProperty('run');
+    expect(server.child.exitCode).toBeNull();
+    await server[Symbol.asyncDispose]();
+    await database.dispose();
+  });
+
+  it('is in every list, also where a row of an earlier version holds a name that is no text', async () => {
+    await using server = await createTestApp({ graphsFile: GRAPHS_FILE });
+    const { id, threadId } = await run(server, { what: 'a frozen error' });
+    const stored = [
+      { name: null, message: 'kept' },
+      { name: { code: 429 }, message: { why: 'quota' } },
+      { name: 'Half\uD83D', message: 'a\0b' },
+      { message: null },
+    ];
+    for (const error of stored) {
+      const values = [JSON.stringify(error), id, threadId];
+      await server.app.sql.query(
+        `WITH run AS (UPDATE "Run" SET "error" = $1::json WHERE "id" = $2)
+         UPDATE "Thread" SET "error" = $1::json WHERE "id" = $3`,
+        values,
+      );
+      const { runs, threads } = await server.gql(
+        `{ runs { nodes { error { name message } } } threads { nodes { error { name message } } } }`,
+      );
+      for (const node of [...runs.nodes, ...threads.nodes]) {
+        expect(isText(node.error.name) && isText(node.error.message)).toBe(true);
+      }
+    }
+  });
+});
+
+describe('A graph whose text PostgreSQL does not take', () => {
+  const RUN_TEXTS = `mutation ($input: CreateRunInput!) {
+    createRun(input: $input, wait: true) {
+      status attempt error { message } interrupts { value }
+      thread { values history { nodes { values } } }
+      events(first: 100) { nodes { ... on CustomEvent { data } ... on UpdatesEvent { update } } }
+    }
+  }`;
+  const odd = 'null \0 high \uD83D low \uDE00';
+
+  it('says it in its values, events and questions', async () => {
+    await using server = await createTestApp({ graphsFile: GRAPHS_FILE });
+    const say = async (where: string, durability: string) => {
+      const input = { assistantId: 'texts', input: { where }, durability };
+      const created = await server.gql(RUN_TEXTS, {
+        input: { ...input, threadId: randomId(), ifThreadMissing: 'CREATE' },
+      });
+      return created.createRun;
+    };
+    for (const durability of ['SYNC', 'ASYNC', 'EXIT']) {
+      const message = await say('message', durability);
+      expect(message.thread.values.messages[0]).toMatchObject({ content: odd, name: odd });
+      expect((await say('id', durability)).thread.values.messages[0].id).toBe(odd);
+      expect((await say('list', durability)).thread.values.list).toEqual([odd, { odd }]);
+      expect((await say('key', durability)).thread.values.said).toEqual({ [odd]: 1 });
+      const custom = await say('custom', durability);
+      expect(custom.thread.history.nodes[0].values.said).toBe(odd);
+      expect(custom.events.nodes).toContainEqual({ data: { odd } });
+      expect((await say('question', durability)).interrupts).toEqual([{ value: { odd } }]);
+    }
+  });
+
+  it.each(['oddNode', 'oddChannel'])(
+    'ends at its first attempt with a sentence where a name is such text: %s',
+    async (assistantId) => {
+      await using server = await createTestApp({ graphsFile: GRAPHS_FILE });
+      for (const durability of ['SYNC', 'ASYNC', 'EXIT']) {
+        const input = { assistantId, input: { where: 'x' }, durability };
+        const { createRun } = await server.gql(RUN_TEXTS, {
+          input: { ...input, threadId: randomId(), ifThreadMissing: 'CREATE' },
+        });
+        expect(createRun).toMatchObject({
+          status: 'ERROR',
+          attempt: 1,
+          error: { message: expect.stringContaining('which cannot be stored') },
+        });
+      }
+    },
+  );
+});
