@@ -283,7 +283,9 @@ export async function until<T>(look: () => T | Promise<T>): Promise<NonNullable<
     if (seen) return seen;
     await sleep(20);
   }
-  throw new Error(`The test waited ${LONGEST_WAIT_MS / 1000} s for a condition in vain: ${look}`);
+  throw new Error(
+    `The test waited ${LONGEST_WAIT_MS / 1000} s for a condition in vain: ${String(look)}`,
+  );
 }
 
 export function randomId(): string {
