@@ -3,11 +3,11 @@ import { Annotation, END, NodeInterrupt, START, StateGraph, interrupt } from '@l
 import { InMemoryCache } from '@langchain/langgraph-checkpoint';
 import { z } from 'zod';
 
-// Graphs that ask, for tests of questions and answers. answer-graphs.json beside this file names them.
+// Graphs with questions, for tests of questions and answers. answer-graphs.json beside this file names them.
 
 const Answered = Annotation.Root({ answer: Annotation<unknown>, made: Annotation<string> });
 
-/** Node `ask` asks "x?"; node `costly`, whose results are cached, makes a text of the answer. */
+/** Node `ask` asks "x?". Node `costly` makes a text of the answer; its results are cached. */
 export const cached = new StateGraph(Answered)
   .addNode('ask', () => ({ answer: interrupt('x?') }))
   .addNode('costly', ({ answer }) => ({ made: `for ${String(answer)}` }), {
@@ -27,12 +27,12 @@ function asking(config: LangGraphRunnableConfig) {
     .compile();
 }
 
-/** A graph whose one node, which asks "x?", has the name that `configurable.node` gives it; `ask` by default. */
+/** A graph with a single node, which asks "x?". Its name is `configurable.node`, or `ask` by default. */
 export async function renamed(config: LangGraphRunnableConfig) {
   return asking(config);
 }
 
-/** The same as the subgraph at node `inner`. */
+/** The graph of `renamed` as the subgraph at node `inner`. */
 export async function renamedBelow(config: LangGraphRunnableConfig) {
   return new StateGraph(Answered)
     .addNode('inner', asking(config))
@@ -62,7 +62,10 @@ const throwing = new StateGraph(Answered)
   .addEdge(START, 'b')
   .compile();
 
-/** Node `inner` is a subgraph whose nodes `a` and `b` ask "A?" and "B?" by throwing; node `call` calls the same graph. */
+/**
+ * Node `inner` is a subgraph with nodes `a` and `b`. They ask "A?" and "B?" with a thrown interrupt. Node `call` calls the
+ * same graph.
+ */
 export const thrownBelow = new StateGraph(Answered)
   .addNode('inner', throwing)
   .addNode('call', async (_state, config) => throwing.invoke({}, config))

@@ -13,7 +13,7 @@ import { startServer, type Server } from '../../src/server.ts';
 import { createTestDatabase, type TestDatabase } from './databases.ts';
 import { operation } from './graphql.ts';
 
-/** A text, or a document of `operation()`, whose types its answer has. */
+/** A text, or a document of `operation()` with its types. */
 export type Document<Result = any, Variables = any> = TadaDocumentNode<Result, Variables>;
 
 export interface GraphqlResult<Data = any> {
@@ -21,28 +21,28 @@ export interface GraphqlResult<Data = any> {
   errors?: { message: string; path?: (string | number)[]; extensions: Record<string, any> }[];
 }
 
-/** A server of the test's own, on a database of its own, and the ways into it. */
+/** A server with its own database, and the means to send requests to it. */
 export interface TestApp extends AsyncDisposable {
   url: string;
   app: Server['app'];
-  /** Sends a document over HTTP; fails the test when the answer has errors. */
+  /** Sends a document over HTTP. Fails the test if the answer has errors. */
   gql<Result, Variables>(
     document: Document<Result, Variables>,
     variables?: Variables,
   ): Promise<Result>;
   gql(document: string, variables?: Record<string, unknown>): Promise<any>;
-  /** Sends a document over HTTP; gives its errors. Variables may have wrong types. */
+  /** Sends a document over HTTP and returns its errors. Variables may have wrong types. */
   errors(
     document: string | Document,
     variables?: Record<string, unknown>,
   ): Promise<NonNullable<GraphqlResult['errors']>>;
-  /** Sends a document over HTTP; gives the answer as it is. Variables may have wrong types. */
+  /** Sends a document over HTTP and returns the answer unchanged. Variables may have wrong types. */
   request<Result>(
     document: Document<Result>,
     variables?: Record<string, unknown>,
   ): Promise<GraphqlResult<Result>>;
   request(document: string, variables?: Record<string, unknown>): Promise<GraphqlResult>;
-  /** Subscribes over a WebSocket (or SSE) of its own; gives the answers until the server completes. */
+  /** Subscribes over its own WebSocket (or SSE). Yields the answers until the server completes. */
   subscribe<Result, Variables>(
     document: Document<Result, Variables>,
     variables?: Variables,
@@ -53,7 +53,7 @@ export interface TestApp extends AsyncDisposable {
     variables?: Record<string, unknown>,
     transport?: Transport,
   ): AsyncIterableIterator<any>;
-  /** Follows a run to its end; gives all its events. */
+  /** Follows a run to its end and returns all its events. */
   follow(runId: string, options?: FollowOptions): Promise<any[]>;
   stop(): Promise<void>;
 }
@@ -62,7 +62,7 @@ export type Transport = 'websocket' | 'sse';
 
 const GRAPHS_FILE = path.join(import.meta.dirname, 'langgraph.json');
 
-/** Selects all data of the events, for tests that compare them. */
+/** Selects all data of the events, for comparisons. */
 const FOLLOW = operation(`
   subscription Follow($runId: ID!, $after: ID, $modes: [StreamMode!]) {
     runEvents(runId: $runId, after: $after, modes: $modes) {
@@ -123,7 +123,7 @@ export async function createTestApp(settings: Partial<Config> = {}): Promise<Tes
   return startTestApp(await createTestDatabase(), settings);
 }
 
-/** The servers of the tests that have not stopped. */
+/** The running servers of the tests. */
 export const runningServers = new Set<TestApp>();
 
 /** Starts a server on this database and deletes the database when the server stops. */
@@ -134,7 +134,7 @@ export async function startTestApp(
   return start(database, settings, () => database.dispose());
 }
 
-/** Starts a server on a database that stays when the server stops. */
+/** Starts a server on a database and keeps the database when the server stops. */
 export async function startTestServer(
   database: TestDatabase,
   settings: Partial<Config> = {},
@@ -169,7 +169,7 @@ async function start(
   return server;
 }
 
-/** The ways into a server that runs. */
+/** Makes the means to send requests to a running server. */
 export function createClients(
   server: Server,
   afterStop: () => Promise<void> = async () => {},
@@ -275,7 +275,7 @@ function textOf(document: string | Document): string {
 /** Longer than any condition needs on a busy machine, and shorter than the time of a test. */
 const LONGEST_WAIT_MS = 50_000;
 
-/** Waits until `look` gives something truthy, and gives that. */
+/** Waits until `look` returns a truthy value, and returns this value. */
 export async function until<T>(look: () => T | Promise<T>): Promise<NonNullable<T>> {
   const end = performance.now() + LONGEST_WAIT_MS;
   while (performance.now() < end) {

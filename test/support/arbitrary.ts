@@ -19,31 +19,31 @@ import {
   type GraphQLSchema,
 } from 'graphql';
 
-// Requests made from the schema: whatever argument there is, it is given what is right, what is wrong and what is absurd.
+// Makes requests from the schema. Every argument gets valid, invalid and absurd values.
 
-/** A field that takes arguments, and how it is reached. */
+/** A field with arguments, and the document around it. */
 export interface Operation {
-  /** Such as Query.threads, or Thread.history. */
+  /** For example Query.threads or Thread.history. */
   name: string;
   kind: 'query' | 'mutation' | 'subscription';
   args: readonly GraphQLArgument[];
-  /** What goes around the field in a document. */
+  /** The document before and after the field. */
   open: string;
   close: string;
   field: string;
-  /** Of the field's type. */
+  /** The selection of fields of the field's type. */
   selection: string;
-  /** How it is shown where a request failed. */
+  /** The text of a failed request in the report of fast-check. */
   [fc.toStringMethod](): string;
 }
 
-/** Values that fit, by the name of the argument or input field that takes them. */
+/** Valid values by the name of their argument or input field. */
 export type Known = Record<string, readonly unknown[]>;
 
 export interface Request {
   operation: Operation;
   args: Record<string, unknown>;
-  /** Whether the arguments are written into the document, where GraphQL can write them. */
+  /** Whether the document contains the arguments as literals, if GraphQL has literals for them. */
   inline: boolean;
 }
 
@@ -51,7 +51,7 @@ type Declared = GraphQLArgument | GraphQLInputField;
 
 // ── Values that JSON.stringify cannot write ──────────────────────────────────────────────────
 
-/** Lists within lists, more than a stack can hold. */
+/** Lists within lists, deeper than the stack. */
 class Nested {
   readonly levels: number;
 
@@ -68,7 +68,7 @@ class Nested {
   }
 }
 
-/** JSON text, in which an infinite number is one that is too large. */
+/** Writes JSON text. An infinite number becomes a number that is too large. */
 function toJson(value: unknown): string {
   if (value instanceof Nested) return value.write();
   if (typeof value === 'number' && !Number.isFinite(value)) return value > 0 ? '1e999' : '-1e999';
@@ -80,7 +80,7 @@ function toJson(value: unknown): string {
 
 const NAME = /^[_A-Za-z]\w*$/;
 
-/** The value as a document writes it; undefined where an object has keys that are no names. */
+/** Writes a value as a literal of a document. Undefined: an object has a key with characters that are not allowed in names. */
 function toLiteral(type: GraphQLInputType | undefined, value: unknown): string | undefined {
   const nullable = type && getNullableType(type);
   if (Array.isArray(value)) {
@@ -101,7 +101,7 @@ function toLiteral(type: GraphQLInputType | undefined, value: unknown): string |
   return isName && isEnumType(type && getNamedType(type)) ? value : toJson(value);
 }
 
-/** The document, and the JSON text of its variables. */
+/** Returns the document and the JSON text of its variables. */
 export function write({ operation, args, inline }: Request): { query: string; variables: string } {
   const { kind, open, close, field, selection } = operation;
   const given = operation.args.filter(({ name }) => args[name] !== undefined);
@@ -122,7 +122,10 @@ export function write({ operation, args, inline }: Request): { query: string; va
 
 const KINDS = { Query: 'query', Mutation: 'mutation', Subscription: 'subscription' } as const;
 
-/** Every field of the schema that takes arguments. A type is reached from Query, through fields that `known` can fill. */
+/**
+ * Returns every field of the schema with arguments. A path from Query leads to each type, through fields with arguments from
+ * `known`.
+ */
 export function operationsOf(schema: GraphQLSchema, known: Known): Operation[] {
   const ways = waysOf(schema, known);
   return Object.values(schema.getTypeMap()).flatMap((type) => {
@@ -146,7 +149,7 @@ export function operationsOf(schema: GraphQLSchema, known: Known): Operation[] {
   });
 }
 
-/** For each object type, how a query begins that ends in it. */
+/** For each object type, the beginning of a query that ends in it. */
 function waysOf(schema: GraphQLSchema, known: Known): Map<string, string> {
   const ways = new Map<string, string>();
   const open = [{ type: schema.getQueryType(), way: '' }];
@@ -163,7 +166,7 @@ function waysOf(schema: GraphQLSchema, known: Known): Map<string, string> {
   return ways;
 }
 
-/** The required arguments, each with its first known value; undefined where one has none. */
+/** Returns the required arguments, each with its first known value. Undefined: an argument without a known value. */
 function literalArgs(field: GraphQLField<unknown, unknown>, known: Known): string | undefined {
   const required = field.args.filter(isRequiredArgument);
   if (required.length === 0) return '';
@@ -175,7 +178,7 @@ function literalArgs(field: GraphQLField<unknown, unknown>, known: Known): strin
   return values.includes(undefined) ? undefined : `(${values.join(', ')})`;
 }
 
-/** All leaves, and those of the objects `depth` levels below; of abstract types only their names. */
+/** Selects all leaves and the leaves of objects up to `depth` levels below. Of abstract types it selects only the names. */
 function selectionOf(schema: GraphQLSchema, output: GraphQLOutputType, depth: number): string {
   const type = getNamedType(output);
   if (isLeafType(type)) return '';
@@ -215,7 +218,7 @@ const HOSTILE: readonly unknown[] = [
   new Nested(100_000),
 ];
 
-/** Each argument, and each field of an input within one, with a bad value there and nothing else wrong. */
+/** Returns requests with a single bad value, in each argument and in each field of an input. */
 export function badRequestOf(
   operations: readonly Operation[],
   known: Known,
@@ -259,7 +262,7 @@ function fieldsOf(type: { getFields(): Record<string, GraphQLInputField> }): Gra
   return Object.values(type.getFields());
 }
 
-/** What is required, as it fits. */
+/** Returns valid values for the required arguments. */
 function leastOf(declared: readonly Declared[], known: Known): Record<string, unknown> {
   return Object.fromEntries(
     declared
@@ -288,7 +291,7 @@ const LEAST: Record<string, unknown> = {
 
 // ── Anything ─────────────────────────────────────────────────────────────────────────────────
 
-/** Requests that are right in most places; the more an operation takes, the more of them. */
+/** Returns mostly valid requests. An operation with more arguments gets more requests. */
 export function anyRequestOf(
   operations: readonly Operation[],
   known: Known,
@@ -323,7 +326,7 @@ function inputOf(
     );
 }
 
-/** What is required is mostly there, what is not is mostly not; what is there mostly fits. */
+/** Required fields are usually present, optional fields are usually absent, and values are usually valid. */
 function mostly(declared: Declared, fitting: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> {
   return fc.oneof(
     { weight: 12, arbitrary: fitting },

@@ -7,22 +7,22 @@ import type { EventTail } from '../../src/events/tail.ts';
 import { AttemptSaver } from '../../src/runs/attempt-saver.ts';
 import { createJournal, type InTurn, type Journal } from '../../src/runs/journal.ts';
 
-/** An attempt of a run, as a worker would hold it: it can be read and written with until somebody else claims the run. */
+/** An attempt of a run, like the attempt of a worker. It reads and writes until another worker claims the run. */
 export interface TestAttempt {
   runId: string;
   threadId: string;
   claimToken: string;
   saver: AttemptSaver;
   journal: Journal;
-  /** Aborted with what the saver failed with, as a worker does it. */
+  /** Aborted with the error of the saver, as in a worker. */
   signal: AbortSignal;
   /** Another worker claims the run. */
   loseClaim(query?: Query): Promise<void>;
-  /** The run ends, so that the next one of the thread may start. */
+  /** Ends the run. The next run of the thread can start. */
   end(): Promise<void>;
 }
 
-/** Claims a new run of a thread, which is created where it does not exist. */
+/** Claims a new run of a thread. Creates the thread if it does not exist. */
 export async function startAttempt(
   query: Query,
   threadId: string = randomUUID(),
@@ -72,7 +72,7 @@ interface Opening {
   freshThreadId?: string;
 }
 
-/** The journal and the saver of an attempt, as a worker opens them, for graphs on any thread. */
+/** Opens the journal and the saver of an attempt as a worker does, for graphs on any thread. */
 export function openJournal(
   query: Query,
   { writer, metadata = {}, onFailure, events, inTurn, freshThreadId }: Opening,

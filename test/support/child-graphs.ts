@@ -8,7 +8,7 @@ import {
   type LangGraphRunnableConfig,
 } from '@langchain/langgraph';
 
-// Graphs whose nodes call another graph, on a thread of its own. child-graphs.json beside this file names them.
+// The nodes of these graphs call another graph, on its own thread. child-graphs.json beside this file names them.
 
 const State = Annotation.Root({
   n: Annotation<number | undefined>(),
@@ -22,10 +22,10 @@ const counting = new StateGraph(State)
   .addEdge(START, 'count')
   .addEdge('count', END);
 
-/** A checkpointer of its own, as a project has it. */
+/** A checkpointer of the project. */
 const withSaver = counting.compile({ checkpointer: new MemorySaver() });
 const withoutSaver = counting.compile();
-/** Remembers its state from one call to the next. */
+/** Keeps its state from one call to the next. */
 const remembering = counting.compile({ checkpointer: true });
 
 type Child = typeof withSaver;
@@ -60,7 +60,7 @@ const asking = new StateGraph(State)
   .addEdge('ask', END)
   .compile({ checkpointer: new MemorySaver() });
 
-/** Its node calls a graph on another thread, which asks after its first node. */
+/** Its node calls a graph on a second thread. The called graph asks after its first node. */
 export const callsAsking = new StateGraph(State)
   .addNode('call', async (_state, config: LangGraphRunnableConfig) => {
     const { log } = await asking.invoke(

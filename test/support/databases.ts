@@ -10,20 +10,20 @@ import { openDatabase, type Database } from '../../src/db/open.ts';
 import type { Query } from '../../src/db/query.ts';
 import { createLogger, type Logger } from '../../src/log.ts';
 
-/** What a server's configuration says of its database. */
+/** The database settings of a server. */
 export interface TestDatabase {
   databaseUrl: string | undefined;
   dataDir: string;
-  /** Deletes it, whoever is connected. */
+  /** Deletes the database and closes its connections. */
   dispose(): Promise<void>;
 }
 
-/** A migrated, empty database of its own on this project's engine. */
+/** Creates a migrated, empty database on the engine of this project. */
 export async function createTestDatabase(): Promise<TestDatabase> {
   return copyTemplate(inject('template'));
 }
 
-/** A database that no migration has been applied to; on the embedded engine, a directory that does not exist. */
+/** Creates a database without migrations. On the embedded engine, the directory does not exist yet. */
 export async function createEmptyDatabase(): Promise<TestDatabase> {
   return copyTemplate(undefined);
 }
@@ -36,7 +36,7 @@ async function copyTemplate(template: string | undefined): Promise<TestDatabase>
 }
 
 async function createEmbedded(template: string | undefined): Promise<TestDatabase> {
-  // Beside the template, so that what a test leaves goes with it.
+  // The folder is beside the template. The end of the test run deletes both.
   const folder = await mkdtemp(path.join(inject('template'), '../data-'));
   const dataDir = path.join(folder, 'nested/data');
   if (template) await copyFolder(template, dataDir);
@@ -60,7 +60,7 @@ async function copyFolder(from: string, to: string): Promise<void> {
 }
 
 async function createPostgres(url: string, template = 'template1'): Promise<TestDatabase> {
-  // The template's name begins every name, so that what a test leaves goes with it.
+  // Every name begins with the name of the template. The end of the test run deletes all of them.
   const name = `${inject('template')}_${randomBytes(4).toString('hex')}`;
   await execute(url, `CREATE DATABASE ${name} TEMPLATE ${template}`);
   return {
@@ -92,7 +92,7 @@ async function execute(url: string, statement: string): Promise<void> {
   }
 }
 
-/** Opens the server's own two doors to it. */
+/** Opens the two connections of the server to a database: pool and Prisma. */
 export async function openTestDatabase(
   { databaseUrl, dataDir }: TestDatabase,
   log: Logger = createLogger('silent'),
@@ -100,7 +100,7 @@ export async function openTestDatabase(
   return openDatabase({ ...readConfig({}), databaseUrl, dataDir }, log);
 }
 
-/** Whether somebody waits for what the transaction of `query` holds. PostgreSQL only. */
+/** Whether another session waits for a lock of the transaction of `query`. PostgreSQL only. */
 export async function isWaitedFor(query: Query): Promise<boolean> {
   const waiting = `SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))`;
   return (await query(waiting)).length > 0;

@@ -10,12 +10,12 @@ import {
 } from '@langchain/langgraph';
 import { z } from 'zod/v4';
 
-// Graphs with a DeltaChannel: its checkpoints hold no value, which is what their ancestors' writes add up to.
-// delta-graphs.json beside this file names them.
+// Graphs with a DeltaChannel. Its checkpoints have no value: the value is the sum of the writes of their ancestors. delta-
+// graphs.json beside this file names them.
 
 const Talk = new StateSchema({ messages: MessagesDeltaValue });
 
-/** Answers the messages so far with one whose id tells how many there are. */
+/** Answers with a message. Its id contains the number of messages before it. */
 export const talk = new StateGraph(Talk)
   .addNode('a', ({ messages }) => ({
     messages: [new AIMessage({ id: `a${messages.length}`, content: 'x' })],
@@ -26,7 +26,7 @@ export const talk = new StateGraph(Talk)
 
 const Lines = z.array(z.string()).default(() => []);
 
-/** A list that every third update stores whole. */
+/** A list with a whole value after every third update. */
 const lines = new DeltaValue(Lines, {
   inputSchema: Lines,
   reducer: (before: string[], writes: string[][]) => [...before, ...writes.flat()],
@@ -54,7 +54,10 @@ const step =
   (name: string) =>
   ({ log }: typeof Steps.State) => ({ log: [`${name} ${log.length}`] });
 
-/** Each node logs its name and how long the log is: one, two side by side, a subgraph with notes, and one that may ask. */
+/**
+ * Each node logs its name and the length of the log: a node, two nodes in one superstep, a subgraph with notes, and a node
+ * with an optional question.
+ */
 export const steps = new StateGraph(Steps)
   .addNode('first', step('first'))
   .addNode('left', step('left'))

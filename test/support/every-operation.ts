@@ -4,7 +4,10 @@ import path from 'node:path';
 import { human, randomId, until, type TestApp } from './app.ts';
 import { ASSISTANTS, generatedId, THREADS } from './many-rows.ts';
 
-/** Asks for every list among many generated rows: each filter, each order, in both directions, from its ends and from its middle. */
+/**
+ * Requests every list among many generated rows: each filter, each order, in both directions, from the ends and from the
+ * middle.
+ */
 export async function searchEverything(server: TestApp): Promise<void> {
   await searchThreads(server);
   await searchAssistants(server);
@@ -12,7 +15,7 @@ export async function searchEverything(server: TestApp): Promise<void> {
   await searchInterrupts(server);
 }
 
-/** Asks for everything else that there is. */
+/** Sends every operation except the lists. */
 export async function useEverything(server: TestApp): Promise<void> {
   await readGenerated(server);
   await useAssistants(server);
@@ -34,7 +37,7 @@ const GRAPHS = [{ graphId: 'echo' }, { graphId: 'gate' }];
 
 type List = (variables: Variables, fields: string) => Promise<any>;
 
-/** Asks for the first page, the last one, and those on both sides of a row in the middle. */
+/** Requests the first page, the last page, and the pages on both sides of a row in the middle. */
 async function readPages(list: List, { size, middle }: { size: number; middle: string }) {
   const fields = `edges { cursor } pageInfo { hasNextPage }`;
   await Promise.all([
@@ -45,7 +48,7 @@ async function readPages(list: List, { size, middle }: { size: number; middle: s
   ]);
 }
 
-/** Asks for a list with each filter in each order, and how many there are. */
+/** Requests a list with each filter in each order, and its total count. */
 async function readInEveryOrder(
   list: List,
   { filters, fields, id }: { filters: readonly unknown[]; fields: string[]; id: string },
@@ -135,7 +138,7 @@ async function searchRuns({ gql }: TestApp): Promise<void> {
     { ids },
     { threadId: generatedId.thread(5) },
     { threadId: randomId() },
-    // Half of the runs, 200 of them, none.
+    // Assistant 1 has half of the runs, assistant 3 has 200, and assistant 2 has none.
     { assistantId: generatedId.assistant(1) },
     { assistantId: generatedId.assistant(3) },
     { assistantId: generatedId.assistant(2) },
@@ -182,7 +185,7 @@ async function searchInterrupts({ gql }: TestApp): Promise<void> {
   }
 }
 
-/** What belongs to rows that were generated: all that needs no state. */
+/** Reads the fields of generated rows. None of these fields needs a state. */
 async function readGenerated({ gql }: TestApp): Promise<void> {
   const id = generatedId.thread(THREADS / 2 + 3);
   const runs = `edges { cursor node { id status events { nodes { id } } assistant { id graph { id } } thread { id } interrupts { id } } }`;
@@ -347,7 +350,7 @@ async function answerQuestions(server: TestApp): Promise<void> {
   await createRun(server, { threadId, assistantId: 'ask', command: { resume } });
 }
 
-/** What stops runs, and what becomes of those that come to a busy thread. */
+/** Operations that stop runs, and the multitask strategies on a busy thread. */
 async function cancel(server: TestApp): Promise<void> {
   const { gql } = server;
   const folder = await mkdtemp(path.join(os.tmpdir(), 'threadql-plans-'));
@@ -430,7 +433,7 @@ async function follow(server: TestApp): Promise<void> {
   const changes = any.next();
   await one.next();
   const news = thread.next();
-  // The server looks for what it has not been told of every second.
+  // The server polls once a second. This finds events without a notification.
   await createRun(server, { threadId, assistantId: 'slow', input: { ms: 2500 } });
   await Promise.all([changes, news]);
 
@@ -446,12 +449,12 @@ async function follow(server: TestApp): Promise<void> {
     await all(server.subscribe(RUN_EVENTS, { runId: run.id, after, modes }));
   }
   await all(server.subscribe(RUN_EVENTS, { runId: generatedId.run(5) }));
-  // Its events are no longer kept.
+  // The events of this run are deleted.
   await all(server.subscribe(RUN_EVENTS, { runId: generatedId.run(100) }));
   for (const subscription of [any, one, thread]) await subscription.return?.();
 }
 
-/** All that comes until the server completes it. */
+/** Returns all answers of a subscription. */
 async function all(events: AsyncIterable<any>): Promise<any[]> {
   const seen: any[] = [];
   for await (const event of events) seen.push(event);

@@ -1,4 +1,4 @@
-// All graphs of langgraph.json beside this file, for tests that execute them without a server.
+// All graphs of langgraph.json beside this file, for tests without a server.
 export * from './graphs/control-flow.ts';
 export * from './graphs/custom-events.ts';
 export * from './graphs/failures.ts';

@@ -1,4 +1,4 @@
-// Opens the database that the environment names, says so, and holds it until it is killed.
+// Opens the database of the environment, reports it, and keeps it open until the process is killed.
 import process from 'node:process';
 import { readConfig } from '../../src/config.ts';
 import { openDatabase } from '../../src/db/open.ts';

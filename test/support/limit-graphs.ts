@@ -11,7 +11,7 @@ import {
 
 const deep = (levels: number): unknown[] => (levels === 0 ? [] : [deep(levels - 1)]);
 
-/** Each exceeds one limit of a run: gives what to store, or writes to the stream. */
+/** Each entry exceeds one limit of a run, with a value or with events. */
 const MAKES: Record<string, (config: LangGraphRunnableConfig) => unknown> = {
   deep: () => deep(1002),
   deepEvent: ({ writer }) => writer?.(deep(1200)),
@@ -21,7 +21,7 @@ const MAKES: Record<string, (config: LangGraphRunnableConfig) => unknown> = {
   manyEvents: manyThenWait,
 };
 
-/** Writes 1,200 events, and waits until the run is to stop. */
+/** Writes 1,200 events, and waits for the stop of the run. */
 async function manyThenWait({ writer, signal }: LangGraphRunnableConfig): Promise<never> {
   for (let n = 0; n < 1200; n++) writer?.(n);
   return new Promise((_, reject) => {
@@ -47,7 +47,7 @@ export const large = new StateGraph(
   .addEdge('make', END)
   .compile();
 
-/** The number of turns of the event loop since `slow` was told to write. */
+/** The number of turns of the event loop since the request to `slow`. */
 let turn = 0;
 
 function nextTurn(): void {
@@ -55,7 +55,7 @@ function nextTurn(): void {
   if (turn < 10_000) setImmediate(nextTurn);
 }
 
-/** Writes a list of which each element tells in which turn of the event loop the server reads it. */
+/** Writes a list. Each element contains the turn of the event loop in which the server reads it. */
 export const slow = new StateGraph(
   Annotation.Root({
     list: Annotation<{ turn: number }[], number>({
@@ -77,17 +77,17 @@ export const slow = new StateGraph(
   .addEdge('write', END)
   .compile();
 
-/** What a run is given. */
+/** The input of a run. */
 interface Growth {
   /** Characters of each text. */
   chars: number;
-  /** Tasks that append a text each, side by side. Default: one text. */
+  /** The number of parallel tasks. Each appends a text. Default: one text. */
   tasks?: number;
   /** Numbers of a typed array. */
   floats?: number;
 }
 
-/** Appends texts to `list`. Node `grow` also writes its text to the stream, and says it. */
+/** Appends texts to `list`. Node `grow` also writes its text to the stream and to a message. */
 export const growing = new StateGraph(
   Annotation.Root({
     ...MessagesAnnotation.spec,

@@ -2,17 +2,19 @@ import pg from 'pg';
 
 export const THREADS = 200_000;
 export const ASSISTANTS = 20_000;
-/** Runs that are due tomorrow. */
+/** Runs with a start tomorrow. */
 export const DELAYED_RUNS = 1000;
 
-/** Metadata for `i` of `of` rows: held by all, by 1 %, by five, and by the oldest 1 %; nothing holds "none". */
+/**
+ * Metadata for row `i` of `of` rows. All rows have `all`; 1 %, five rows, and the oldest 1 % have the rest. No row has "none".
+ */
 const metadata = (of: number) => `jsonb_build_object(
     'all', true, 'owner', 'user ' || i % 1000, 'topic', 'topic ' || i % 7, 'title', 'Conversation ' || i)
   || CASE WHEN i % 100 = 50 THEN '{"percent": true}' ELSE '{}' END::jsonb
   || CASE WHEN i % ${of / 5} = 17 THEN '{"five": true}' ELSE '{}' END::jsonb
   || CASE WHEN i <= ${of / 100} THEN '{"oldest": true}' ELSE '{}' END::jsonb`;
 
-/** The id of the i-th row of a kind: they grow, as those that the server makes. */
+/** Makes the id of the i-th row of a kind. Ids grow with `i`, like the ids of the server. */
 const idOf = (kind: number, i: string) =>
   `('01900000-0000-7000-800${kind}-' || lpad(to_hex(${i}), 12, '0'))::uuid`;
 
@@ -32,11 +34,11 @@ function format(kind: number, i: number): string {
 }
 
 const GRAPH = `(ARRAY['echo', 'steps', 'fail'])[1 + i % 3]`;
-/** DELAYED_RUNS are due tomorrow, 40 are held by a worker elsewhere; the others ended 20 hours ago, 200 of them 40. */
+/** DELAYED_RUNS are due tomorrow, a worker of another server holds 40, and the rest ended 20 hours ago. The first 200 ended 40 hours ago. */
 const RUN_STATUS = `(CASE WHEN i % ${THREADS / DELAYED_RUNS} = 199 THEN 'PENDING' WHEN i % 5000 = 1 THEN 'RUNNING' WHEN i % 10 = 3 THEN 'INTERRUPTED'
     WHEN i % 100 = 7 THEN 'ERROR' ELSE 'SUCCESS' END)::"RunStatus"`;
 
-/** Statements of one connection, in order; the lists run side by side. */
+/** The statements of one connection, in order. Different lists run in parallel. */
 const ROWS = [
   [
     `INSERT INTO "Thread" ("id", "status", "restStatus", "metadata", "graphId", "lastEvent", "createdAt", "updatedAt")
@@ -54,7 +56,7 @@ const ROWS = [
      SELECT ${thread('i')}, '', 'messages', 1, 'list', '{1,1}' FROM generate_series(1, ${THREADS}) i`,
     `INSERT INTO "ChannelItem" ("threadId", "number", "hash", "type", "value")
      SELECT ${thread('i')}, 1, '\\x00', 'json', '{}' FROM generate_series(1, ${THREADS}) i`,
-    // Every second question has been answered.
+    // Every second interrupt is answered.
     `INSERT INTO "Interrupt" ("id", "threadId", "checkpointId", "namespace", "taskId", "node", "langgraphId", "ordinal", "runId", "pending")
      SELECT gen_random_uuid(), ${thread('i')}, ${checkpoint('i')}, '', 'task', 'ask', 'a', n, ${run('i')}, n = 1
      FROM generate_series(3, ${THREADS}, 10) i, generate_series(0, 1) n`,
@@ -82,7 +84,7 @@ const ROWS = [
   ],
 ];
 
-/** Fills a migrated database with 200,000 threads, a run with three events on each, and what belongs to them. */
+/** Fills a migrated database with 200,000 threads, a run with three events on each, and their other rows. */
 export async function generateRows(databaseUrl: string): Promise<void> {
   await Promise.all(ROWS.map((statements) => execute(databaseUrl, statements)));
   await execute(databaseUrl, ['VACUUM ANALYZE']);

@@ -18,8 +18,8 @@ export async function createDirectory(
 }
 
 /**
- * Installs the packages of this project into a directory: some as copies, the rest as links. The copy of LangChain lacks its
- * newer `instanceof`, which accepts the messages of any copy.
+ * Installs the packages of this project into a directory, some as copies and the rest as links. The newer `instanceof`
+ * of LangChain accepts messages of any copy. The copy lacks it.
  */
 export async function installCopies(directory: string, copied: readonly string[]): Promise<void> {
   const target = path.join(directory, 'node_modules');

@@ -10,23 +10,23 @@ import {
   type LangGraphRunnableConfig,
 } from '@langchain/langgraph';
 
-// Graphs whose nodes change their state in place. ownership-graphs.json beside this file names them.
+// Graphs with nodes that change their state in place. ownership-graphs.json beside this file names them.
 
 /** A change in place of one channel. */
 export type Change = 'push item' | 'change item' | 'change doc' | 'change map' | 'change message';
 
-/** What a node does, in this order. */
+/** The actions of a node, in this order. */
 export interface Deeds {
   before: Change[];
-  /** It writes its doc to the stream, and changes that at once. */
+  /** Writes its doc to the stream, and changes the doc at once. */
   tells: boolean;
-  /** It asks a question that holds its items. */
+  /** Asks a question with its items in the value. */
   asks: boolean;
   /** After an await. */
   after: Change[];
-  /** The channels that it returns: the object of the state, or a copy of it. */
+  /** The returned channels, each with the object of the state or a copy of it. */
   returns: { channel: 'items' | 'doc' | 'map' | 'messages'; copy: boolean }[];
-  /** So many messages without ids, which it returns too. */
+  /** The number of returned messages without ids. */
   says: number;
 }
 
@@ -88,7 +88,10 @@ const inner = new StateGraph(State)
   .addEdge('inner', END)
   .compile();
 
-/** Nodes `first`, then `left` and `right` at once, then a subgraph with node `inner`, then `last`; each does its part of the plan. */
+/**
+ * Nodes `first`, then `left` and `right` in parallel, then a subgraph with node `inner`, then `last`. Each executes its part
+ * of the plan.
+ */
 export const planned = new StateGraph(State)
   .addNode('begin', ({ map }) => (map ? {} : { map: new Map([['a', [1]]]) }))
   .addNode('first', node('first'))

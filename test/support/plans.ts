@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import pg from 'pg';
 
-/** A node of a plan as EXPLAIN (FORMAT JSON, ANALYZE, BUFFERS) prints it; rows are per loop. */
+/** A node of a plan in the format of EXPLAIN (FORMAT JSON, ANALYZE, BUFFERS). Rows are per loop. */
 export interface PlanNode {
   'Node Type': string;
   'Relation Name'?: string;
@@ -17,20 +17,20 @@ export interface PlanNode {
   Plans?: PlanNode[];
 }
 
-/** A statement that was executed, and how. */
+/** An executed statement and its plan. */
 export interface ExecutedPlan {
   text: string;
   plan: PlanNode;
 }
 
-/** The way to a database that shows the plan of every statement, also of those that foreign keys cause. */
+/** A proxy of a database that records the plan of every statement, including statements of foreign keys. */
 export interface PlanRecorder extends AsyncDisposable {
-  /** The database's, by way of the recorder. */
+  /** The URL of the database through the proxy. */
   databaseUrl: string;
   executed: ExecutedPlan[];
 }
 
-/** What makes PostgreSQL send each plan, as a notice, to whoever sent the statement. */
+/** Settings with which PostgreSQL sends each plan as a notice to the client of the statement. */
 const SHOW_PLANS = {
   session_preload_libraries: 'auto_explain',
   'auto_explain.log_min_duration': '0',
@@ -43,19 +43,19 @@ const SHOW_PLANS = {
 };
 
 /**
- * What sessions do with prepared statements: plan them for each execution's values, or once for all values. PostgreSQL
- * itself chooses one of the two when it has executed a statement five times, and keeps to it.
+ * The plans of prepared statements: for the values of each execution, or for all values. PostgreSQL chooses between the two
+ * after five executions of a statement, and keeps its choice.
  */
 export type PlanCacheMode = 'force_custom_plan' | 'force_generic_plan' | 'auto';
 
-/** Listens in front of a database, until it is disposed of. */
+/** Listens in front of a database until it is disposed of. */
 export async function recordPlans(
   databaseUrl: string,
   planCacheMode: PlanCacheMode,
 ): Promise<PlanRecorder> {
   const client = new pg.Client(databaseUrl);
   await client.connect();
-  // A parameter that PostgreSQL does not know yet is refused unless its library is loaded.
+  // PostgreSQL refuses an unknown parameter until its library is loaded.
   await client.query(`LOAD 'auto_explain'`);
   const settings = { ...SHOW_PLANS, plan_cache_mode: planCacheMode };
   for (const [name, value] of Object.entries(settings)) {
@@ -103,13 +103,13 @@ export async function recordPlans(
 const NOTICE = 'N'.charCodeAt(0);
 const HEADER_BYTES = 5;
 
-/** Takes what PostgreSQL sends, in any pieces; calls `onNotice` with the text of each notice. */
+/** Reads the messages of PostgreSQL, in any pieces. Calls `onNotice` with the text of each notice. */
 function createReader(onNotice: (text: string) => void): (piece: Buffer) => void {
   let rest = Buffer.alloc(0);
   return (piece) => {
     rest = rest.length === 0 ? Buffer.from(piece) : Buffer.concat([rest, piece]);
     while (rest.length >= HEADER_BYTES) {
-      // The length counts itself, and not the byte before it that says what the message is.
+      // The length includes itself, but not the byte before it. This byte is the type of the message.
       const end = 1 + rest.readInt32BE(1);
       if (rest.length < end) return;
       if (rest[0] === NOTICE) onNotice(textOf(rest.subarray(HEADER_BYTES, end)));
@@ -129,12 +129,12 @@ export function nodesOf(plan: PlanNode): PlanNode[] {
   return [plan, ...(plan.Plans ?? []).flatMap(nodesOf)];
 }
 
-/** Rows that a node gave, over all its loops. */
+/** The number of rows from a node, over all its loops. */
 export function rowsGiven(node: PlanNode): number {
   return node['Actual Rows'] * node['Actual Loops'];
 }
 
-/** Rows that a node looked at, over all its loops. */
+/** The number of rows that a node examined, over all its loops. */
 export function rowsRead(node: PlanNode): number {
   const removed =
     (node['Rows Removed by Filter'] ?? 0) +
@@ -143,14 +143,14 @@ export function rowsRead(node: PlanNode): number {
   return (node['Actual Rows'] + removed) * node['Actual Loops'];
 }
 
-/** A plan as one reads it. */
+/** Formats a plan for people. */
 export function printPlan(node: PlanNode, indent = ''): string {
   const where = [node['Relation Name'], node['Index Name']].filter(Boolean).join(' by ');
   const own = `${indent}${node['Node Type']} ${where}: ${rowsGiven(node)} of ${rowsRead(node)} rows, ${pagesRead(node)} pages`;
   return [own, ...(node.Plans ?? []).map((child) => printPlan(child, `${indent}  `))].join('\n');
 }
 
-/** Pages that a node and those below it looked at. */
+/** The number of pages that a node and its children read. */
 export function pagesRead(node: PlanNode): number {
   return node['Shared Hit Blocks'] + node['Shared Read Blocks'];
 }

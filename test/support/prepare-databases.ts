@@ -11,21 +11,21 @@ import { openDatabase } from '../../src/db/open.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** Which database this project runs on. */
+    /** The database of this project. */
     database: 'embedded' | 'postgres';
-    /** The PostgreSQL that tests create their databases in. */
+    /** The PostgreSQL server for the databases of the tests. */
     testDatabaseUrl: string | undefined;
-    /** What each test's database is a copy of: a data directory, or a database's name. */
+    /** The template of each test's database: a data directory, or the name of a database. */
     template: string;
   }
 }
 
-/** Of everything that this machine's test runs create; the number of the process that did follows. */
+/** The prefix of all names that test runs on this machine create. The id of the process follows. */
 const PREFIX = `threadql_test_${createHash('sha1').update(os.hostname()).digest('hex').slice(0, 6)}_`;
 const SHARED_MEMORY = '/dev/shm';
 const ENOUGH_BYTES = 2 ** 31;
 
-/** Prepares, once per run and project, the migrated database that every test's database is a copy of. */
+/** Prepares the migrated template of all test databases, once per run and project. */
 export default async function prepare(project: TestProject): Promise<() => Promise<void>> {
   const { database, testDatabaseUrl } = project.getProvidedContext();
   return database === 'postgres'
@@ -45,7 +45,7 @@ async function prepareEmbedded(project: TestProject): Promise<() => Promise<void
   return () => rm(folder, { recursive: true, force: true });
 }
 
-/** Copying a database takes 50 ms in memory, and a second or two on many disks. */
+/** A copy of a database takes 50 ms in memory, and one or two seconds on many disks. */
 async function findFastFolder(): Promise<string> {
   const memory = await statfs(SHARED_MEMORY).catch(() => undefined);
   const free = memory ? memory.bavail * memory.bsize : 0;
@@ -102,7 +102,7 @@ async function drop(client: pg.Client, name: string): Promise<void> {
   await client.query(`DROP DATABASE IF EXISTS ${pg.escapeIdentifier(name)} WITH (FORCE)`);
 }
 
-/** Left by a run of ours that was killed. */
+/** Whether a killed test run of this machine left this folder or database. */
 function isAbandoned(name: string): boolean {
   if (!name.startsWith(PREFIX)) return false;
   const pid = Number(name.slice(PREFIX.length).split('_')[0]);

@@ -8,12 +8,12 @@ import type { TestDatabase } from './databases.ts';
 const ROOT = path.join(import.meta.dirname, '../..');
 const GRAPHS_FILE = path.join(import.meta.dirname, 'langgraph.json');
 
-/** A process of the test's own. */
+/** A process of a test. */
 export interface TestProcess extends AsyncDisposable {
   child: ChildProcess;
-  /** What it wrote. */
+  /** Returns the output so far. */
   output(): string;
-  /** Its exit status, or the signal that ended it. */
+  /** Its exit status, or the signal of its end. */
   ended: Promise<number | NodeJS.Signals>;
 }
 
@@ -21,7 +21,7 @@ export interface ServerProcess extends TestProcess {
   client: TestApp;
 }
 
-/** Starts Node where the server's sources are. It is killed when it is disposed. */
+/** Starts Node in the root folder of the server. `dispose` kills it. */
 function startNode(args: string[], env: Record<string, string> = {}): TestProcess {
   const child = spawn(process.execPath, args, {
     cwd: ROOT,
@@ -46,12 +46,12 @@ function startNode(args: string[], env: Record<string, string> = {}): TestProces
   };
 }
 
-/** Starts Node with this code, an ES module, which may import the server's sources. */
+/** Starts Node with an ES module. The module may import the sources of the server. */
 export function startCode(code: string): TestProcess {
   return startNode(['--import', 'tsx', '--input-type=module', '-e', code]);
 }
 
-/** Starts a server on this database, with the tests' graphs. */
+/** Starts a server on a database, with the graphs of the tests. */
 export async function startServerProcess(
   { databaseUrl, dataDir }: TestDatabase,
   env: Record<string, string> = {},

@@ -12,7 +12,7 @@ import type { BaseMessage } from '@langchain/core/messages';
 import { AIMessage, ToolMessage } from '@langchain/core/messages';
 import { END, MessagesZodState, START, StateGraph } from '@langchain/langgraph';
 
-/** A request to a model, which the test answers piece by piece. */
+/** A request to a model. The test answers it piece by piece. */
 export interface Call {
   path: string | undefined;
   headers: IncomingHttpHeaders;
@@ -23,18 +23,18 @@ export interface Call {
   end(...pieces: string[]): void;
   /** Answers with an HTTP error instead of a stream. */
   refuse(status: number, body: unknown, headers?: Record<string, string>): void;
-  /** Breaks the connection off. */
+  /** Breaks the connection. */
   cut(): void;
-  /** Resolves when the connection closes; true when the answer had ended by then. */
+  /** Resolves when the connection closes. True: the answer had ended before. */
   closed: Promise<boolean>;
 }
 
 /** A local HTTP server in place of a provider. */
 export interface ProviderServer extends AsyncDisposable {
   origin: string;
-  /** The oldest request that has not been taken; waits for it. */
+  /** Waits for a request, and returns the oldest one that no test has read. */
   next(): Promise<Call>;
-  /** How many requests have come. */
+  /** The number of requests. */
   count(): number;
 }
 
@@ -103,27 +103,27 @@ function createCall(
 interface ToolCall {
   id: string;
   name: string;
-  /** The arguments' JSON, as it is streamed. */
+  /** The JSON of the arguments, in the pieces of the stream. */
   args: string[];
 }
 
-/** How a provider says things; every piece is one write to the socket. */
+/** The API of a provider. Every piece is a separate write to the socket. */
 export interface Dialect {
   name: 'openai' | 'anthropic';
-  /** Where requests go. */
+  /** The path of requests. */
   path: string;
   env: { key: string; url: string };
-  /** What the environment variable holds for a server at `origin`. */
+  /** The value of the environment variable for a server at `origin`. */
   baseUrl(origin: string): string;
-  /** The header that a key is sent in. */
+  /** The header with the key. */
   keyHeader(key: string): [name: string, value: string];
-  /** The beginning of a message; `input` tokens were read. */
+  /** The beginning of a message. The model has read `input` tokens. */
   open(id: string, input?: number): string;
   /** A piece of the message's text. */
   text(id: string, text: string): string;
   /** A call of a tool, the only content of its message. */
   toolCall(id: string, call: ToolCall): string[];
-  /** The end of a message, with what it cost. */
+  /** The end of a message, with its cost in tokens. */
   close(id: string, tokens: { input: number; output: number }): string[];
   /** An error within the stream. */
   failure(message: string): string;
@@ -257,7 +257,7 @@ const WEATHER = {
   input_schema: { type: 'object' as const, properties: { city: { type: 'string' as const } } },
 };
 
-/** Calls Claude with a tool, which makes it answer in content blocks, and answers the tool's calls. */
+/** Calls Claude with a tool. Claude then answers in content blocks, and the graph answers the tool's calls. */
 export const claudeWithTools = new StateGraph(MessagesZodState)
   .addNode('agent', async ({ messages }, config) => {
     const model = new ChatAnthropic({ model: 'claude-sonnet-4-5' }).bindTools([WEATHER]);

@@ -1,13 +1,13 @@
 import { readAsked, type Query } from '../../src/db/query.ts';
 import { compile, type CompiledStatement } from '../../src/db/sql.ts';
 
-/** Runs in place of each statement; `send` sends it. */
+/** Runs in place of each statement. `send` sends the statement. */
 type Around = <Row extends object>(
   statement: CompiledStatement,
   send: () => Promise<Row[]>,
 ) => Promise<Row[]>;
 
-/** A query whose statements a test counts, holds or lets fail. */
+/** Wraps a query: a test counts, holds or fails its statements. */
 export function intercept(query: Query, around: Around): Query {
   return <Row extends object>(...asked: Parameters<Query>) => {
     const [statement, options] = readAsked(asked);

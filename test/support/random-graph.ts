@@ -19,7 +19,7 @@ import {
 import fc from 'fast-check';
 import type { CompiledGraph } from '../../src/graphs/load.ts';
 
-/** What a node does, in order. All of it follows from the state, so that two runs do the same. */
+/** The actions of a node, in order. They depend only on the state, so two executions are equal. */
 type Action =
   | { do: 'log'; lines: string[] }
   | { do: 'items'; op: 'append' | 'replace'; items: string[] }
@@ -37,22 +37,22 @@ type Action =
 
 interface NodeSpec {
   actions: Action[];
-  /** The node before it; taken modulo its own index. */
+  /** The index of the node before it, modulo its own index. */
   after: number;
-  /** A plain edge; one that is taken where a count is even; or one that waits for another node, too. */
+  /** A plain edge; a branch for even counts; or a join, which also waits for another node. */
   by: 'edge' | 'branch' | 'join';
   subgraph: GraphSpec | null;
-  /** Whether the subgraph remembers its state from one call to the next. */
+  /** Whether the subgraph keeps its state from one call to the next. */
   remembers: boolean;
 }
 
 export interface GraphSpec {
   nodes: NodeSpec[];
-  /** Back to the first node while few nodes have run. */
+  /** Returns to the first node while few nodes have run. */
   loops: boolean;
 }
 
-/** What is done to a thread. Checkpoints are named by how many there are after them. */
+/** The operations on a thread. A number names a checkpoint by the number of checkpoints after it. */
 export type Deed =
   | { do: 'run'; input: Input; durability: Durability; stopBefore: number | null }
   | { do: 'go on'; durability: Durability }
@@ -74,8 +74,8 @@ interface Input {
 const LONGEST_LOG = 24;
 
 /**
- * Never throws. Where a reducer does, half of what the step wrote may be applied: under "exit" MemorySaver then stores
- * that half, while here a channel whose update failed keeps its version, and so the value that it had.
+ * Never throws. If a reducer throws, half of the writes of the step may be applied. Under "exit" MemorySaver then stores this
+ * half. Here, a channel with a failed update keeps its version and its value.
  */
 function reduceMessages(before: BaseMessage[], change: any): BaseMessage[] {
   try {
@@ -100,7 +100,7 @@ const State = Annotation.Root({
   }),
   messages: Annotation<BaseMessage[], any>({ reducer: reduceMessages, default: () => [] }),
   value: Annotation<any>({ reducer: (_before, after) => after, default: () => null }),
-  /** Takes one value a step: two nodes that run side by side must not both write it. */
+  /** Takes a single value per step. Two nodes in one superstep must not both write it. */
   single: Annotation<any>(),
   keys: Annotation<Record<string, string>, Record<string, string | null>>({
     reducer: (before, change) => {
@@ -126,7 +126,7 @@ const text = fc.oneof(
   fc.string({ unit: 'grapheme', maxLength: 8 }),
 );
 
-/** Whatever LangGraph's own serialiser keeps. */
+/** Values that survive LangGraph's own serializer. */
 const value = fc.oneof(
   text,
   fc.integer(),
@@ -237,7 +237,7 @@ export const BEGIN: Deed = {
   stopBefore: null,
 };
 
-/** A graph, and what is done to a thread with it. */
+/** A graph, and the operations on a thread with it. */
 export interface Story {
   graph: GraphSpec;
   deeds: Deed[];
@@ -252,8 +252,8 @@ export function nameOf(spec: GraphSpec, index: number): string {
 }
 
 /**
- * Builds the graph. `failed` remembers which nodes have failed once. Only graphs without subgraphs have nodes that fail:
- * how far a subgraph gets beside one is a matter of time.
+ * Builds the graph. `failed` contains the nodes that have failed once. Only graphs without subgraphs have failing nodes: the
+ * progress of a subgraph beside a failing node depends on time.
  */
 export function buildGraph(spec: GraphSpec): CompiledGraph {
   const mayFail = spec.nodes.every(({ subgraph }) => !subgraph);
@@ -286,7 +286,7 @@ function build(
         build(node.subgraph, {
           failed,
           path: id,
-          // Only one call at a time may use what it remembers.
+          // Only a single call at a time may use the kept state.
           remembers: node.remembers && !sends,
           isSent: sends,
         }),
@@ -422,7 +422,7 @@ function message({ who, text: content }: { who: string; text: string }, id: stri
   return new AIMessage({ content, id, tool_calls: [{ id: 'call', name: 'tool', args }] });
 }
 
-/** What a graph is given for an input of a story. */
+/** The input of the graph for an input of a story. */
 export function toInput({ messages, ...rest }: Input): Record<string, unknown> {
   return {
     ...rest,

@@ -2,15 +2,15 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { until } from './app.ts';
 
-/** A connection to a server with no library between it and the test. */
+/** A connection to a server, without a library. */
 export interface RawSocket extends Disposable {
   socket: Socket;
   write(data: string | Buffer): void;
-  /** All that came so far. */
+  /** Returns all received text. */
   text(): string;
-  /** Waits until that matches, and gives the match. */
+  /** Waits until the received text matches, and returns the match. */
   see(pattern: RegExp): Promise<RegExpExecArray>;
-  /** All that came, once the server has closed the connection. */
+  /** Returns all received text, after the server has closed the connection. */
   closed: Promise<string>;
 }
 
@@ -38,7 +38,7 @@ export async function connectRaw(
   };
 }
 
-/** The head of a request, with a Host header unless there is one. */
+/** The head of a request, with a Host header by default. */
 export function head(first: string, headers: Record<string, string | number> = {}): string {
   const lines = Object.entries({ Host: 'localhost', ...headers });
   return `${first} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`;
@@ -73,7 +73,7 @@ export function frame(data: string | object, opcode = TEXT): Buffer {
   return Buffer.concat([start, Buffer.alloc(4), bytes]);
 }
 
-/** A connection on which a WebSocket has introduced itself. */
+/** A connection with a WebSocket after the handshake. */
 export async function openRawWebSocket(url: string): Promise<RawSocket> {
   const raw = await connectRaw(url);
   raw.write(UPGRADE);

@@ -6,14 +6,14 @@ import type { TestApp } from './app.ts';
 /** The id of no thread. */
 export const NOBODY = '01900000-0000-7000-8000-000000000000';
 
-/** A document's part, several times. */
+/** Repeats a part of a document. */
 export const repeat = (count: number, of: (n: number) => string) =>
   Array.from({ length: count }, (_, n) => of(n)).join(' ');
 
 export const GRAPHQL_WS = 'graphql-transport-ws';
 export const socketUrl = (app: TestApp) => `${app.url.replace('http', 'ws')}/graphql`;
 
-/** What a refused document is answered over HTTP, SSE and WebSocket. */
+/** Returns the answers to a refused document over HTTP, SSE and WebSocket. */
 export async function refusals(
   app: TestApp,
   query: string,
@@ -43,7 +43,7 @@ async function errorsOfSocket(app: TestApp, payload: object): Promise<any[]> {
   return type === 'error' ? answer : answer.errors;
 }
 
-/** A WebSocket after its introduction; no client's library between it and the test. */
+/** A WebSocket after the handshake, without a client library. */
 export async function openSocket(app: TestApp) {
   const socket = new WebSocket(socketUrl(app), GRAPHQL_WS);
   const messages = on(socket, 'message');

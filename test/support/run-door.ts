@@ -3,19 +3,19 @@ import os from 'node:os';
 import path from 'node:path';
 import { CREATE_RUN, CREATE_THREAD, randomId, until, type TestApp } from './app.ts';
 
-/** What tests of runs ask for, over and over. */
+/** Common requests of tests of runs. */
 export interface RunDoor extends AsyncDisposable {
   createThread(): Promise<string>;
   start(input: Record<string, unknown>): Promise<any>;
   runToEnd(input: Record<string, unknown>): Promise<any>;
-  /** The extensions of the error that a run is refused with. */
+  /** Returns the extensions of the error for a refused run. */
   refusal(input: Record<string, unknown>): Promise<any>;
   run(id: string): Promise<any>;
   thread(id: string): Promise<any>;
-  /** Follows a run to its end, and shows it. */
+  /** Follows a run to its end, and returns the run. */
   ended(id: string): Promise<any>;
   running(id: string): Promise<void>;
-  /** What nodes wait for that take a `file`. */
+  /** Makes a gate for nodes with a `file`. */
   closedGate(): { file: string; open(): Promise<void> };
 }
 

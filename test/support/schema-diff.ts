@@ -6,7 +6,7 @@ import pg from 'pg';
 
 const SCHEMA = new URL('../../prisma/schema.prisma', import.meta.url);
 
-/** The statements that would bring the database of `pool` to what schema.prisma says: what `prisma migrate diff` prints. */
+/** Returns the statements that change the database of `pool` to schema.prisma, like `prisma migrate diff`. */
 export async function diffFromSchema(pool: pg.Pool): Promise<string[]> {
   const SchemaEngine = await (schemaEngine ??= loadSchemaEngine());
   const engine = await SchemaEngine.new(
@@ -30,10 +30,10 @@ export async function diffFromSchema(pool: pg.Pool): Promise<string[]> {
     .filter((statement) => statement !== '');
 }
 
-/** Once in a process: its JavaScript side knows one instance, and takes another one's objects for its own. */
+/** Loaded once per process: its JavaScript part supports a single instance. */
 let schemaEngine: ReturnType<typeof loadSchemaEngine> | undefined;
 
-/** The package's own door imports WebAssembly as a module, which Node 20 does not do. */
+/** The main entry of the package imports WebAssembly as a module. Node 20 does not support this. */
 async function loadSchemaEngine() {
   const require = createRequire(import.meta.url);
   const engine = await import('@prisma/schema-engine-wasm/schema_engine_bg');
@@ -49,8 +49,8 @@ async function loadSchemaEngine() {
 }
 
 /**
- * Prisma's adapter does not know the type "char", which the catalogs are full of (prisma/orm#27403): it passes here as
- * an array of "char", which it knows, and is named for what it is afterwards.
+ * Prisma's adapter does not know the type "char", a frequent type in the catalogs (prisma/orm#27403). So a column of this type
+ * is first an array of "char", which the adapter knows, and gets its own type afterwards.
  */
 function readingChar(pool: pg.Pool): PrismaPg {
   const CHAR = 18;

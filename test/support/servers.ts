@@ -3,13 +3,13 @@ import type { Config } from '../../src/config.ts';
 import { startTestServer, type TestApp } from './app.ts';
 import { createTestDatabase } from './databases.ts';
 
-/** How long a test may take that starts several: each takes seconds on a machine that is busy. */
+/** The timeout of a test with several servers. Each start takes seconds on a busy machine. */
 export const SEVERAL_STARTS_MS = 120_000;
 
 /** Whether several servers can share a database. */
 const canShare = inject('database') === 'postgres';
 
-/** Two servers on one database of their own; twice the same one where the database cannot be shared. */
+/** Starts two servers on one new database. On the embedded engine, both are the same server. */
 export async function createTwoServers(
   settings: Partial<Config> = {},
 ): Promise<{ servers: [TestApp, TestApp] } & AsyncDisposable> {

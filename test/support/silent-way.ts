@@ -1,16 +1,16 @@
 import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
 
-/** A way to a database that can fall silent: connections stay open, new ones are accepted, and nothing passes. */
+/** A proxy of a database that can become silent: connections stay open, new connections are accepted, but no data passes. */
 export interface SilentWay extends AsyncDisposable {
-  /** The database's, by this way. */
+  /** The URL of the database through the proxy. */
   databaseUrl: string;
   silence(): void;
-  /** What was sent meanwhile arrives. */
+  /** Delivers the data of the silent time. */
   speak(): void;
 }
 
-/** Listens in front of a PostgreSQL, until it is disposed of. */
+/** Listens in front of a PostgreSQL until it is disposed of. */
 export async function openSilentWay(databaseUrl: string): Promise<SilentWay> {
   const target = new URL(databaseUrl);
   const sockets = new Set<net.Socket>();

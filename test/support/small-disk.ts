@@ -3,16 +3,16 @@ import { cpSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:f
 import os from 'node:os';
 import path from 'node:path';
 
-/** A file system in memory with a size of its own. */
+/** A file system in memory with a limited size. */
 export interface SmallDisk extends Disposable {
   directory: string;
-  /** Takes all room that is left. */
+  /** Fills the disk. */
   fill(): void;
-  /** Gives it back. */
+  /** Frees the space again. */
   free(): void;
 }
 
-/** Mounts a disk of so many megabytes. Undefined where this user, or this system, may not. */
+/** Mounts a disk of so many megabytes. Undefined: the user or the system may not mount it. */
 export function mountSmallDisk(megabytes: number): SmallDisk | undefined {
   const directory = mkdtempSync(path.join(os.tmpdir(), 'threadql-disk-'));
   const remove = (): void => rmSync(directory, { recursive: true, force: true });

@@ -1,17 +1,17 @@
 import type { TestApp } from './app.ts';
 import { intercept } from './queries.ts';
 
-/** The statements of a server that load states. */
+/** A server's loads of states. */
 export interface StateLoads {
-  /** How many were sent. */
+  /** The number of statements. */
   count: number;
-  /** The kinds of rows that the last one gave. */
+  /** The kinds of the rows of the last statement. */
   kinds: unknown[];
-  /** Holds the next one back until it is released. Resolves when it is there. */
+  /** Holds the next statement until its release. Resolves when the statement arrives. */
   hold(): Promise<{ release(): void }>;
 }
 
-/** Watches the statements that load states. */
+/** Watches the statements for loads of states. */
 export function watchStateLoads({ app }: TestApp): StateLoads {
   const { query } = app.sql;
   let onNext: (() => Promise<void>) | undefined;

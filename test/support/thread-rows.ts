@@ -1,6 +1,6 @@
 import type { Query } from '../../src/db/query.ts';
 
-/** Every table that names a thread, whatever the schema comes to hold. */
+/** Returns every table with a column for the thread, also tables of later schemas. */
 export async function threadTables(query: Query): Promise<string[]> {
   const rows = await query<{ table: string }>(
     `SELECT c.table_name AS "table" FROM information_schema.columns c
@@ -11,7 +11,7 @@ export async function threadTables(query: Query): Promise<string[]> {
   return rows.map(({ table }) => table);
 }
 
-/** What belongs to a thread, table by table, without the columns that tell one row or thread from another. */
+/** Returns the rows of a thread by table, without the columns for the identity of rows and thread. */
 export async function threadRows(
   query: Query,
   threadId: string,

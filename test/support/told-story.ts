@@ -15,20 +15,20 @@ import { copyThread } from '../../src/threads/copy.ts';
 import { startAttempt } from './attempts.ts';
 import { buildGraph, nameOf, toInput, type Deed, type GraphSpec } from './random-graph.ts';
 
-/** Where threads are kept. */
+/** The storage of threads. */
 interface Store {
-  /** Does something with a saver of the attempt's own, as a run does it. */
+  /** Does work with the saver of an attempt, as a run does. */
   run<T>(threadId: string, work: (saver: BaseCheckpointSaver) => Promise<T>): Promise<T>;
-  /** The same for an edit by hand. */
+  /** Does work with the saver of an edit by hand. */
   edit<T>(threadId: string, work: (saver: BaseCheckpointSaver) => Promise<T>): Promise<T>;
   copy(threadId: string): Promise<string>;
   reader: BaseCheckpointSaver;
   namespaces(threadId: string): Promise<string[]>;
 }
 
-/** MemorySaver, but for what is lost in it. */
+/** MemorySaver, with corrections for data that it loses. */
 class ReferenceSaver extends MemorySaver {
-  /** The tasks that the run under way has written for. */
+  /** The tasks with writes of the current run. */
   #written: Set<string> | undefined;
 
   begin(what: 'run' | 'edit'): this {
@@ -37,8 +37,8 @@ class ReferenceSaver extends MemorySaver {
   }
 
   /**
-   * LangGraph stores a checkpoint again where a run with durability "exit" ends before its first step, and MemorySaver then
-   * takes it for its own parent: what was before it would be lost.
+   * If a run with durability "exit" ends before its first step, LangGraph stores its checkpoint again. MemorySaver then makes
+   * the checkpoint its own parent and loses the checkpoints before it.
    */
   override put(...[config, ...rest]: Parameters<MemorySaver['put']>) {
     const { thread_id: thread, checkpoint_ns: namespace = '' } = config.configurable ?? {};
@@ -51,8 +51,8 @@ class ReferenceSaver extends MemorySaver {
   }
 
   /**
-   * A run that does a task anew may write something else than the one before, and goes on with that: here that is what the
-   * task wrote. MemorySaver would keep what it wrote at first.
+   * A run that repeats a task may write different values than the run before, and continues with them. This server then has
+   * the new writes of the task. MemorySaver would keep the first writes.
    */
   override async putWrites(...[config, writes, taskId]: Parameters<MemorySaver['putWrites']>) {
     const {
@@ -69,7 +69,7 @@ class ReferenceSaver extends MemorySaver {
       for (const [key, [writer, channel]] of Object.entries(stored)) {
         if (writer !== taskId || channel in WRITES_IDX_MAP) continue;
         const write = writes[Number(key.slice(taskId.length + 1))];
-        // Where it stood, as everywhere.
+        // The new write has the position of the old one.
         if (write) stored[key] = [taskId, write[0], (await this.serde.dumpsTyped(write[1]))[1]];
         else delete stored[key];
       }
@@ -129,7 +129,7 @@ export function databaseStore({ sql }: Database): Store {
 
 interface Namespace {
   namespace: string;
-  /** All of it without ids, by which the namespaces of tasks that ran side by side are told apart. */
+  /** The tuples without ids. This text distinguishes the namespaces of tasks of one superstep. */
   content: string;
   tuples: unknown[];
 }
@@ -139,7 +139,7 @@ interface Told {
   found: { now: unknown; history: unknown[]; namespaces: Namespace[] }[];
 }
 
-/** Does all that a story tells; gives what each deed came to, and all that can be read afterwards. */
+/** Executes the operations of a story. Returns the result of each, and all states afterwards. */
 export async function tell(store: Store, spec: GraphSpec, deeds: Deed[]): Promise<Told> {
   const graph = buildGraph(spec);
   let threadId: string = randomUUID();
@@ -235,18 +235,18 @@ export async function tell(store: Store, spec: GraphSpec, deeds: Deed[]): Promis
     return ids[index % Math.max(ids.length, 1)];
   }
 
-  /** The state of now, with those of subgraphs; every state there was; and the checkpoints of every namespace as they are. */
+  /** Reads the current state with its subgraphs, every state of the history, and the checkpoints of every namespace. */
   async function read(thread: string): Promise<Told['found'][number]> {
     const config = { configurable: { thread_id: thread } };
     const reading = withCheckpointer(graph, store.reader);
-    // LangGraph cannot read a state on top of which two tasks wrote what may be written once.
+    // LangGraph cannot read a state if two tasks of its step wrote a channel for a single value.
     const now: unknown = await reading
       .getState(config, { subgraphs: true })
       .catch((error) => error);
     const history: unknown[] = [];
     for await (const snapshot of reading.getStateHistory(config)) {
       history.push(snapshot);
-      // A state of then is read as one of now is; some of them are enough.
+      // Reads every third state of the history again by its config.
       if (history.length % 3 === 0) history.push(await reading.getState(snapshot.config));
     }
     const namespaces: Namespace[] = [];
@@ -255,7 +255,7 @@ export async function tell(store: Store, spec: GraphSpec, deeds: Deed[]): Promis
       const within = { configurable: { thread_id: thread, checkpoint_ns: namespace } };
       for await (const tuple of store.reader.list(within)) tuples.push(tuple);
       const shown = tuples.map(withoutVersions);
-      // The first checkpoint's id last: it tells the time.
+      // The id of the first checkpoint is last, because ids grow with time.
       const content = `${JSON.stringify(shown).replace(ID, '#')} ${tuples.at(-1)?.checkpoint.id}`;
       namespaces.push({ namespace, content, tuples: shown });
     }
@@ -264,8 +264,8 @@ export async function tell(store: Store, spec: GraphSpec, deeds: Deed[]): Promis
 }
 
 /**
- * Where the two savers differ: versions, which here are unique over branches; and that MemorySaver also keeps what no
- * step has written, a channel's default, which every graph makes anew.
+ * Removes the differences between the savers. Versions are unique over branches here. MemorySaver also keeps the default of a
+ * channel without writes, and every graph makes this default again.
  */
 function withoutVersions({ checkpoint, pendingWrites = [], ...tuple }: CheckpointTuple): unknown {
   const { channel_values: values, v } = checkpoint;
@@ -278,8 +278,8 @@ function withoutVersions({ checkpoint, pendingWrites = [], ...tuple }: Checkpoin
 }
 
 /**
- * What each task wrote. Of tasks that ran side by side it is a matter of time which one wrote first, and LangGraph does not
- * look at it; which task wrote what is compared as the results of tasks.
+ * Returns the writes of each task. The order of tasks in one superstep depends on time, and LangGraph ignores it. The results
+ * of tasks show the task of each write.
  */
 function byTask(writes: CheckpointPendingWrite[]): unknown {
   const tasks = new Map<string, CheckpointPendingWrite[]>();
@@ -302,7 +302,7 @@ function isDefault(value: unknown): boolean {
 
 const ID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\b[0-9a-f]{32}\b/g;
 
-/** Plain data with ids numbered as they appear, without times: what two stores must agree on. */
+/** Returns plain data without times, with ids numbered in order of appearance. Two stores must agree on it. */
 export function comparable({ outcomes, found }: Told): unknown {
   const ids = new Map<string, string>();
   const name = (text: string) =>
@@ -310,7 +310,7 @@ export function comparable({ outcomes, found }: Told): unknown {
       if (!ids.has(id)) ids.set(id, `#${ids.size + 1}`);
       return ids.get(id) as string;
     });
-  /** Namespaces hold ids of tasks: they are put in an order that does not depend on those. */
+  /** Sorts namespaces by a key without the ids of tasks. */
   const orderOf = ({ namespace, content }: Namespace) => {
     const known = namespace.replace(ID, (id) => ids.get(id) ?? '#');
     return `${namespace.split('|').length} ${known} ${content}`;
@@ -348,7 +348,7 @@ export function comparable({ outcomes, found }: Told): unknown {
   }
 }
 
-/** What a run that waits was asked, in an order that does not depend on which task asked first. */
+/** Returns the questions of a waiting run, in an order that does not depend on the order of the tasks. */
 function questions(interrupts: unknown): unknown {
   if (!Array.isArray(interrupts)) return [];
   return interrupts.map(({ value }) => JSON.stringify(value)).toSorted((a, b) => (a < b ? -1 : 1));
@@ -358,7 +358,7 @@ function firstLine({ message }: Error): string {
   return message.split('\n')[0] ?? '';
 }
 
-/** Where two told stories differ first. */
+/** Returns the first difference between two stories. */
 export function firstDifference(actual: unknown, expected: unknown, path = ''): string | undefined {
   if (actual === expected) return undefined;
   if (!isObject(actual) || !isObject(expected)) return both(path, actual, expected);

@@ -1,12 +1,12 @@
 import type { Sql } from '../../src/db/query.ts';
 
-/** The words of the database's errors: no client may see them. */
+/** The text of the database's errors. Clients must not see it. */
 export const WORDS = 'SELECT secret FROM vault';
 
 const TABLES = ['Thread', 'Run', 'RunEvent', 'Checkpoint', 'CheckpointWrite', 'Interrupt'] as const;
 export type Table = (typeof TABLES)[number];
 
-// A sequence counts also what is undone.
+// A rollback does not reset a sequence.
 const TRIGGERS = `
 CREATE TABLE trouble ("table" text, "state" text);
 CREATE SEQUENCE troubled;
@@ -23,11 +23,11 @@ ${TABLES.map(
   EXECUTE FUNCTION trouble();`,
 ).join('\n')}`;
 
-/** Makes writing to a table fail, for as long as that is asked for. */
+/** Makes writes to a table fail until `end`. */
 export interface Trouble {
   begin(table: Table, state: string): Promise<void>;
   end(): Promise<void>;
-  /** How many statements have failed since it began. */
+  /** Returns the number of failed statements since `begin`. */
   count(): Promise<number>;
 }
 

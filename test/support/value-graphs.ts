@@ -97,7 +97,7 @@ const kept: fc.Arbitrary<unknown> = fc.letrec<{ value: unknown }>((tie) => ({
   ),
 })).value;
 
-/** An object of a global class, made of simple arguments. Undefined where the class refuses them. */
+/** Makes an object of a global class from simple arguments. Undefined: the class refuses them. */
 function makeBuiltIn(name: string): unknown {
   const known: unknown = Reflect.get(globalThis, name);
   if (typeof known !== 'function' || !/^[A-Z]/.test(name)) return undefined;
@@ -105,13 +105,13 @@ function makeBuiltIn(name: string): unknown {
     try {
       return Reflect.construct(known, args);
     } catch {
-      // Other arguments may fit.
+      // Try the next arguments.
     }
   }
   return undefined;
 }
 
-/** The value of a recipe: an equal one each time. */
+/** Makes the value of a recipe. Two calls return equal values. */
 export function make(recipe: string): unknown {
   const [kind, name] = recipe.split(' ');
   if (kind === 'seed') return fc.sample(kept, { seed: Number(name), numRuns: 10 });
@@ -158,14 +158,14 @@ export const messages = new StateGraph(MessagesAnnotation)
   .addEdge('nothing', END)
   .compile();
 
-/** Keeps whatever its input has under `messages`. */
+/** Keeps the `messages` of its input without checks. */
 export const raw = new StateGraph(Annotation.Root({ messages: anything() }))
   .addNode('nothing', () => ({}))
   .addEdge(START, 'nothing')
   .addEdge('nothing', END)
   .compile();
 
-/** What to put into a list of messages: a message of a size, one of LangChain's class, or something else. */
+/** An element for a list of messages: a message of a size, a message object of LangChain, or another value. */
 export type Insertion = { chars: number; isMessage?: boolean } | { other: unknown };
 
 export interface Splice {
@@ -182,7 +182,10 @@ function makeInsertion(insertion: Insertion, name: string): unknown {
     : { type: 'ai', id: name, content };
 }
 
-/** Changes `messages` in place, by splices. If the input says {stops: true}, a task then writes one more beside a task that asks. */
+/**
+ * Changes `messages` in place, by splices. With {stops: true} in the input, a task then writes one more message beside a task
+ * that asks.
+ */
 export const spliced = new StateGraph(
   Annotation.Root({
     splices: Annotation<Splice[]>,

@@ -7,7 +7,7 @@ export const Log = Annotation.Root({
   }),
 });
 
-/** Returns a node that appends `entry` to `log`. */
+/** Makes a node: it appends `entry` to `log`. */
 export function append(entry: string): () => typeof Log.Update {
   return () => ({ log: [entry] });
 }

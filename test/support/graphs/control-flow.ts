@@ -60,7 +60,7 @@ export const parallel = new StateGraph(Log)
   .addEdge('join', END)
   .compile();
 
-/** Adds 1 to `count`. Refuses an input with a `count` that is not a number. */
+/** Adds 1 to `count`. Refuses a `count` of a wrong type. */
 export const strict = new StateGraph(z.object({ count: z.number() }))
   .addNode('add', ({ count }) => ({ count: count + 1 }))
   .addEdge(START, 'add')
@@ -219,7 +219,7 @@ export const clash = new StateGraph(Annotation.Root({ ...Log.spec, one: Annotati
   .addEdge('before', 'right')
   .compile();
 
-/** A graph of the functional API that returns null. */
+/** A graph of the functional API. It returns null. */
 export const nothing = entrypoint({ name: 'nothing' }, async (_input: unknown) => null);
 
 /** Node `answer` adds a message with the id `a` and the number of messages before it. The state is a DeltaChannel. */

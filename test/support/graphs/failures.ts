@@ -29,7 +29,7 @@ export const halfFail = new StateGraph(Log)
   .addEdge(START, 'bad')
   .compile();
 
-/** The value that node `boom` throws, by the `what` of the input. */
+/** The error of node `boom`, by the `what` of the input. */
 const THROWN: Record<string, () => unknown> = {
   text: () => 'Just text.',
   nothing: () => undefined,
@@ -47,12 +47,12 @@ export const boom = new StateGraph(Annotation.Root({ ...Log.spec, what: Annotati
   .addEdge('boom', END)
   .compile();
 
-/** A function that makes no graph: it throws CustomError "No graph today.". */
+/** A function without a graph: it throws CustomError "No graph today.". */
 export async function broken(): Promise<never> {
   throw new CustomError('No graph today.');
 }
 
-/** The ways in which node `leave` of graph `careless` causes an uncaught error, by the `how` of the input. */
+/** The uncaught errors of node `leave` of graph `careless`, by the `how` of the input. */
 const LEFT: Record<string, () => unknown> = {
   rejection: () => void Promise.reject(new CustomError('Left: rejection')),
   timer: () =>
@@ -65,7 +65,7 @@ const LEFT: Record<string, () => unknown> = {
     setImmediate(() => new EventEmitter().emit('error', new CustomError('Left: emitter'))),
 };
 
-/** Node `leave` causes an error that no caller can catch. Node `hold` waits for the `file` of the input. */
+/** Node `leave` causes an uncaught error. Node `hold` waits for the `file` of the input. */
 export const careless = new StateGraph(
   Annotation.Root({ ...Log.spec, how: Annotation<string>, file: Annotation<string> }),
 )

@@ -18,7 +18,7 @@ class PiecesModel extends FakeStreamingChatModel {
   }
 }
 
-/** Returns the answer of a model that streams these pieces. */
+/** Streams these pieces as a model does, and returns its answer. */
 export function say(
   config: LangGraphRunnableConfig,
   pieces: ConstructorParameters<typeof AIMessageChunk>[0][],

@@ -70,7 +70,7 @@ export const toolCalls = new StateGraph(MessagesAnnotation)
   .compile();
 
 /**
- * Five nodes with a model each. The models of `nostream` and `langsmith-nostream` have a tag that stops their stream. The model of
+ * Five nodes with a model each. The models of `nostream` and `langsmith-nostream` have a tag against streams. The model of
  * `secret` has the tag langsmith:hidden. The node `hidden` has this tag itself.
  */
 export const tagged = new StateGraph(Talk)
@@ -119,7 +119,7 @@ function sayKilobyte(name: string) {
   return { messages: [new AIMessage(kilobyte(name))] };
 }
 
-/** Returns a kilobyte of letters that compresses badly and differs for each name. */
+/** Returns a kilobyte of letters. It compresses badly and differs for each name. */
 export function kilobyte(name: string): string {
   let state = Array.from(name).reduce(
     (sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 65_521,

@@ -43,7 +43,7 @@ function withInner(inner: ReturnType<typeof askingPair>) {
 /** Node `inner` is the subgraph of `askingPair`. Then node `after`. */
 export const pair = withInner(askingPair());
 
-/** Like `pair`, but the state of the subgraph stays from run to run. */
+/** Like `pair`, but the state of the subgraph stays across runs. */
 export const rememberingPair = withInner(askingPair({ checkpointer: true }));
 
 function callingPair(called: ReturnType<typeof askingPair>) {
@@ -60,5 +60,5 @@ function callingPair(called: ReturnType<typeof askingPair>) {
 /** Node `call` invokes the graph of `askingPair` twice. That graph is not a node. */
 export const callerPair = callingPair(askingPair());
 
-/** Like `callerPair`, but the state of the invoked graph stays from run to run. */
+/** Like `callerPair`, but the state of the invoked graph stays across runs. */
 export const rememberingCallerPair = callingPair(askingPair({ checkpointer: true }));

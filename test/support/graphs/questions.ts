@@ -72,7 +72,7 @@ export const twins = new StateGraph(Log)
   .addEdge(START, 'right')
   .compile();
 
-/** Node `middle` is a subgraph with node `deepest`, a subgraph that asks {from: "below"} at node `ask`. */
+/** Node `middle` is a subgraph with node `deepest`, a subgraph. It asks {from: "below"} at node `ask`. */
 export const deepAsk = new StateGraph(Log)
   .addNode('top', append('top'))
   .addNode(
@@ -88,7 +88,7 @@ export const deepAsk = new StateGraph(Log)
   .addEdge('top', 'middle')
   .compile();
 
-/** Node `inner` is a subgraph with state that stays from run to run. It asks {from: "inside"} at node `ask`. */
+/** Node `inner` is a subgraph with state across runs. It asks {from: "inside"} at node `ask`. */
 export const rememberingAsk = new StateGraph(Log)
   .addNode('inner', asking('inside', { checkpointer: true }))
   .addEdge(START, 'inner')

@@ -80,7 +80,7 @@ export const caller = new StateGraph(Log)
   .addEdge(START, 'call')
   .compile();
 
-/** Node `inner` is a subgraph with state that stays from run to run: it counts its runs in `runs`. */
+/** Node `inner` is a subgraph with state across runs: it counts its runs in `runs`. */
 export const remembering = new StateGraph(Log)
   .addNode(
     'inner',
@@ -122,7 +122,7 @@ export const contextual = new StateGraph(Seen, Caller)
 
 /**
  * Node `router`, then node `weather`: a subgraph whose node `find` takes the last word of a message as the city. The subgraph stops
- * before its node `tell`, which tells the weather in the city.
+ * before its node `tell`. This node tells the weather in the city.
  */
 export const weather = new StateGraph(MessagesAnnotation)
   .addNode('router', () => ({}))
