@@ -5,10 +5,11 @@ import type {
 } from '@langchain/langgraph-checkpoint';
 import type { Query } from '../db/query.ts';
 import { sql } from '../db/sql.ts';
-import type { CheckpointRow, ValueRow } from './read.ts';
-import { findCheckpoint, orderWrites, readRows } from './read.ts';
+import { findCheckpoint, type CheckpointRow } from './find.ts';
+import { loadContent, type Content, type ValueRow, type WriteRow } from './load.ts';
 import { NO_RUN } from './store-statement.ts';
-import { loadValue, type StoredItem } from './values.ts';
+import { orderWrites } from './tuples.ts';
+import { loadValue } from './values.ts';
 
 interface Place {
   threadId: string;
@@ -52,9 +53,9 @@ export async function readDeltaHistory(
 /** An ancestor of a checkpoint. */
 interface Ancestor {
   /** The writes that made the next checkpoint on the way from it. */
-  writes: readonly ValueRow[];
+  writes: readonly WriteRow[];
   values: ReadonlyMap<string, ValueRow>;
-  items: ReadonlyMap<number, StoredItem>;
+  items: Content['items'];
 }
 
 /** The ancestors of a checkpoint with the stored values of these channels, the nearest first. */
@@ -66,27 +67,22 @@ async function* walkBack(
   let child = await findCheckpoint(query, threadId, place);
   while (child) {
     const parents = await listAncestors(query, child);
-    const rows = await readRows(
+    const { values, writes, items } = await loadContent(
       query,
       parents.map((row) => ({ ...row, versions: pick(row.versions, channels) })),
     );
-    const items = new Map(
-      rows.filter(({ kind }) => kind === 'item').map((row) => [row.number, row]),
-    );
     for (const [i, parent] of parents.entries()) {
       const next = parents[i - 1] ?? child;
-      const writes = rows.filter(
+      const ownWrites = writes.filter(
         (row) =>
-          row.kind === 'write' &&
-          row.checkpointId === parent.checkpointId &&
-          madeChild(row, { parent, child: next }),
+          row.checkpointId === parent.checkpointId && madeChild(row, { parent, child: next }),
       );
-      const values = rows.filter(
-        ({ kind, channel, version }) => kind === 'value' && parent.versions[channel] === version,
+      const ownValues = values.filter(
+        ({ channel, version }) => parent.versions[channel] === version,
       );
       yield {
-        writes: orderWrites(writes),
-        values: new Map(values.map((row) => [row.channel, row])),
+        writes: orderWrites(ownWrites),
+        values: new Map(ownValues.map((row) => [row.channel, row])),
         items,
       };
     }
@@ -125,7 +121,7 @@ function listAncestors(
  * run without a checkpoint of its own from there wait for the next run, which drops them if it has an input or forks.
  */
 function madeChild(
-  { runId }: ValueRow,
+  { runId }: WriteRow,
   { parent, child }: { parent: Parent; child: CheckpointRow },
 ): boolean {
   if (runId === (child.runId ?? NO_RUN)) return true;

@@ -4,7 +4,7 @@ import { sql } from '../db/sql.ts';
 import { configurationOf, type Configured } from '../graphs/configuration.ts';
 import { assistantIdOf, type CompiledGraph, type Graphs } from '../graphs/load.ts';
 import type { Logger } from '../log.ts';
-import type { CheckpointRow } from './read.ts';
+import type { CheckpointRow } from './find.ts';
 
 /** Graphs made by functions, by configuration; undefined after a failure. */
 export type MadeGraphs = Map<string, Promise<CompiledGraph | undefined>>;

@@ -5,7 +5,7 @@ import { parseUuid } from '../db/uuid.ts';
 import { BadInputError } from '../errors.ts';
 import type { CheckpointSource } from '../generated/prisma/client.ts';
 import type { Reading } from './graphs.ts';
-import { findCheckpoint, type CheckpointRow } from './read.ts';
+import { findCheckpoint, type CheckpointRow } from './find.ts';
 import { statesOf, type State } from './states.ts';
 
 export interface CheckpointFilter {

@@ -1,9 +1,12 @@
 import type { SerializerProtocol } from '@langchain/langgraph-checkpoint';
 import type { Query } from '../db/query.ts';
 import { sql } from '../db/sql.ts';
+import { readWithin, type Budget } from './budget.ts';
+import { CONTENT, withContent, type WithText } from './content.ts';
+import type { CheckpointRow } from './find.ts';
 import { NULL_TASK_ID } from './new-records.ts';
-import type { Budget, CheckpointRow } from './read.ts';
-import { PART, sum } from './units.ts';
+import { BY_KEY } from './store-statement.ts';
+import { PART } from './units.ts';
 import { lastNumbers, loadElements, type StoredItem } from './values.ts';
 
 /** The last elements of a list that a checkpoint holds. */
@@ -73,21 +76,20 @@ async function findLists(
         v."ranges"[greatest(cardinality(v."ranges") - ${2 * most}::int, 0) + 1:] AS "ranges"
       FROM unnest(${ids}::uuid[], ${versions}::bigint[]) AS c("id", "version") LEFT JOIN LATERAL (
         SELECT * FROM "ChannelValue" WHERE "threadId" = ${threadId}::uuid AND "namespace" = ${namespace}
-          AND "channel" = ${channel} AND "version" = c."version" OFFSET 0) v ON true
+          AND "channel" = ${channel} AND "version" = c."version" ${BY_KEY}) v ON true
       WHERE (c."version" IS NULL OR v."type" = 'list') AND NOT EXISTS (
         SELECT 1 FROM "CheckpointWrite" w WHERE w."threadId" = ${threadId}::uuid AND w."namespace" = ${namespace}
           AND w."checkpointId" = c."id" AND w."channel" = ${channel}
           AND (${current}::boolean OR w."taskId" = ${NULL_TASK_ID}))`);
 }
 
-interface ItemRow extends StoredItem {
+interface ItemRow extends StoredItem, WithText {
   number: number;
-  bytes: number;
-  /** The value where it is JSON: bytes would come as text of twice the size. */
-  text: string | null;
+  /** The bytes of all items of the result. */
+  total: number;
 }
 
-/** Reads items. With a budget, throws if they are too large; then no content was read. An item counts each time that it is named. */
+/** Reads items. An item counts each time that `numbers` has it. Throws if the items are larger than the budget. */
 async function readItems(
   query: Query,
   threadId: string | undefined,
@@ -95,19 +97,15 @@ async function readItems(
   budget: Budget | undefined,
 ): Promise<Map<number, StoredItem>> {
   if (numbers.length === 0) return new Map();
-  const wanted = [...new Set(numbers)];
-  const rows = await query<ItemRow>(sql`SELECT i."number", i."type", i."bytes",
-        CASE WHEN i."isWithin" AND i."type" NOT IN ('json', 'elements') THEN i."value" END AS "value",
-        CASE WHEN i."isWithin" AND i."type" IN ('json', 'elements') THEN convert_from(i."value", 'UTF8') END AS "text"
-      FROM (SELECT i.*, octet_length(i."value") AS "bytes",
-          sum(octet_length(i."value")) OVER () <= ${budget?.bytesLeft ?? Number.MAX_SAFE_INTEGER}::bigint AS "isWithin"
-        FROM unnest(${wanted}::int[]) AS n("number"), LATERAL (
-          SELECT * FROM "ChannelItem" WHERE "threadId" = ${threadId}::uuid AND "number" = n."number" OFFSET 0) i) i`);
-  const sizes = new Map(rows.map(({ number, bytes }) => [number, bytes]));
-  budget?.charge(sum(numbers.map((number) => sizes.get(number) ?? 0)));
-  return new Map(
-    rows.map(({ number, type, value, text }) => [number, { type, value: text ?? value }]),
-  );
+  return readWithin(budget, async (mostBytes = Number.MAX_SAFE_INTEGER) => {
+    const rows = await query<ItemRow>(sql`SELECT "number", "type", "total", ${CONTENT}
+      FROM (SELECT "number", "type", "total", CASE WHEN "total" <= ${mostBytes}::bigint THEN "value" END AS "value"
+        FROM (SELECT i.*, sum(n."uses" * octet_length(i."value")) OVER ()::bigint AS "total"
+          FROM (SELECT "number", count(*) AS "uses" FROM unnest(${numbers}::int[]) AS n("number") GROUP BY "number") n, LATERAL (
+            SELECT * FROM "ChannelItem" WHERE "threadId" = ${threadId}::uuid AND "number" = n."number" ${BY_KEY}) i) i) i`);
+    const items = rows.map((row) => [row.number, withContent(row)] as const);
+    return { bytes: rows[0]?.total ?? 0, content: new Map(items) };
+  });
 }
 
 /** The first item may be the end of an element: only the item before it would tell. */

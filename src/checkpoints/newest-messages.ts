@@ -4,7 +4,7 @@ import { inTurn, type Reading } from './graphs.ts';
 import { readLatest, type Latest } from './latest.ts';
 import { messagesIn } from './message.ts';
 import { toPlain, type PlainMessage } from './plain.ts';
-import type { CheckpointRow } from './read.ts';
+import type { CheckpointRow } from './find.ts';
 import { serdeOf } from './serde.ts';
 
 /** The newest messages of checkpoints, as far as the ends of their stored lists tell them. */

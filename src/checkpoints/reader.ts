@@ -15,10 +15,10 @@ import type { Query } from '../db/query.ts';
 import { sql } from '../db/sql.ts';
 import { placeOf } from './address.ts';
 import { readDeltaHistory } from './delta-history.ts';
-import type { CheckpointRow } from './read.ts';
-import { findTuple, listCheckpoints, loadTuples } from './read.ts';
+import { listCheckpoints, type CheckpointRow } from './find.ts';
 import { serde } from './serde.ts';
 import { type StateLimit } from './sizes.ts';
+import { findTuple, loadTuples } from './tuples.ts';
 import { createItemsOf, type ItemsOf } from './values.ts';
 import { createVersion, countOf } from './versions.ts';
 
@@ -89,8 +89,8 @@ export class CheckpointReader extends BaseCheckpointSaver {
     { limit, before, filter }: CheckpointListOptions = {},
   ): AsyncGenerator<CheckpointTuple> {
     const rows = await listCheckpoints(this.query, {
-      threadId: config.configurable?.['thread_id'],
-      namespace: config.configurable?.['checkpoint_ns'],
+      threadId: config.configurable?.['thread_id'] ?? undefined,
+      namespace: config.configurable?.['checkpoint_ns'] ?? undefined,
       checkpointId: getCheckpointId(config) || undefined,
       before: before && (getCheckpointId(before) || undefined),
       metadata: filter,

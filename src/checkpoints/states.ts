@@ -4,14 +4,14 @@ import type { CheckpointTuple } from '@langchain/langgraph-checkpoint';
 import type { Query } from '../db/query.ts';
 import { withCheckpointer, type CompiledGraph } from '../graphs/load.ts';
 import { knowsSubgraph } from '../graphs/subgraphs.ts';
+import { findCheckpoint, listChildren, listParents, type CheckpointRow } from './find.ts';
 import { graphsOf, inTurn, placeOf, type Reading } from './graphs.ts';
 import { messagesIn } from './message.ts';
 import { newestOf } from './newest-messages.ts';
 import { toPlain, type PlainMessage } from './plain.ts';
-import type { CheckpointRow, DecodeTuple } from './read.ts';
-import { findCheckpoint, findTuple, listChildren, listParents, readTuples } from './read.ts';
 import { StateReader } from './reader.ts';
 import { asRead, serdeOf, type Serde } from './serde.ts';
+import { findTuple, readTuples, type DecodeTuple } from './tuples.ts';
 
 /** A checkpoint that is read piece by piece: its values and tasks cost a statement for its whole page, once asked for. */
 export interface State {

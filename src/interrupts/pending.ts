@@ -4,7 +4,7 @@ import type { Interrupt, StateSnapshot } from '@langchain/langgraph';
 import type { CheckpointTuple } from '@langchain/langgraph-checkpoint';
 import { namesIn } from '../checkpoints/namespace.ts';
 import { toPlain } from '../checkpoints/plain.ts';
-import { loadStored } from '../checkpoints/read.ts';
+import { loadStored } from '../checkpoints/load.ts';
 import { StateReader } from '../checkpoints/reader.ts';
 import type { StoredValue } from '../checkpoints/values.ts';
 import type { Query } from '../db/query.ts';

@@ -1,5 +1,5 @@
 import { copyCheckpoint, uuid6 } from '@langchain/langgraph-checkpoint';
-import { findCheckpoint, type CheckpointRow } from '../checkpoints/read.ts';
+import { findCheckpoint, type CheckpointRow } from '../checkpoints/find.ts';
 import type { Config } from '../config.ts';
 import type { Query, Sql } from '../db/query.ts';
 import { sql } from '../db/sql.ts';
