@@ -5,7 +5,7 @@ import type { GraphFloor, Server, ServerName } from './servers.ts';
 import { startGraphFloor, startServer } from './servers.ts';
 import type { Results } from './results.ts';
 
-/** What a row's measurements need. */
+/** The settings of the measurements. */
 export interface Bench {
   results: Results;
   rounds: number;
@@ -13,29 +13,29 @@ export interface Bench {
   threads: number;
   /** Runs in the large store of row 6. */
   runs: number;
-  /** The servers to measure. */
+  /** The measured servers. */
   only: readonly ServerName[];
   profileDir: string | undefined;
   say(line: string): void;
 }
 
-/** The servers of a row, each in a process of its own, with a store of its own, and warm. */
+/** The servers of a row, warm, each with its own process and its own store. */
 export interface Fleet extends AsyncDisposable {
-  /** In the order in which this round measures them: another one each time. */
+  /** In the order of measurement of this round. The order changes each round. */
   inTurn(round: number): Server[];
-  /** Undefined where it is not asked for. */
+  /** Undefined if it is not requested. */
   graph: GraphFloor | undefined;
 }
 
 type Served = Exclude<ServerName, 'graph'>;
 
-/** What a server does before it is measured: until then a good part of its time is the compiler's. */
+/** The work before a measurement. Until then, the compiler takes a large part of a server's time. */
 const WARM_UP = [
   { graph: 'echo', seconds: 5, floorRuns: 1500 },
   { graph: 'steps10', seconds: 2, floorRuns: 150 },
 ] as const;
 const WARM_UP_CONCURRENCY = 16;
-/** More runs than any server makes of a second. */
+/** More runs than any server completes in a second. */
 const MOST_PER_SECOND = 250;
 
 export async function startFleet(
@@ -50,7 +50,7 @@ export async function startFleet(
     await Promise.all([...servers, ...(graph ? [graph] : [])].map((s) => s[Symbol.asyncDispose]()));
   };
   try {
-    // One after the other: each of them loads with all there is.
+    // In sequence, because each preparation uses the whole machine.
     for (const name of served) servers.push(await startServer(name, { profileDir }));
     if (wanted.includes('graph')) graph = await startGraphFloor();
     for (const { graph: name, seconds, floorRuns } of WARM_UP) {
@@ -69,7 +69,7 @@ export async function startFleet(
   };
 }
 
-/** Waits for runs, so many at a time, for so long. */
+/** Waits for runs, with a number of runs in parallel, for a period. */
 export async function runsPerSecond(
   client: Client | readonly Client[],
   graph: GraphName,
@@ -93,14 +93,14 @@ export async function runsPerSecond(
   return (done / tookMs) * 1000;
 }
 
-/** Milliseconds that `act` takes. */
+/** Returns the milliseconds of `act`. */
 export async function timed(act: () => Promise<unknown>): Promise<number> {
   const began = performance.now();
   await act();
   return performance.now() - began;
 }
 
-/** Milliseconds of each of `count` acts, one after the other. */
+/** Returns the milliseconds of each of `count` acts in sequence. */
 export async function timedEach(
   count: number,
   act: (i: number) => Promise<unknown>,

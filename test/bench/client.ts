@@ -1,31 +1,31 @@
 import type { GraphName } from './graphs/factory.ts';
 
-/** A server as its public client sees it. What a server does not serve throws NotServedError. */
+/** A server through its public client. An operation without support in a server throws NotServedError. */
 export interface Client extends AsyncDisposable {
-  /** Ids that runs can be started on. Only the embed server has to be told of them before. */
+  /** Makes ids for the threads of runs. Only the embed server must know them before. */
   freshThreads(count: number): Promise<string[]>;
-  /** Runs the graph to its end and gets its output; without a thread, statelessly. */
+  /** Runs the graph to its end and returns its output. Without a thread, the run is stateless. */
   wait(graph: GraphName, threadId?: string): Promise<void>;
   /** Starts a run and follows it to its end. */
   follow(graph: GraphName, threadId: string, transport: Transport): Promise<Followed>;
   /** Starts a run in the background. */
   start(graph: GraphName, threadId: string, options?: StartOptions): Promise<Run>;
-  /** Whether any thread has a run that is due or running. */
+  /** Whether any thread has a due or running run. */
   isBusy(): Promise<boolean>;
-  /** Follows a run over a connection of its own. Resolves when it is open. */
+  /** Follows a run over its own connection. Resolves when the connection is open. */
   subscribe(run: Run, onChunk: (text: string) => void): Promise<Subscription>;
   createThread(metadata?: Record<string, unknown>): Promise<string>;
   getThread(id: string): Promise<void>;
   /** The number of threads on the first page of ten. */
   search(metadata: Record<string, unknown>): Promise<number>;
-  /** The number of messages. */
+  /** Returns the number of messages. */
   state(id: string): Promise<number>;
-  /** The number of checkpoints, of which it gets the values too. */
+  /** Returns the number of checkpoints, and reads their values too. */
   history(id: string, limit: number): Promise<number>;
   copy(id: string): Promise<void>;
-  /** A thread whose state graph `echo` made. */
+  /** Creates a thread with a state of graph `echo`. */
   createEdited(): Promise<string>;
-  /** Makes one checkpoint, with these messages on top. */
+  /** Makes a checkpoint with these added messages. */
   edit(id: string, messages: string[]): Promise<void>;
 }
 
@@ -46,9 +46,9 @@ export interface Subscription {
   close(): Promise<void>;
 }
 
-/** What a follower saw, and when. */
+/** The events of a follower, with their times. */
 export interface Followed {
-  /** From asking for the run. */
+  /** Since the request of the run. */
   firstEventMs: number;
   firstUpdateMs: number;
   endMs: number;
@@ -63,7 +63,7 @@ export class NotServedError extends Error {}
 
 export const INPUT = { messages: [{ role: 'user', content: 'Do you hear me?' }] };
 
-/** Notes when events come. */
+/** Records the times of events. */
 export function createStopwatch() {
   const began = performance.now();
   const events: number[] = [];

@@ -1,3 +1,3 @@
-// Loaded into each measured server: garbage is collected on demand, so that what is held can be told from what is left.
+// Loaded into each measured server. It collects garbage on demand, so the measured memory contains no garbage.
 
 process.on('SIGUSR2', () => globalThis.gc?.());

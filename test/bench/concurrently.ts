@@ -1,4 +1,4 @@
-/** Calls `act` for 0, 1, 2 … from so many loops at a time, until it gives false. */
+/** Calls `act` with 0, 1, 2 … from several parallel loops, until it returns false. */
 export async function concurrently(
   loops: number,
   act: (i: number) => Promise<boolean>,

@@ -2,7 +2,7 @@ import { ahead, number, overFloor } from './report.ts';
 import type { Measure, Results } from './results.ts';
 import { SERVER_TITLES, type ServerName } from './servers.ts';
 
-/** What the numbers have to show: a ratio, and how large or how small it must be. */
+/** The goal of a number: a ratio, and its highest or lowest value. */
 interface Goal {
   what: string;
   ratio: number;
@@ -12,7 +12,7 @@ interface Goal {
 
 const OURS = ['pg', 'embedded'] as const;
 const THEIRS = ['peer', 'embed'] as const;
-/** What the peer answers out of its memory, and we out of a database. */
+/** Reads that the peer answers from its memory, and threadql from a database. */
 const SMALL = [
   'create a thread',
   'get a thread',
@@ -24,7 +24,7 @@ const OWN = ['state', 'history of 10', 'history of 100', 'copy of 200 checkpoint
 const FEW = '1,000 threads';
 const MANY = 'many threads';
 
-/** A table of what was to be reached, what was not, and by how much. Goals whose numbers were not measured are left out. */
+/** A table of the goals, the missed goals, and the differences. Goals without a measurement are left out. */
 export function renderGoals(results: Results): string {
   const goals = [
     ...aheadOfPeer(results),
@@ -56,7 +56,7 @@ function wanted({ atLeast, atMost }: Goal): string {
   return atLeast === undefined ? `≤ ${atMost}` : `≥ ${atLeast}`;
 }
 
-/** All that runs, streams, waits, recovers or grows with the store. */
+/** Rows for runs, streams, waits, recovery, and growth of the store. */
 function* aheadOfPeer(results: Results): Generator<Goal> {
   for (const measure of results.measures()) {
     if (isSmall(measure) || isOurOwn(measure)) continue;
@@ -80,7 +80,7 @@ function isSmall({ row, name }: Measure): boolean {
   return row === 5 && SMALL.some((small) => name.startsWith(small));
 }
 
-/** What has no counterpart, or is paced by the clock: memory, disk, and what everybody delivers on time. */
+/** Rows without a counterpart or with a fixed pace: memory, disk, and delivery on time. */
 function isOurOwn({ unit, name }: Measure): boolean {
   return unit === 'MiB' || unit === 'KiB' || name.includes('20 tokens/s: delivered');
 }
@@ -107,7 +107,7 @@ function* drained(results: Results): Generator<Goal> {
   }
 }
 
-/** Among many threads, against few. */
+/** Among many threads, compared to few. */
 function* threads(results: Results): Generator<Goal> {
   const searches = new Set(
     results

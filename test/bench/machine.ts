@@ -5,13 +5,13 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { queryPostgres } from './stores.ts';
 
-/** What the calibrating loop takes in a process of its own, in milliseconds. */
+/** Returns the milliseconds of the calibrating loop in its own process. */
 export function calibrate(): number {
   const loop = path.join(import.meta.dirname, 'calibrating-loop.js');
   return Number(execFileSync(process.execPath, [loop], { encoding: 'utf8' }));
 }
 
-/** What a run depends on besides the code: one line each. */
+/** Describes the environment of a run besides the code: one line each. */
 export async function describeMachine(): Promise<string[]> {
   const [cpu] = os.cpus();
   const [row] = await queryPostgres<Record<string, string>>(

@@ -50,7 +50,7 @@ const unknown = [
 ];
 if (unknown.length > 0) throw new Error(`There is no ${unknown.join(', ')}.`);
 
-// Killed, it takes its servers along, of which each listens for that.
+// A killed benchmark also kills its servers. Each server listens for this signal.
 process.setMaxListeners(0);
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
   process.once(signal, () => process.exit(1));
@@ -78,7 +78,7 @@ for (const row of rows) {
   try {
     await ROWS[row]?.(bench);
   } catch (error) {
-    // The others are worth having all the same.
+    // The remaining rows are still useful.
     results.note(row, `**Not measured to its end**: ${String(error)}`);
     process.exitCode = 1;
   }

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 
-/** The peer has dependencies of its own, which nobody needs who does not measure. */
+/** The peer has its own dependencies. Only the benchmark needs them. */
 export function installPeer(say: (line: string) => void): void {
   const cwd = path.join(import.meta.dirname, 'peer');
   if (existsSync(path.join(cwd, 'node_modules/@langchain/langgraph-api'))) return;

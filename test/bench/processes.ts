@@ -10,37 +10,37 @@ const NODE_OPTIONS = ['--expose-gc', '--import', './test/bench/collect.js'];
 const LOOK_MS = 5;
 const COLLECT_MS = 1000;
 const START_WITHIN_MS = 60_000;
-/** Also with a profile to write. */
+/** Includes the time to write a profile. */
 const END_WITHIN_MS = 20_000;
 const OUTPUT_CHARACTERS = 4000;
-/** What Linux counts processor time in. */
+/** The unit of processor time in Linux. */
 const TICK_MS = 10;
 
-/** A server in a process of its own. */
+/** A server in its own process. */
 export interface ServerProcess extends AsyncDisposable {
   url: string;
-  /** From spawning it to its first answer. */
+  /** From its start to its first answer. */
   startedInMs: number;
   /** Resident memory. */
   rssMiB(): Promise<number>;
-  /** The same, after garbage has been collected. */
+  /** Resident memory after a garbage collection. */
   heldMiB(): Promise<number>;
-  /** Processor time so far, of all its threads. */
+  /** The processor time of all its threads so far. */
   cpuMs(): Promise<number>;
   end(signal: NodeJS.Signals): Promise<void>;
 }
 
 export interface ProcessOptions {
-  /** What Node starts, relative to the repository, with options before it. */
+  /** The program for Node, relative to the repository, with options before it. */
   command: readonly string[];
   env: Record<string, string | undefined>;
-  /** What answers when the server has started. */
+  /** Checks whether the server answers. */
   probe: string;
-  /** Where a processor profile is left when it ends. */
+  /** The folder for a processor profile. The server writes the profile when it ends. */
   profileDir?: string | undefined;
 }
 
-/** Starts a server on a free port. Resolves when it answers; throws what it wrote when it does not. */
+/** Starts a server on a free port. Resolves when the server answers. Throws its output if it does not answer. */
 export async function startProcess(options: ProcessOptions): Promise<ServerProcess> {
   const { command, env, probe, profileDir } = options;
   const url = `http://127.0.0.1:${await freePort()}`;
@@ -93,7 +93,7 @@ export async function startProcess(options: ProcessOptions): Promise<ServerProce
     startedInMs,
     rssMiB,
     async heldMiB() {
-      // Twice: some goes only once it has been finalised.
+      // Twice: some objects are freed only after their finalizers.
       for (let times = 0; times < 2; times++) {
         child.kill('SIGUSR2');
         await sleep(COLLECT_MS);
@@ -102,7 +102,7 @@ export async function startProcess(options: ProcessOptions): Promise<ServerProce
     },
     async cpuMs() {
       const stat = await readFile(`/proc/${child.pid}/stat`, 'utf8');
-      // After the name, which may hold anything: user and system time are the 12th and 13th field.
+      // Read behind the name, because a name can contain any character: user and system time are fields 12 and 13.
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
       return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
     },

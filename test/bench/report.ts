@@ -45,7 +45,7 @@ export function renderRow(results: Results, row: number): string {
   ].join('\n');
 }
 
-/** How many times as fast, or as small, ours is as the other. */
+/** The ratio of speeds or sizes between threadql and another server. */
 export function ahead(
   results: Results,
   { name, unit }: Measure,
@@ -56,7 +56,7 @@ export function ahead(
   return unit === 'per s' ? mine / theirs : theirs / mine;
 }
 
-/** How many times the floor: of the time it takes, or of what it gets done. */
+/** The ratio to the floor: of times or of throughputs. */
 export function overFloor(results: Results, { name, floor }: Measure, our: ServerName): number {
   if (!floor) return NaN;
   const floors: ServerName[] = floor === 'both' ? ['graph', 'transport'] : [floor];
@@ -65,7 +65,7 @@ export function overFloor(results: Results, { name, floor }: Measure, our: Serve
   return results.median(name, our) / sum;
 }
 
-/** As `npm run fix` would leave it. */
+/** Formats the report like `npm run fix`. */
 export async function writeReport(file: string, report: string): Promise<void> {
   await writeFile(file, await format(report, { parser: 'markdown' }));
 }

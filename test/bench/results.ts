@@ -1,23 +1,23 @@
 import type { ServerName } from './servers.ts';
 
-/** What is measured: one line of a table. */
+/** A measured quantity: a line of a table. */
 export interface Measure {
   row: number;
   name: string;
   unit: 'ms' | 's' | 'MiB' | 'KiB' | 'µs' | 'per s';
-  /** What it is held against: the sum of both floors, or one of them. */
+  /** The floor of the quantity: both floors together, or a single floor. */
   floor?: 'both' | 'graph' | 'transport';
 }
 
 /** All samples of a run. */
 export interface Results {
   add(measure: Measure, server: ServerName, samples: readonly number[]): void;
-  /** Says something below a row's table. */
+  /** Adds a note below the table of a row. */
   note(row: number, text: string): void;
   measures(): Measure[];
   samples(name: string, server: ServerName): readonly number[];
   notes(row: number): string[];
-  /** NaN where nothing was measured. */
+  /** NaN without a measurement. */
   median(name: string, server: ServerName): number;
   p95(name: string, server: ServerName): number;
 }
@@ -44,7 +44,7 @@ export function createResults(): Results {
   };
 }
 
-/** NaN of no samples. */
+/** Returns NaN without samples. */
 export function quantile(samples: readonly number[], q: number): number {
   const sorted = samples.toSorted((a, b) => a - b);
   const at = (sorted.length - 1) * q;

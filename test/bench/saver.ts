@@ -8,8 +8,8 @@ import { quantile } from './results.ts';
 import { openMemory, openOurs, openStock, type Durability, type Engine } from './savers.ts';
 import { createPostgres } from './stores.ts';
 
-// npm run bench:saver -- --turns 400 --rounds 3 --out file: our checkpoint store, the stock one on the same PostgreSQL,
-// and MemorySaver.
+// npm run bench:saver -- --turns 400 --rounds 3 --out file: the checkpoint store of threadql, the stock saver on the same
+// PostgreSQL, and MemorySaver.
 
 const { values } = parseArgs({
   options: {
@@ -31,7 +31,7 @@ const CONCURRENCY = 20;
 const RUNS = 200;
 const DURABILITIES: readonly Durability[] = ['sync', 'async', 'exit'];
 
-/** What was measured, by line and engine. */
+/** The measurements by line and engine. */
 const table = new Map<string, Map<string, number[]>>();
 
 function note(line: string, { name }: Engine, samples: number[]): void {
@@ -40,7 +40,7 @@ function note(line: string, { name }: Engine, samples: number[]): void {
   table.set(line, cells);
 }
 
-/** A conversation, measured where it has so many turns. */
+/** A conversation, measured at several lengths. */
 async function converse(engine: Engine): Promise<void> {
   const [threadId = ''] = await engine.prepare(1);
   const copyAt = Math.min(COPIED_TURNS, Math.max(...stops));
@@ -88,7 +88,7 @@ const calibrations = [calibrate(), calibrate()];
 await using ourStore = await createPostgres();
 await using stockStore = await createPostgres();
 const engines = [await openOurs(ourStore), await openStock(stockStore), await openMemory()];
-// First: afterwards MemorySaver keeps a gigabyte, and all of them collect garbage for it.
+// First, because MemorySaver keeps a gigabyte afterwards. This makes the garbage collection of all engines slow.
 for (const durability of DURABILITIES) {
   for (let round = 0; round <= rounds; round++) {
     for (const engine of engines) {

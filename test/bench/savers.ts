@@ -16,26 +16,26 @@ import type { Store } from './stores.ts';
 
 export type Durability = 'sync' | 'async' | 'exit';
 
-/** A place for checkpoints, under the same graph. */
+/** A store of checkpoints under the same graph. */
 export interface Engine {
   name: string;
-  /** Makes threads, and what a run of each needs before its first checkpoint. */
+  /** Makes threads, and everything for the first checkpoint of their runs. */
   prepare(count: number): Promise<string[]>;
-  /** Runs the graph once; `turn` names what is said. */
+  /** Runs the graph once. The text of the messages depends on `turn`. */
   run(threadId: string, turn: number, durability: Durability): Promise<void>;
   /** Makes the thread ready for its next run. */
   next(threadId: string): Promise<void>;
   history(threadId: string, limit: number): Promise<number>;
   copy(threadId: string): Promise<void>;
   bytes(threadId: string): Promise<number>;
-  /** That the saver has run so far. */
+  /** The number of statements of the saver so far. */
   statements(): number;
   close(): Promise<void>;
 }
 
 export const POOL_SIZE = 10;
 
-/** Either LangGraph's own copy, or the peer's. */
+/** The copy of LangGraph of threadql or of the peer. */
 interface Graph {
   invoke(input: object, config: object): Promise<unknown>;
   getStateHistory(config: object, options: { limit: number }): AsyncIterable<unknown>;
@@ -55,7 +55,7 @@ async function countHistory(graph: Graph, config: object, limit: number): Promis
   return count;
 }
 
-/** Ours, with a claimed run for each attempt, as a worker has it. */
+/** The saver of threadql, with a claimed run for each attempt, as in a worker. */
 export async function openOurs({ databaseUrl }: Store): Promise<Engine> {
   const config = { ...readConfig({}), databaseUrl, poolSize: POOL_SIZE };
   const { sql, close } = await openDatabase(config, createLogger('silent'));
@@ -68,7 +68,7 @@ export async function openOurs({ databaseUrl }: Store): Promise<Engine> {
     return sql.query(...asked);
   };
 
-  /** As a claim does, it says whether the thread is known to have no checkpoint. */
+  /** Like a claim, this says whether the thread is known to have no checkpoint. */
   async function claim(threadId: string, isFresh: boolean): Promise<void> {
     const [runId, claimToken] = [randomUUID(), randomUUID()];
     await sql.query(
@@ -124,7 +124,7 @@ export async function openOurs({ databaseUrl }: Store): Promise<Engine> {
   };
 }
 
-/** The stock PostgreSQL saver, and MemorySaver, with the peer's own copy of LangGraph. */
+/** The stock PostgreSQL saver and MemorySaver, with the peer's copy of LangGraph. */
 export async function openStock(store: Store): Promise<Engine> {
   const { graph, openStockSaver } = await importPeer();
   const { saver, statements } = await openStockSaver(store.databaseUrl, POOL_SIZE);
@@ -155,7 +155,7 @@ export async function openMemory(): Promise<Engine> {
   };
 }
 
-// It has dependencies of its own, of which nothing is known here.
+// The saver has its own dependencies. Their types are unknown here.
 async function importPeer(): Promise<any> {
   const file = './peer/saver.mjs';
   return import(file);
@@ -173,7 +173,7 @@ function withSaver(name: string, graph: Graph, saver: any) {
     async next() {},
     history: (threadId: string, limit: number) =>
       countHistory(graph, configOf(threadId, saver), limit),
-    /** It has no copy of its own: every checkpoint is read and put again. */
+    /** The saver has no copy function: this reads and puts every checkpoint. */
     async copy(threadId: string) {
       const copyId = randomUUID();
       for await (const { config, parentConfig, checkpoint, metadata, pendingWrites } of saver.list({
@@ -191,7 +191,7 @@ function withSaver(name: string, graph: Graph, saver: any) {
   };
 }
 
-/** What the thread's rows hold, as PostgreSQL stores it: without indexes and row headers. */
+/** The stored size of the thread's rows in PostgreSQL, without indexes and row headers. */
 async function sumOfColumns(
   query: Query,
   { threadId, column, except }: { threadId: string; column: string; except: readonly string[] },
@@ -215,7 +215,7 @@ async function sumOfColumns(
   return bytes;
 }
 
-/** In serialized values, however deep they lie. */
+/** Searches serialized values at any depth. */
 function bytesIn(value: unknown): number {
   if (value instanceof Uint8Array) return value.byteLength;
   if (typeof value !== 'object' || value === null) return 0;

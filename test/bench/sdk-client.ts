@@ -22,7 +22,7 @@ export function createPeerClient(url: string): Client {
       return Array.from({ length: count }, () => randomUUID());
     },
     async wait(graph, threadId) {
-      // The SDK's types keep the two kinds of runs apart.
+      // The types of the SDK separate the two kinds of runs.
       const values = threadId
         ? await runs.wait(threadId, graph, { input: inputOf(), ifNotExists: 'create' })
         : await runs.wait(null, graph, { input: inputOf() });
@@ -40,7 +40,7 @@ export function createPeerClient(url: string): Client {
         input: inputOf(options),
         ifNotExists: 'create',
         streamMode: STREAM_MODES,
-        // Without it, the followers of a run take the events from each other.
+        // Without this option, the followers of a run compete for its events.
         streamResumable: options !== undefined,
         ...(options?.afterSeconds && { afterSeconds: options.afterSeconds }),
       });
@@ -96,7 +96,7 @@ export function createPeerClient(url: string): Client {
   };
 }
 
-/** The embed server has no waited and no background runs: one waits by reading the stream to its end. */
+/** The embed server has no `wait` and no background runs. A client waits until the end of the stream. */
 export function createEmbedClient(url: string): Client {
   const { threads, runs } = new SdkClient({
     apiUrl: url,

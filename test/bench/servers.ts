@@ -10,7 +10,7 @@ import { createThreadqlClient } from './threadql-client.ts';
 
 export type ServerName = 'pg' | 'embedded' | 'peer' | 'embed' | 'graph' | 'transport';
 
-/** What the tables call them, in the order of their columns. */
+/** The names of the servers in the tables, in the order of the columns. */
 export const SERVER_TITLES: Record<ServerName, string> = {
   pg: 'threadql, PostgreSQL',
   embedded: 'threadql, embedded',
@@ -20,7 +20,7 @@ export const SERVER_TITLES: Record<ServerName, string> = {
   transport: 'transport',
 };
 
-/** A server that runs, and the way into it. */
+/** A running server and its client. */
 export interface Server extends AsyncDisposable {
   name: ServerName;
   process: ServerProcess;
@@ -28,7 +28,7 @@ export interface Server extends AsyncDisposable {
 }
 
 export interface StartOptions {
-  /** Kept when the server is disposed; without it, the server gets one of its own. */
+  /** Kept when the server is disposed. Without it, the server gets a new store. */
   store?: Store;
   env?: Record<string, string>;
   profileDir?: string | undefined;
@@ -37,7 +37,7 @@ export interface StartOptions {
 const GRAPHS_FILE = path.join(import.meta.dirname, 'graphs/langgraph.json');
 
 interface Kind {
-  /** As whoever uses it starts it: the peer's command line runs it through tsx. */
+  /** Starts the server as its users do: the peer's command line runs it through tsx. */
   command: readonly string[];
   probe: string;
   createStore: () => Promise<Store>;
@@ -126,7 +126,7 @@ export interface GraphTask {
   graph: GraphName;
   count: number;
   concurrency: number;
-  /** Reads the stream instead of waiting for the values. */
+  /** Reads the stream instead of the values. */
   stream?: boolean;
 }
 
@@ -136,7 +136,7 @@ export interface GraphTimes {
   totalMs: number;
 }
 
-/** The compiled graphs in a process of their own, without a server around them. */
+/** The compiled graphs in a separate process, without a server. */
 export interface GraphFloor extends AsyncDisposable {
   run(task: GraphTask): Promise<GraphTimes>;
 }

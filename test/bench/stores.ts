@@ -5,11 +5,11 @@ import os from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
 
-/** Where a server keeps what it keeps. It outlives the server's processes. */
+/** The storage of a server. It outlives the server's processes. */
 export interface Store extends AsyncDisposable {
   databaseUrl: string | undefined;
   dataDir: string;
-  /** What it takes on disk. */
+  /** Returns its size on disk. */
   sizeMiB(): Promise<number>;
 }
 
@@ -21,7 +21,7 @@ export const POSTGRES_URL =
 
 export async function createDirectory(): Promise<Store> {
   const dataDir = await mkdtemp(path.join(os.tmpdir(), 'threadql-bench-'));
-  // Also where we are stopped.
+  // Also when the benchmark is stopped.
   const removeOnExit = () => rmSync(dataDir, { recursive: true, force: true });
   process.once('exit', removeOnExit);
   return {
@@ -35,7 +35,7 @@ export async function createDirectory(): Promise<Store> {
   };
 }
 
-/** A database of its own on the PostgreSQL at TEST_DATABASE_URL. */
+/** A new database on the PostgreSQL at TEST_DATABASE_URL. */
 export async function createPostgres(): Promise<Store> {
   const name = `${PREFIX}${process.pid}_${randomBytes(3).toString('hex')}`;
   await dropLeftovers();
@@ -66,7 +66,7 @@ export async function queryPostgres<Row extends object>(statement: string): Prom
   }
 }
 
-/** Drops the databases of benchmarks that were killed. */
+/** Drops the databases of killed benchmarks. */
 async function dropLeftovers(): Promise<void> {
   const rows = await queryPostgres<{ datname: string }>(
     `SELECT datname FROM pg_database WHERE datname LIKE '${PREFIX}%'`,

@@ -41,7 +41,7 @@ const EDIT = `mutation ($id: ID!, $values: JSON!) {
 type Variables = Record<string, unknown>;
 type Payload = { data?: any; errors?: readonly { message: string }[] | null };
 
-/** Drives a threadql server, or one that answers as it does, over HTTP with keep-alive, one WebSocket, and SSE. */
+/** Drives a threadql server, or a server with the same API, over HTTP with keep-alive, a single WebSocket, and SSE. */
 export function createThreadqlClient(url: string): Client {
   const endpoint = `${url}/graphql`;
   const socket = createSocket();

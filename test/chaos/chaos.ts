@@ -10,17 +10,17 @@ import { createChaosServer } from './servers.ts';
 export interface ChaosOptions {
   cycles: number;
   seed: number;
-  /** PostgreSQL to make a database in, where none can be started. */
+  /** The PostgreSQL server for a database, if this machine cannot start a new server. */
   databaseUrl: string | undefined;
   signal: AbortSignal;
-  /** Told of every fault. */
+  /** Called for every fault. */
   onProgress?: (what: string) => void;
 }
 
 export interface ChaosReport {
   /** One line. */
   summary: string;
-  /** More lines: what happened, and what should not have. */
+  /** More lines: the events, and the violations. */
   details: string[];
   violations: Violation[];
 }
@@ -28,13 +28,13 @@ export interface ChaosReport {
 const GRAPHS_FILE = path.join(import.meta.dirname, 'langgraph.json');
 const THREADS = 10;
 const CLIENTS = 12;
-/** How long runs may take to end once nothing is broken any more. */
+/** The time for runs to end after the last fault. */
 const DRAIN_MS = 180_000;
 const LOOK_MS = 50;
 const RUNS_PER_CYCLE = 5;
 const PROGRESS_MS = 10_000;
 
-/** Breaks one thing after the other while clients are at work, and tells which promises were not kept. */
+/** Breaks parts of the system in sequence while clients work, and reports violated promises. */
 export async function runChaos({
   cycles,
   seed,
@@ -57,7 +57,8 @@ export async function runChaos({
     SHUTDOWN_GRACE_SECONDS: '2',
   };
   const onDeath = (reason: string) => surprises.push(reason);
-  // It executes a few: those it accepts while it has a place are claimed with that, and followed from its memory.
+  // The API process has a few slots. It claims a run with the insertion while a slot is free, and its followers read from
+  // memory.
   await using api = await createChaosServer({
     name: 'the API process',
     env: { ...env, WORKER_CONCURRENCY: '2' },
@@ -108,7 +109,7 @@ export async function runChaos({
   return report({ cycles, counts, ends, story, violations, servers: [api, ...workers] });
 }
 
-/** Waits for a few more runs, so that there is something to break. */
+/** Waits for a few more runs as targets of the next fault. */
 async function progress({ runs }: Story): Promise<void> {
   const enough = runs.length + RUNS_PER_CYCLE;
   for (const end = Date.now() + PROGRESS_MS; Date.now() < end; await sleep(LOOK_MS)) {
@@ -125,7 +126,7 @@ async function drain(database: ChaosDatabase): Promise<void> {
   }
 }
 
-/** The threads' logs through the front door. */
+/** Reads the threads' logs through the API. */
 async function readLogs(url: string, { threadIds }: Story): Promise<Map<string, string[]>> {
   const logs = new Map<string, string[]>();
   for (const id of threadIds) {

@@ -1,7 +1,7 @@
 import type { Story } from './clients.ts';
 import type { ChaosDatabase } from './postgres.ts';
 
-/** A promise that was not kept. */
+/** A violated promise. */
 export interface Violation {
   kind: 'lost' | 'repeated' | 'gap' | 'other';
   what: string;
@@ -34,18 +34,18 @@ interface EventRow {
   attempt: number | null;
 }
 
-/** The server's tables, and what the graph's nodes and a trigger left beside them. */
+/** The server's tables, and the rows of the graph's nodes and of a trigger. */
 interface Remains {
   story: Story;
   runs: RunRow[];
   byId: Map<string, RunRow>;
   events: Map<string, EventRow[]>;
   database: ChaosDatabase;
-  /** The log of each thread, as a client reads it. */
+  /** The log of each thread in the view of a client. */
   logs: Map<string, string[]>;
 }
 
-/** What exists where the effects of nodes and all claims are kept. */
+/** The tables for the effects of nodes and for all claims. */
 export const CHAOS_TABLES = `
 CREATE SCHEMA chaos;
 CREATE TABLE chaos."Effect" ("id" uuid PRIMARY KEY, "seq" bigint GENERATED ALWAYS AS IDENTITY, "runId" uuid NOT NULL,
@@ -64,10 +64,10 @@ CREATE TRIGGER record_claimed AFTER INSERT ON public."Run" FOR EACH ROW
   WHEN (NEW."claimToken" IS NOT NULL) EXECUTE FUNCTION chaos.record_claim();
 `;
 
-/** The nodes that a run's entries in the log come from, in their order. */
+/** The origins of a run's entries in the log, in order. */
 const ENTRIES = ['in', 'one', 'left', 'right', 'ask', 'last'];
 
-/** What became of the runs, and how much of it was in spite of something: one line. */
+/** Summarizes the ends of the runs and the repeated work: one line. */
 export async function describeRuns({ query }: ChaosDatabase): Promise<string> {
   const [row] = await query<Record<string, number>>(
     `SELECT count(*) FILTER (WHERE "status" = 'SUCCESS')::int AS "succeeded",
@@ -85,7 +85,7 @@ export async function describeRuns({ query }: ChaosDatabase): Promise<string> {
     .join(', ');
 }
 
-/** Holds all that is left against all that was promised. */
+/** Compares the final rows with all promises. */
 export async function findViolations(
   database: ChaosDatabase,
   story: Story,
@@ -121,7 +121,7 @@ export async function findViolations(
   ];
 }
 
-/** Each acknowledged run has one final status, and says so in one final event. */
+/** Each acknowledged run has exactly one final status and exactly one final event with it. */
 function* checkAcknowledged({ story, byId, runs, events }: Remains): Generator<Violation> {
   for (const { id, key, endedAs } of story.runs) {
     const run = byId.get(id);
@@ -155,7 +155,7 @@ function* checkAcknowledged({ story, byId, runs, events }: Remains): Generator<V
   }
 }
 
-/** Who was told that a run will stop can rely on it. */
+/** After an acknowledged cancel, the run is cancelled. */
 function* checkCancels({ story, byId, runs }: Remains): Generator<Violation> {
   for (const { runId, action } of story.cancels) {
     const run = byId.get(runId);
@@ -182,13 +182,13 @@ interface EffectRow {
   step: number;
   pid: number;
   startedAt: Date;
-  /** The process that held the run's newest claim when the node began. */
+  /** The process with the run's newest claim at the start of the node. */
   holder: number | null;
 }
 
 /**
- * A finished step is not repeated, under SYNC: no node of an earlier step begins after one of a later step, but for one
- * that was beginning in a process that had lost its claim. And when a run has stopped, none begins.
+ * Under SYNC, a finished step is not repeated: no node of an earlier step starts after a node of a later step. Starts in a
+ * process without the claim do not count. After the stop of a run, no node starts.
  */
 async function checkEffects({ story, byId, database }: Remains): Promise<Violation[]> {
   const rows = await database.query<EffectRow>(
@@ -229,7 +229,7 @@ async function checkCheckpoints({ database }: Remains): Promise<Violation[]> {
   }));
 }
 
-/** Each run that stays has its entries in its thread's log, once, in order, and after those of the runs before it. */
+/** Each finished run has its entries in its thread's log, once, in order, and after the entries of earlier runs. */
 function* checkLogs({ story, logs, byId }: Remains): Generator<Violation> {
   const requests = new Map(story.runs.map((run) => [run.label, run]));
   const answers = new Map(story.runs.map((run) => [run.answer?.value, run]));
@@ -246,7 +246,7 @@ function* checkLogs({ story, logs, byId }: Remains): Generator<Violation> {
         what: `thread ${threadId} has entries of one run in two places: ${log.join(' ')}`,
       };
     }
-    // A delayed run takes its turn when it is due.
+    // A delayed run has its position at its due time.
     const seqs = labels.flatMap((label) => {
       const run = byId.get(requests.get(label)?.id ?? '');
       return run && !run.delayed ? run.seq : [];
@@ -311,13 +311,13 @@ function* checkOverlaps({ runs }: Remains): Generator<Violation> {
   }
 }
 
-/** A run's events begin with its start and end with its final one; what a step told before it was finished is there. */
+/** A run's events begin with its start and end with its final event. The events of each finished step are stored. */
 function* checkEvents({ runs, events }: Remains): Generator<Violation> {
   for (const { id, status, tombstone, startedAt, durability, threadId, answers } of runs) {
     if (tombstone || startedAt === null) continue;
     const own = events.get(id) ?? [];
     const told = own.map(({ type, node, attempt }) => `${type} ${node ?? attempt ?? ''}`.trim());
-    // One that was stopped before its worker had begun has its end only.
+    // A run with a stop before the start of its worker has only its final event.
     const isEmpty = status === 'CANCELLED' && own.length === 1;
     if ((own[0]?.type !== 'STARTED' && !isEmpty) || own.at(-1)?.type !== 'FINISHED') {
       yield { kind: 'gap', what: `run ${id} tells ${told.join(', ')}` };
@@ -345,7 +345,9 @@ function* checkEvents({ runs, events }: Remains): Generator<Violation> {
   }
 }
 
-/** Who followed a run got all its events, once, in order. Of one that was rolled back, what was there and its end. */
+/**
+ * A follower of a run got all its events, once, in order. The follower of a rolled back run got the stored events and its end.
+ */
 function* checkFollowed({ story, byId, events }: Remains): Generator<Violation> {
   for (const { runId, events: got } of story.followed) {
     const numbers = got.map(({ id }) => numberOf(id));
@@ -368,7 +370,7 @@ function numberOf(id: string): number {
   return Buffer.from(id, 'base64url').readUIntBE(16, 6);
 }
 
-/** A thread at rest says what it is: nothing waits on it unless it is INTERRUPTED, and each question has one answer. */
+/** A thread at rest has the right status: it has open questions only if it is INTERRUPTED, and each question has one answer. */
 async function checkThreads({ database, byId }: Remains): Promise<Violation[]> {
   const threads = await database.query<{
     id: string;

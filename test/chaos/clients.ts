@@ -9,37 +9,37 @@ export type Durability = 'SYNC' | 'ASYNC' | 'EXIT';
 export interface AcknowledgedRun {
   id: string;
   key: string;
-  /** What the run's entries in the log begin with; undefined of a run that answers. */
+  /** The prefix of the run's entries in the log. Undefined: the run answers a question. */
   label: string | undefined;
-  /** Undefined of a stateless run. */
+  /** Undefined: the run is stateless. */
   threadId: string | undefined;
   durability: Durability;
-  /** Of a run that answers: what. */
+  /** The answer of the run to a question. */
   answer: { interruptId: string; value: string } | undefined;
-  /** What the server said of its end, where the client waited for it. */
+  /** The final status in the server's answer, if the client waited for it. */
   endedAs: string | undefined;
 }
 
 export interface AcknowledgedCancel {
   runId: string;
   action: 'KEEP' | 'ROLLBACK';
-  /** When the client was told that the run has stopped; undefined where it did not wait for that. */
+  /** The time of the answer with the stop of the run. Undefined: the client did not wait for it. */
   stoppedAt: Date | undefined;
 }
 
-/** What came of a run's events, over any number of connections. */
+/** The received events of a run, over any number of connections. */
 export interface Followed {
   runId: string;
   events: { id: string; type: string }[];
 }
 
-/** All that clients were told. */
+/** All answers of the server to clients. */
 export interface Story {
   runs: AcknowledgedRun[];
   cancels: AcknowledgedCancel[];
   followed: Followed[];
   threadIds: string[];
-  /** What no client should ever see. */
+  /** Unexpected observations of clients. */
   surprises: string[];
   reconnects: number;
 }
@@ -49,9 +49,9 @@ export interface ClientsOptions {
   seed: number;
   clients: number;
   threads: number;
-  /** Clients begin nothing new once it is aborted, and end when all that they began has ended. */
+  /** After this signal, clients start nothing new. They end when all their requests have ended. */
   stopping: AbortSignal;
-  /** Everything ends. */
+  /** Ends everything. */
   signal: AbortSignal;
 }
 
@@ -69,7 +69,7 @@ const FINAL = ['SUCCESS', 'INTERRUPTED', 'CANCELLED', 'ERROR', 'TIMEOUT'];
 const RETRY_MS = 100;
 const ANSWER_MS = 120_000;
 
-/** Refusals that a client of this kind may meet. */
+/** The expected refusals of this kind of client. */
 const REFUSALS = ['THREAD_BUSY', 'CONFLICT', 'NOT_FOUND'];
 
 class RefusedError extends Error {
@@ -82,13 +82,13 @@ class RefusedError extends Error {
 }
 
 export interface Clients {
-  /** What they were told so far. */
+  /** The answers so far. */
   story: Story;
-  /** Resolves when all that they began has ended. */
+  /** Resolves when all requests of the clients have ended. */
   ended: Promise<void>;
 }
 
-/** Lets clients start, follow, cancel and answer runs on a few threads, which it creates first. */
+/** Creates a few threads. Clients start, follow, cancel and answer runs on them. */
 export async function startClients(options: ClientsOptions): Promise<Clients> {
   const story: Story = {
     runs: [],
@@ -101,7 +101,7 @@ export async function startClients(options: ClientsOptions): Promise<Clients> {
   const { url, seed, signal, stopping } = options;
   const socket = createSocket(url);
 
-  /** Asks until there is an answer. Throws RefusedError. */
+  /** Repeats a request until the server answers. Throws RefusedError. */
   async function ask(query: string, variables: Record<string, unknown>): Promise<any> {
     for (;;) {
       signal.throwIfAborted();
@@ -144,7 +144,7 @@ export async function startClients(options: ClientsOptions): Promise<Clients> {
     return acknowledged;
   }
 
-  /** Follows a run to its end, and comes back with its cursor when the connection breaks. */
+  /** Follows a run to its end. If the connection breaks, it continues with its cursor. */
   async function follow(runId: string): Promise<void> {
     const followed: Followed = { runId, events: [] };
     story.followed.push(followed);
@@ -239,7 +239,7 @@ export async function startClients(options: ClientsOptions): Promise<Clients> {
     return run;
   }
 
-  /** Answers what the thread asks, if it asks, and the client does not ignore that. */
+  /** Answers the question of the thread, if it has a question and the client does not ignore it. */
   async function answer(
     random: Random,
     { name, threadId }: { name: string; threadId: string },
@@ -285,7 +285,7 @@ function createSocket(url: string): Client {
   });
 }
 
-/** A socket that closed, could not be opened, or an answer that there is no database. */
+/** A closed socket, a refused connection, or an answer without a database. */
 function isBroken(error: unknown): boolean {
   if (error instanceof Error) return /SERVICE_UNAVAILABLE|ECONN|socket hang up/.test(error.message);
   const { code, type, message } = error as { code?: number; type?: string; message?: string };

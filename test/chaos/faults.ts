@@ -7,7 +7,7 @@ export const LEASE_SECONDS = 2;
 
 const LOOK_MS = 20;
 
-/** How often each kind of fault comes. */
+/** The frequency of each kind of fault. */
 const FAULTS = {
   'SIGKILL of a worker': 6,
   'SIGSTOP of a worker past its lease': 3,
@@ -23,14 +23,14 @@ export interface Target {
   database: ChaosDatabase;
   api: ChaosServer;
   workers: ChaosServer[];
-  /** Told what should not have happened. */
+  /** Called with unexpected observations. */
   onSurprise(what: string): void;
 }
 
 export interface Faults {
-  /** Does one of them. Resolves while what was broken may still be on its way back. */
+  /** Causes a fault. May resolve before the recovery. */
   next(): Promise<Fault>;
-  /** Resolves when all that was broken is back. */
+  /** Resolves after the recovery from all faults. */
   whenHealed(): Promise<void>;
 }
 
@@ -48,7 +48,7 @@ export function createFaults(
     healing.add(healed);
   }
 
-  /** One that answers: what is only just starting is no target. */
+  /** A process with a ready API. A starting process is not a target. */
   async function pickUp(servers: ChaosServer[]): Promise<ChaosServer> {
     for (;;) {
       const up = servers.filter(({ isUp }) => isUp);

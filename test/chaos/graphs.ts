@@ -4,7 +4,7 @@ import type { LangGraphRunnableConfig } from '@langchain/langgraph';
 import { Annotation, END, START, StateGraph, interrupt } from '@langchain/langgraph';
 import pg from 'pg';
 
-// The graph that is run while processes are killed. Each node leaves an effect outside of the server's tables first.
+// The graph under the faults. Each node first writes an effect outside of the server's tables.
 
 const pool = new pg.Pool({
   connectionString: process.env['CHAOS_DATABASE_URL'],
@@ -17,11 +17,11 @@ pool.on('error', () => {});
 const RETRY_MS = 50;
 
 const State = Annotation.Root({
-  /** Names whoever gave the input. */
+  /** The name of the input's client. */
   label: Annotation<string>,
   /** Whether node `ask` asks. */
   asks: Annotation<boolean>,
-  /** The longest that a node takes. */
+  /** The maximum duration of a node. */
   ms: Annotation<number>,
   log: Annotation<string[]>({
     reducer: (before, after) => before.concat(after),
@@ -34,7 +34,7 @@ type Node = (
   config: LangGraphRunnableConfig,
 ) => Promise<typeof State.Update>;
 
-/** Records that the node began, once, and then takes its time. */
+/** Records the start of the node once, and then waits. */
 function working(node: string, step: number): Node {
   return async ({ label, asks, ms }, { configurable, signal }) => {
     await record(
@@ -48,7 +48,7 @@ function working(node: string, step: number): Node {
   };
 }
 
-/** Insists while the database is away. */
+/** Repeats a statement while the database is unavailable. */
 async function record(effect: unknown[], signal: AbortSignal | undefined): Promise<void> {
   for (;;) {
     signal?.throwIfAborted();

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { runChaos } from './chaos.ts';
 
-// npm run chaos -- --cycles 300 --seed 7: kills and breaks, and tells whether the promises were kept.
+// npm run chaos -- --cycles 300 --seed 7: causes faults, and reports whether the server kept its promises.
 
 const { values } = parseArgs({ options: { cycles: { type: 'string' }, seed: { type: 'string' } } });
 const cycles = Number(values.cycles ?? 20);

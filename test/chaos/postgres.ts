@@ -10,21 +10,21 @@ import { promisify } from 'node:util';
 import pg from 'pg';
 import { freePort } from '../support/free-port.ts';
 
-/** A database that may be broken. */
+/** A database for faults. */
 export interface ChaosDatabase extends AsyncDisposable {
   url: string;
-  /** Ends PostgreSQL without a goodbye and starts it again; undefined where it belongs to others too. */
+  /** Kills PostgreSQL and starts it again. Undefined: the server has other users too. */
   restart: (() => Promise<void>) | undefined;
-  /** Asks, again and again while the database is away. */
+  /** Sends a statement. Repeats it while the database is unavailable. */
   query<Row extends object>(text: string, params?: unknown[]): Promise<Row[]>;
-  /** Breaks every connection but our own. */
+  /** Breaks every connection except its own. */
   terminateConnections(): Promise<void>;
 }
 
 const DEBIAN = '/usr/lib/postgresql';
 const ATTEMPTS = 600;
 
-/** A PostgreSQL of our own; where its programs are not installed, a database of our own on the one at `sharedUrl`. */
+/** Starts a new PostgreSQL. Without the programs for it, creates a database on the server at `sharedUrl`. */
 export async function openChaosDatabase(sharedUrl: string | undefined): Promise<ChaosDatabase> {
   const programs = await findPrograms();
   if (programs) return startPostgres(programs);
@@ -32,7 +32,7 @@ export async function openChaosDatabase(sharedUrl: string | undefined): Promise<
   throw new Error('There is no PostgreSQL: install one, or set TEST_DATABASE_URL.');
 }
 
-/** The folder of initdb and pg_ctl, of the newest version. */
+/** Returns the folder of initdb and pg_ctl in the newest version. */
 async function findPrograms(): Promise<string | undefined> {
   const folders = [
     ...(await readdir(DEBIAN).catch((): string[] => []))
@@ -58,7 +58,7 @@ async function startPostgres(programs: string): Promise<ChaosDatabase> {
     return isRoot ? ['runuser', '-u', 'postgres', '--', ...command] : command;
   }
 
-  /** Nothing is read of what it writes: the server inherits that. */
+  /** The output is discarded, because the server inherits the pipes. */
   async function run(program: string, args: string[]): Promise<void> {
     const [name = '', ...rest] = commandOf(program, args);
     const child = spawn(name, rest, { cwd: '/', stdio: 'ignore' });
@@ -67,7 +67,7 @@ async function startPostgres(programs: string): Promise<ChaosDatabase> {
   }
   const control = (...args: string[]) => run('pg_ctl', ['-D', data, '-w', ...args]);
 
-  /** Also where we fail. */
+  /** Also after a failure. */
   function stopOnExit(): void {
     const [name = '', ...rest] = commandOf('pg_ctl', ['-D', data, '-m', 'immediate', 'stop']);
     spawnSync(name, rest, { cwd: '/', stdio: 'ignore' });
@@ -97,7 +97,7 @@ async function startPostgres(programs: string): Promise<ChaosDatabase> {
       '--no-locale',
       '--no-sync',
     ]);
-    // What a process has written outlives it also without fsync; it is the machine's death that is not tried.
+    // Data of a killed process survives without fsync. This test does not cover the loss of the machine.
     const options = `-p ${port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off`;
     await control('-l', path.join(scratch, 'log'), '-o', options, 'start');
     return openDatabase(`postgres://postgres@127.0.0.1:${port}/postgres`, {

@@ -1,10 +1,10 @@
-/** Numbers that look random, the same ones for the same seed. */
+/** Pseudorandom numbers. Equal seeds return equal numbers. */
 export interface Random {
-  /** A whole number from `min` to `max`, both included. */
+  /** Returns an integer from `min` to `max`, both included. */
   int(min: number, max: number): number;
   chance(probability: number): boolean;
   pick<T>(list: readonly T[]): T;
-  /** One of the names; how often it comes is its weight. */
+  /** Returns a name. Its frequency is its weight. */
   weighted<Name extends string>(weights: Readonly<Record<Name, number>>): Name;
 }
 

@@ -6,29 +6,29 @@ import { freePort } from '../support/free-port.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 const LOOK_MS = 50;
-/** What is kept of what a process writes. */
+/** The maximum length of the kept output of a process. */
 const OUTPUT_CHARACTERS = 20_000;
 
-/** A server process that is ended on purpose, and started again. */
+/** A server process for kills and restarts. */
 export interface ChaosServer extends AsyncDisposable {
   name: string;
   url: string;
-  /** Whether it answers. */
+  /** Whether the API is ready. */
   isUp: boolean;
   pid(): number | undefined;
-  /** Starts it, again where it does not get as far as answering. Resolves when it answers. */
+  /** Starts the process, and tries again if it fails to become ready. Resolves when the API is ready. */
   start(): Promise<void>;
   signal(signal: NodeJS.Signals): void;
-  /** Sends the signal, and gives its exit status, or the signal that it ended by. */
+  /** Sends the signal. Returns the exit status, or the signal of the end. */
   end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals>;
-  /** The end of what all its processes wrote. */
+  /** The last output of all its processes. */
   output(): string;
 }
 
 export interface ChaosServerOptions {
   name: string;
   env: Record<string, string>;
-  /** Told when a process ended that nobody had ended. */
+  /** Called when a process ends without a fault. */
   onDeath(reason: string): void;
 }
 
@@ -37,7 +37,7 @@ export async function createChaosServer({
   env,
   onDeath,
 }: ChaosServerOptions): Promise<ChaosServer> {
-  // The same one for all its processes: clients come back to it.
+  // All its processes use the same port: clients reconnect to it.
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   let child: ChildProcess | undefined;
@@ -65,7 +65,7 @@ export async function createChaosServer({
     return response?.ok ?? false;
   }
 
-  // Also where we fail.
+  // Also after a failure.
   const killOnExit = () => child?.kill('SIGKILL');
   process.once('exit', killOnExit);
 

@@ -50,14 +50,14 @@ const Follow = graphql(`
 export type Question = Omit<VariablesOf<typeof Ask>, 'idempotencyKey'>;
 export type RunEvent = ResultOf<typeof Follow>['runEvents'];
 
-/** What the server has against a request; anything else that `send` throws is the network's. */
+/** A refusal of the server. Every other error of `send` is an error of the network. */
 export class RefusedError extends Error {}
 
-/** Asks once, and gives each event of the answer once and in order, however often the connection breaks. */
+/** Asks once. Yields each event of the answer once and in order, with any number of broken connections. */
 export async function* ask(url: string, question: Question): AsyncGenerator<RunEvent, void> {
-  // No retries of the client's own: they would begin with the first event again.
+  // The client must not retry: a retry would start with the first event again.
   const client = createClient({ url, retryAttempts: 0 });
-  // Asked again with the same key, the server gives the run that it has.
+  // A repeated request with the same key returns the existing run.
   const asked = { ...question, idempotencyKey: crypto.randomUUID() };
   let runId = '';
   let after: string | undefined;
@@ -76,7 +76,7 @@ export async function* ask(url: string, question: Question): AsyncGenerator<RunE
   }
 }
 
-/** Sends a document, and gives what comes back. */
+/** Sends a document and returns the answer. */
 async function* send<Result, Variables extends Record<string, unknown>>(
   client: Client,
   document: TadaDocumentNode<Result, Variables>,

@@ -6,8 +6,8 @@ import { echo, slow, steps10, tokens } from '../graphs/threadql.ts';
 import { INPUT } from '../client.ts';
 import type { GraphTask, GraphTimes } from '../servers.ts';
 
-// The floor under every server that runs graphs: the compiled graphs with MemorySaver, in process, told what to run by a
-// request and timed here.
+// The floor of every server for graphs: the compiled graphs with MemorySaver, in process. A request starts the runs, and this
+// process measures them.
 
 const graphs = { echo, slow, steps10, tokens };
 const checkpointer = new MemorySaver();
@@ -28,7 +28,7 @@ async function run({ graph, count, concurrency, stream }: GraphTask): Promise<Gr
         for await (const event of events) void event;
       } else await compiled.invoke(INPUT, config);
       each.push(performance.now() - runBegan);
-      // Nobody asks for it again.
+      // No later request needs the thread.
       await checkpointer.deleteThread(config.configurable.thread_id);
     }
   }

@@ -7,8 +7,8 @@ import { useServer } from 'graphql-ws/use/ws';
 import { createSchema, createYoga } from 'graphql-yoga';
 import { WebSocketServer } from 'ws';
 
-// The floor under every server that speaks GraphQL: our schema, a bare Yoga and graphql-ws, and constant answers. A run is
-// nothing but its events, made once and told to every subscriber.
+// The floor of every GraphQL server: our schema, plain Yoga and graphql-ws, and constant answers. A run consists only of its
+// events, made once and sent to every subscriber.
 
 const SCHEMA = path.join(import.meta.dirname, '../../../schema.graphql');
 const CHUNKS = 200;
@@ -16,7 +16,7 @@ const CHUNKS = 200;
 interface Run {
   events: object[];
   isOver: boolean;
-  /** Wakes those who have read all there is. */
+  /** Wakes the readers at the end of the list. */
   changed: EventEmitter;
 }
 

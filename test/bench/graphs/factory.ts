@@ -4,7 +4,7 @@ import type * as messages from '@langchain/core/messages';
 import type * as outputs from '@langchain/core/outputs';
 import type * as langgraph from '@langchain/langgraph';
 
-/** What the graphs are made of: each server brings its own copy of it. */
+/** The parts of the graphs. Each server brings its own copy of LangGraph. */
 export interface Library {
   langgraph: typeof langgraph;
   messages: typeof messages;
@@ -14,22 +14,22 @@ export interface Library {
 
 export type GraphName = 'echo' | 'steps10' | 'tokens' | 'slow';
 
-/** Chunks of an answer, where the input does not say how many. */
+/** The default number of chunks of an answer. */
 export const CHUNKS = 200;
 const STEPS = 10;
 const SLOW_NODES = 2;
 const SLOW_MS = 50;
 
-/** The graphs that every server runs: deterministic, without a model. */
+/** The graphs of all servers: deterministic, without a model. */
 export function createGraphs({ langgraph, messages, models, outputs }: Library) {
   const { Annotation, END, MessagesAnnotation, START, StateGraph } = langgraph;
   const { AIMessage, AIMessageChunk } = messages;
 
   const State = Annotation.Root({
     ...MessagesAnnotation.spec,
-    /** How many chunks `tokens` streams. */
+    /** The number of chunks of `tokens`. */
     count: Annotation<number>,
-    /** How long it waits before each. */
+    /** The pause before each chunk. */
     pauseMs: Annotation<number>,
   });
   type Node = (state: typeof State.State) => Promise<typeof State.Update>;
@@ -40,7 +40,7 @@ export function createGraphs({ langgraph, messages, models, outputs }: Library) 
       names.map((name) => [name, node] as [string, Node]),
     );
     const stations = [START, ...names, END];
-    // The names are not known to the compiler.
+    // The compiler does not know the names.
     const untyped = graph as unknown as { addEdge(from: string, to: string): void };
     for (const [i, station] of stations.slice(1).entries())
       untyped.addEdge(stations[i] ?? START, station);
@@ -70,7 +70,7 @@ export function createGraphs({ langgraph, messages, models, outputs }: Library) 
     ) {
       for (let i = 0; i < this.#count; i++) {
         if (this.#pauseMs > 0) await sleep(this.#pauseMs);
-        // When it was said: how long it takes to arrive is measured by it.
+        // The time of the chunk. The measurement of delivery needs it.
         const text = `${Date.now()} `;
         const message = new AIMessageChunk({ content: text });
         const chunk = new outputs.ChatGenerationChunk({ text, message });
@@ -85,11 +85,11 @@ export function createGraphs({ langgraph, messages, models, outputs }: Library) 
   }
 
   return {
-    /** One node, which answers at once. */
+    /** A single node with an immediate answer. */
     echo: chain(1, async () => say()),
-    /** Ten nodes in a chain, each of which adds a message. */
+    /** A chain of ten nodes. Each adds a message. */
     steps10: chain(STEPS, async () => say()),
-    /** One node, which streams an answer in 200 chunks (or `count`, each after `pauseMs`). */
+    /** A single node. It streams an answer in 200 chunks (or `count`, each after `pauseMs`). */
     tokens: chain(1, async ({ messages, count, pauseMs }) => {
       const model = new ChunkModel(count ?? CHUNKS, pauseMs ?? 0);
       const chunks = await model.stream(messages);
@@ -97,7 +97,7 @@ export function createGraphs({ langgraph, messages, models, outputs }: Library) 
       for await (const chunk of chunks) answer = answer ? answer.concat(chunk) : chunk;
       return { messages: answer ? [answer] : [] };
     }),
-    /** Two nodes, each of which waits for 50 ms. */
+    /** Two nodes. Each waits for 50 ms. */
     slow: chain(SLOW_NODES, async () => {
       await sleep(SLOW_MS);
       return say();

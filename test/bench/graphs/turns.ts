@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type * as messages from '@langchain/core/messages';
 import type * as langgraph from '@langchain/langgraph';
 
-/** A conversation of two nodes, each of which answers with a kilobyte. */
+/** A conversation of two nodes. Each answers with a kilobyte. */
 export function createTurns(
   { MessagesAnnotation, START, StateGraph }: typeof langgraph,
   { AIMessage }: typeof messages,
@@ -19,7 +19,7 @@ export function createTurns(
     .compile();
 }
 
-/** Text that no compression makes much smaller than half. */
+/** Makes a text with a compressed size of at least half. */
 export function kilobyte(seed: string): string {
   let text = '';
   for (let i = 0; text.length < 1000; i++) {

@@ -6,7 +6,7 @@ import { createStore, startServer } from '../servers.ts';
 import type { Store } from '../stores.ts';
 import { drain } from './throughput.ts';
 
-// Row 6: what a server takes, and how it comes up.
+// Row 6: memory, disk and start of a server.
 
 type Stored = 'pg' | 'embedded' | 'peer';
 

@@ -37,7 +37,7 @@ export async function measureSubscriptions(bench: Bench): Promise<void> {
   for (let round = 0; round <= rounds; round++) {
     for (const server of fleet.inTurn(round)) {
       for (const transport of ['websocket', 'sse'] as const) {
-        // Once is enough where both are the same.
+        // A single measurement is enough if both are equal.
         if (isSdk(server) && transport === 'websocket') continue;
         const followed = await follow(server, transport);
         if (round === 0) continue;

@@ -11,17 +11,17 @@ import type { Server } from '../servers.ts';
 import { createStore, startServer } from '../servers.ts';
 import type { Store } from '../stores.ts';
 
-// Row 5: reading and writing threads, among few and among many.
+// Row 5: reads and writes of threads, among few and among many threads.
 
 const FEW = 1000;
-/** More take the peer minutes: each of its threads comes through its API. */
+/** A higher number takes the peer minutes: its API creates each of its threads. */
 const PEER_MANY = 10_000;
 const RARE = 5;
 const EDITS = 200;
 const MESSAGES = 220;
 const CREATORS = 16;
 const SAMPLES = 40;
-/** Of what takes long. */
+/** The number of repetitions of slow operations. */
 const FEW_SAMPLES = 6;
 
 interface Place extends Server {
@@ -29,7 +29,7 @@ interface Place extends Server {
   size: 'few' | 'many';
   /** A thread without a state. */
   plainId: string;
-  /** One with 200 checkpoints and 220 messages. */
+  /** A thread with 200 checkpoints and 220 messages. */
   longId: string;
 }
 
@@ -138,7 +138,7 @@ const metadataOf = (i: number, count: number) => ({
   ...(i % (count / RARE) === 0 && { rare: true }),
 });
 
-/** Straight into the table: through the API, it would take minutes. */
+/** Inserts rows into the table. The API would take minutes. */
 async function fill({ databaseUrl, dataDir }: Store, count: number): Promise<void> {
   const config = { ...readConfig({}), databaseUrl, dataDir: path.join(dataDir, 'data') };
   const { sql, close } = await openDatabase(config, createLogger('silent'));
@@ -161,7 +161,7 @@ async function fill({ databaseUrl, dataDir }: Store, count: number): Promise<voi
 async function createLongThread(client: Client): Promise<string> {
   const id = await client.createEdited();
   for (let i = 0; i < EDITS; i++) {
-    // The first ones bring more than one.
+    // The first edits add two messages each.
     const count = i < MESSAGES - EDITS ? 2 : 1;
     await client.edit(
       id,

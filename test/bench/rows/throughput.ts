@@ -6,12 +6,12 @@ import { concurrently } from '../concurrently.ts';
 import type { GraphName } from '../graphs/factory.ts';
 import type { Measure } from '../results.ts';
 
-// Row 2: many runs at a time, on threads of their own.
+// Row 2: parallel runs on different threads.
 
 const SECONDS = 1.5;
 const WARM_UP_SECONDS = 0.7;
 const DRAINED = 500;
-/** It takes the peer eight seconds. */
+/** The peer needs eight seconds. */
 const DRAINS = 2;
 const CREATORS = 16;
 const LOOK_MS = 25;
@@ -65,7 +65,7 @@ async function measureDrained(bench: Bench, fleet: Fleet, graph: GraphName): Pro
   say(drained.name);
 }
 
-/** Creates runs in the background, and waits until none is left. */
+/** Creates runs in the background, and waits for the end of all runs. */
 export async function drain(
   client: Client,
   graph: GraphName,

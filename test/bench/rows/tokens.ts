@@ -5,7 +5,7 @@ import { CHUNKS } from '../graphs/factory.ts';
 import type { Measure } from '../results.ts';
 import type { Server } from '../servers.ts';
 
-// Row 4: what streams, and who listens.
+// Row 4: streams and their subscribers.
 
 const STREAMS = 10;
 const PEER_STREAMS = 3;
@@ -13,7 +13,7 @@ const AT_ONCE = 16;
 const SUBSCRIBERS = 100;
 const SUBSCRIBER_ROUNDS = 2;
 const IDLE = 1000;
-/** Until then everybody has subscribed. */
+/** The time until all clients have subscribed. */
 const AFTER_SECONDS = 2;
 const PACED = { count: 80, pauseMs: 50 };
 const UNPACED = { count: CHUNKS, pauseMs: 0 };
@@ -110,7 +110,7 @@ async function measureSubscribers({ results }: Bench, server: Server): Promise<v
   results.add(MEASURES.burst, name, [burst.perSecond]);
 }
 
-/** Lets everybody subscribe to a run that starts a little later, and follow it to its end. */
+/** All clients subscribe to a run with a later start, and follow it to its end. */
 async function subscribeMany(
   { name, client }: Server,
   input: typeof PACED,
@@ -137,7 +137,7 @@ async function subscribeMany(
   return { perSecond: (delays.length / (last - first)) * 1000, delays };
 }
 
-/** On servers that have done nothing before, so that nothing else comes or goes. */
+/** On new servers, so there is no other load. */
 async function measureIdles(bench: Bench): Promise<void> {
   await using fleet = await startFleet(bench, ['pg', 'embedded', 'peer', 'transport']);
   for (const server of fleet.inTurn(0)) await measureIdle(bench, server);
@@ -150,7 +150,7 @@ async function measureIdle({ results }: Bench, { name, client, process }: Server
   const few = await Promise.all(Array.from({ length: SUBSCRIBERS }, subscribe));
   const before = await process.heldMiB();
   const subscriptions = await Promise.all(Array.from({ length: IDLE }, subscribe));
-  // Subscribing to an idle run is not acknowledged.
+  // The server does not acknowledge a subscription to an idle run.
   await sleep(SETTLE_MS);
   const after = await process.heldMiB();
   results.add(MEASURES.idle, name, [((after - before) * 1024) / IDLE]);

@@ -4,7 +4,7 @@ import type { GraphName } from '../graphs/factory.ts';
 import type { Measure } from '../results.ts';
 import type { Server } from '../servers.ts';
 
-// Row 1: one run after the other, each waited for.
+// Row 1: runs in sequence, each with `wait`.
 
 const CASES: { graph: GraphName; isStateless: boolean; measure: Measure }[] = [
   { graph: 'echo', isStateless: false, name: 'waited echo' },
@@ -17,7 +17,7 @@ const CASES: { graph: GraphName; isStateless: boolean; measure: Measure }[] = [
 }));
 
 const RUNS = 40;
-/** The peer's take half a second each. */
+/** A run of the peer takes half a second. */
 const PEER_RUNS = 6;
 
 export async function measureWaits(bench: Bench): Promise<void> {
