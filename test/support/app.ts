@@ -55,6 +55,8 @@ export interface TestApp extends AsyncDisposable {
   ): AsyncIterableIterator<any>;
   /** Follows a run to its end and returns all its events. */
   follow(runId: string, options?: FollowOptions): Promise<any[]>;
+  /** Lets the worker claim due runs for its free slots and start them. */
+  tick: Server['worker']['tick'];
   stop(): Promise<void>;
 }
 
@@ -263,6 +265,7 @@ export function createClients(
     errors,
     subscribe,
     follow,
+    tick: () => server.worker.tick(),
     stop,
     [Symbol.asyncDispose]: stop,
   };

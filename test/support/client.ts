@@ -164,6 +164,24 @@ export function createClient(server: TestApp): Client {
   };
 }
 
+/** The type of an event with its attempt, node or status. */
+export function summaryOf(event: FollowedEvent): string {
+  const { __typename } = event;
+  if (__typename === 'RunStartedEvent') return `${__typename} ${event.attempt}`;
+  if (__typename === 'UpdatesEvent') return `${__typename} ${event.node}`;
+  return __typename === 'RunFinishedEvent' ? `${__typename} ${event.status}` : __typename;
+}
+
+/** Returns the events of a type, in order. */
+export function ofType<Event extends { __typename: string }, Type extends Event['__typename']>(
+  events: readonly Event[],
+  type: Type,
+): Extract<Event, { __typename: Type }>[] {
+  return events.filter(
+    (event): event is Extract<Event, { __typename: Type }> => event.__typename === type,
+  );
+}
+
 /** Returns the nodes of the update events, in order. */
 export function nodesOf(events: FollowedEvent[]): string[] {
   return events.flatMap((event) => (event.__typename === 'UpdatesEvent' ? event.node : []));

@@ -15,6 +15,8 @@ export interface TestProcess extends AsyncDisposable {
   output(): string;
   /** Its exit status, or the signal of its end. */
   ended: Promise<number | NodeJS.Signals>;
+  /** Sends a signal, and waits for the end of the process. */
+  end(signal: NodeJS.Signals): TestProcess['ended'];
 }
 
 export interface ServerProcess extends TestProcess {
@@ -35,13 +37,17 @@ function startNode(args: string[], env: Record<string, string> = {}): TestProces
     });
   }
   const ended = once(child, 'close').then(([code, signal]) => code ?? signal);
+  const end = (signal: NodeJS.Signals) => {
+    child.kill(signal);
+    return ended;
+  };
   return {
     child,
     output: () => output,
     ended,
+    end,
     async [Symbol.asyncDispose]() {
-      child.kill('SIGKILL');
-      await ended;
+      await end('SIGKILL');
     },
   };
 }
