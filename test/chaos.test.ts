@@ -1,7 +1,7 @@
 import { describe, expect, inject, it } from 'vitest';
 import { runChaos } from './chaos/chaos.ts';
 
-/** On a quiet machine it takes a minute and a half. */
+/** The test takes a minute and a half on a quiet machine. */
 const LONGEST_MS = 1_800_000;
 
 const CYCLES = 20;
@@ -11,7 +11,7 @@ describe.runIf(inject('database') === 'postgres')('what is promised of runs', ()
     'is kept while processes are killed, connections broken and PostgreSQL restarted',
     { timeout: LONGEST_MS },
     async ({ signal }) => {
-      // Another one each time; the failure names it, for `npm run chaos -- --seed`.
+      // A new seed each time. The failure names it for `npm run chaos -- --seed`.
       const seed = Date.now() % 1_000_000;
       const databaseUrl = inject('testDatabaseUrl');
       const { summary, details } = await runChaos({ cycles: CYCLES, seed, databaseUrl, signal });

@@ -15,14 +15,14 @@ import type { Database } from '../src/db/open.ts';
 import { startAttempt, type TestAttempt } from './support/attempts.ts';
 import { createTestDatabase, openTestDatabase, type TestDatabase } from './support/databases.ts';
 
-// LangGraph's suite takes them from the global scope.
+// LangGraph's suite reads them from the global scope.
 Object.assign(globalThis, { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it });
 
 /**
- * Where the suite and this server differ, and what stands between them here:
- * - threads have UUIDs and exist before their checkpoints do; the suite names some "thread-1" and creates none;
- * - a run's saver never rejects, since LangGraph lets remaining nodes run, or the process die, when it does: what it
- *   tells `onFailure` is thrown here.
+ * Adapters bridge two differences between the suite and this server:
+ * - Threads have UUIDs and exist before their checkpoints. The suite names some "thread-1" and creates none.
+ * - The saver of a run never rejects, because LangGraph then continues with the remaining nodes or ends the process. The
+ *   adapter throws the error of `onFailure`.
  */
 class ConformingSaver extends BaseCheckpointSaver {
   readonly #attempt: TestAttempt;

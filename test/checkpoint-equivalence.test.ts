@@ -12,9 +12,9 @@ import {
   tell,
 } from './support/told-story.ts';
 
-/** How many stories each database is tried with. */
+/** The number of stories for each database. */
 const CASES = Number(process.env['EQUIVALENCE_CASES'] || 200);
-/** The same one tells the same stories; another one, others. */
+/** A seed always makes the same stories. */
 const SEED = Number(process.env['EQUIVALENCE_SEED'] || 2026);
 
 const node = (own: Partial<GraphSpec['nodes'][number]>): GraphSpec['nodes'][number] => ({
@@ -27,10 +27,13 @@ const node = (own: Partial<GraphSpec['nodes'][number]>): GraphSpec['nodes'][numb
 });
 const failing = node({ actions: [{ do: 'fail once' }] });
 const asking = node({ actions: [{ do: 'ask', question: '?' }] });
-/** Told first: rare, and once different. In two, an update adds to the state what nodes had written beside one that had not ended. */
+/**
+ * Executed first: rare stories with a difference in the past. In two of them, an update adds to a state with the writes of
+ * nodes beside an unfinished node.
+ */
 const KEPT: Story[] = [
   {
-    // Who ran last is a matter of versions.
+    // The versions decide which node ran last.
     graph: { nodes: [node({}), node({}), failing, node({ after: 1 })], loops: false },
     deeds: [
       BEGIN,
@@ -40,7 +43,7 @@ const KEPT: Story[] = [
     ],
   },
   {
-    // A join that nothing had been written to before: what waits for it is not next.
+    // A join without earlier writes: the node after it is not next.
     graph: {
       nodes: [node({}), node({}), node({}), asking, node({ after: 1, by: 'join' })],
       loops: false,
@@ -52,7 +55,7 @@ const KEPT: Story[] = [
     ],
   },
   {
-    // What remembers writes something else when it is done anew.
+    // A subgraph with a kept state writes a different value in a repeated run.
     graph: {
       nodes: [node({}), node({ remembers: true, subgraph: { nodes: [node({})], loops: false } })],
       loops: false,
@@ -91,7 +94,7 @@ describe(`A graph on this server's savers (EQUIVALENCE_SEED=${SEED} EQUIVALENCE_
           const difference = firstDifference(actual, expected);
           if (difference) throw new Error(difference);
         }),
-        // Each database is told stories of its own.
+        // Each database has its own stories.
         {
           seed: inject('database') === 'embedded' ? SEED : SEED + 1,
           numRuns: CASES,

@@ -11,13 +11,13 @@ const TOTAL = '{ threads { totalCount } }';
 const GET = head(`GET /graphql?query=${encodeURIComponent(TOTAL)}`);
 const ANSWER = '{"data":{"threads":{"totalCount":0}}}';
 
-/** The settings that the environment makes of these variables. */
+/** Returns the settings for these environment variables. */
 function settings(env: Record<string, string>): Partial<Config> {
   const { graphsFile: _, databaseUrl: _url, dataDir: _dir, ...config } = readConfig(env);
   return { ...config, port: 0, logLevel: 'silent' };
 }
 
-/** Holds back the server's statements that match, and counts them. */
+/** Holds the server's matching statements, and counts them. */
 function holdStatements({ app: { sql } }: TestApp, pattern: RegExp) {
   const { query } = sql;
   let release = (): void => {};
@@ -53,7 +53,7 @@ describe('a connection', () => {
     const ids = Array.from({ length: 300 }, (_, i) => `q${i}`);
     raw.write(ids.map((id) => post(`{ ${id}: threads { totalCount } }`)).join(''));
     await until(() => held.count() === 1);
-    // Others are answered meanwhile, and no other request of the connection is begun.
+    // Meanwhile the server answers requests on further connections. It starts no second request of this connection.
     expect(await server.gql('{ __typename }')).toEqual({ __typename: 'Query' });
     expect(held.count()).toBe(1);
     held.release();
@@ -68,7 +68,7 @@ describe('a connection', () => {
     await until(() => held.count() === 1);
     raw.socket.resetAndDestroy();
     held.release();
-    // What is answered in order after it was there in time to be begun before.
+    // If the server started queued requests, it would start them before these answers.
     for (let n = 0; n < 20; n++) await server.gql('{ assistants { totalCount } }');
     expect(held.count()).toBeLessThan(50);
   });

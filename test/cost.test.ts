@@ -6,7 +6,7 @@ import { operation } from './support/graphql.ts';
 
 const ID = randomId();
 
-/** Code and message of the one error with which a document is refused before its execution. */
+/** Returns code and message of the error. The server refuses the document before its execution. */
 async function refusal(client: Client, document: string): Promise<[code: string, message: string]> {
   const { data, errors } = await client.request(document);
   expect(data ?? null).toBeNull();

@@ -13,10 +13,10 @@ import { createEmptyDatabase, createTestDatabase, openTestDatabase } from './sup
 import type { TestDatabase } from './support/databases.ts';
 
 const onPostgres = inject('database') === 'postgres';
-/** For what takes milliseconds on a machine that has nothing else to do. */
+/** A timeout for operations of milliseconds. */
 const SOON = { timeout: 10_000 };
 
-/** One database for all tests of a `describe`. */
+/** Opens a database for all tests of a `describe`. */
 function useDatabase(): { database: TestDatabase; opened: Database } {
   const used = {} as { database: TestDatabase; opened: Database };
   beforeAll(async () => {
@@ -30,7 +30,7 @@ function useDatabase(): { database: TestDatabase; opened: Database } {
   return used;
 }
 
-/** A process that opens the data directory and holds it. */
+/** A process with the data directory open. */
 function holdDatabase(dataDir: string) {
   const child = spawn(process.execPath, ['--import', 'tsx', 'test/support/hold-database.ts'], {
     env: { ...process.env, DATABASE_URL: '', THREADQL_DATA_DIR: dataDir },
@@ -178,7 +178,7 @@ describe('a connection', () => {
     await sql.transaction(async (query) => {
       await query('SELECT pg_advisory_xact_lock(7)');
       blocked = sql.query('SELECT pg_advisory_xact_lock(7)').then(() => (isOver = true));
-      // The first of these may be behind it.
+      // The first of these statements may wait behind it.
       const answers: unknown[] = [];
       await vi.waitFor(() => {
         void sql.query(ONE).then((rows) => answers.push(rows));
@@ -195,7 +195,7 @@ describe('a connection', () => {
     const askOnAndOn = async () => {
       while (!done.signal.aborted) await sql.query('SELECT pg_sleep(0.005)');
     };
-    // So many that some are always under way.
+    // Enough loops for a constant number of running statements.
     const asking = Array.from({ length: 8 }, askOnAndOn);
     const counts = await Promise.all(
       Array.from({ length: 20 }, () => sql.transaction((query) => query(ONE))),
@@ -294,7 +294,7 @@ describe('a hint', () => {
     });
     afterAll(async () => other.close());
 
-    /** What the other hears, once it hears anything. */
+    /** Returns the notifications of the second listener after its first notification. */
     async function connect(channel: string): Promise<string[]> {
       const heard: string[] = [];
       let greeted = false;
@@ -361,7 +361,7 @@ describe('a hint', () => {
       );
       expect(lost).toHaveLength(2);
       const pids = lost.map(({ pid }) => pid);
-      // Until then, they still listen.
+      // Until then, these sessions still listen.
       await vi.waitFor(async () => {
         const left = await sql.query('SELECT FROM pg_stat_activity WHERE pid = ANY($1)', [pids]);
         expect(left).toEqual([]);
@@ -457,7 +457,7 @@ describe.skipIf(onPostgres)('the embedded database', () => {
 
   it('takes a process that has the number of a dead owner for another one', async () => {
     const database = await createTestDatabase();
-    // The parent of this process lives; it did not start when the computer did.
+    // The parent of this process is alive. It did not start with the computer.
     await writeFile(path.join(database.dataDir, `owner.${process.ppid}.1`), '');
     const opened = await openTestDatabase(database);
     await opened.close();

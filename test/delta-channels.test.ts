@@ -59,7 +59,7 @@ const message = (id: string) => ({ messages: [{ id, role: 'user', content: 'one'
 const ids = (values: unknown) => valuesOf(values).messages.map(({ id }) => id);
 
 describe('A DeltaChannel', () => {
-  /** A thread on which `talk` has answered h1; the checkpoint before its answer. */
+  /** Makes a thread with an answer of `talk` to h1. Returns the checkpoint before this answer. */
   async function talkedThread(client: Client) {
     const threadId = randomId();
     await run(client, { assistantId: 'talk', threadId, input: message('h1') });
@@ -133,7 +133,7 @@ describe('A DeltaChannel', () => {
 
 type Durability = 'SYNC' | 'ASYNC' | 'EXIT';
 
-/** `from` is the number of checkpoints after the one where the deed starts. */
+/** `from` is the number of checkpoints after the start of the deed. */
 type Deed =
   | { do: 'run'; line: string | null; asks: boolean; from: number | null; durability: Durability }
   | { do: 'answer'; durability: Durability }
@@ -315,7 +315,7 @@ describe('The history of a DeltaChannel', () => {
     parents: {},
   });
 
-  /** What was written to channel `log` on the way to a checkpoint. */
+  /** The writes to channel `log` on the path to a checkpoint. */
   async function logAt(server: TestApp, config: object) {
     const reader = new CheckpointReader(server.app.sql.query);
     const { log } = await reader.getDeltaChannelHistory({ config, channels: ['log'] });
@@ -333,7 +333,7 @@ describe('The history of a DeltaChannel', () => {
     const one = await first.saver.put(root, checkpoint(2), metadata('loop', 1), {});
     await first.end();
 
-    // The same task again, with another result, and a task more.
+    // The same task again with another result, and an additional task.
     const second = await startAttempt(query, threadId);
     await second.saver.putWrites(root, [['log', 'two']], taskId);
     await second.saver.putWrites(root, [['log', 'more']], uuid5('third', taskId));

@@ -5,7 +5,7 @@ import { it } from './support/fixture.ts';
 import { createGate } from './support/gates.ts';
 import { contentsOf, operation } from './support/graphql.ts';
 
-/** A thread with one exchange, and a run on it that has done its first step and waits in its second. */
+/** Makes a thread with an exchange, and a run on it. The run has done its first step and waits in its second. */
 async function busyThread(client: Client) {
   const threadId = await client.createThread();
   await client.runToEnd({ threadId, assistantId: 'steps', input: { log: ['earlier'] } });
@@ -129,7 +129,7 @@ describe('ROLLBACK', () => {
 
     await client.gql(UNDO, { id });
     expect(await rows()).toMatchObject({ Checkpoint: 12, CheckpointHead: 1 });
-    // What a thread has that never saw the other run.
+    // The rows of a thread without the second run.
     const twin = await client.createThread();
     await client.runToEnd({ threadId: twin, assistantId: 'steps', input: { log: ['earlier'] } });
     const [twinRows] = await server.app.sql.query(

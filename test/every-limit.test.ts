@@ -16,7 +16,7 @@ interface Row {
   limit: string;
   byDefault: string;
   variable: string | undefined;
-  /** What stands in code in the last column, with any number for its numbers. */
+  /** The code in the last column, with any number in place of its numbers. */
   seen: RegExp[];
 }
 
@@ -47,7 +47,7 @@ const ROWS = cellsOf(read('docs/limits.md')).map(
   }),
 );
 
-/** Limits that one small request can exceed, for the server of this file. */
+/** Limits for a single small request, on the server of this file. */
 const SMALL = {
   BODY_LIMIT_BYTES: '100000',
   DEPTH_LIMIT: '5',
@@ -72,7 +72,7 @@ const SMALL = {
   RUN_EVENT_LIMIT_BYTES: '200000',
 };
 
-/** The settings of the configuration that these variables change. */
+/** Returns the settings for these environment variables. */
 function settingsOf(env: Record<string, string>): Partial<Config> {
   const standard = new Map(Object.entries(readConfig({})));
   const changed = Object.entries(readConfig(env)).filter(
@@ -86,7 +86,7 @@ const keys = (count: number) =>
 const repeated = (count: number, value: unknown) => Array.from({ length: count }, () => value);
 const levels = (count: number): unknown => (count === 0 ? 1 : { a: levels(count - 1) });
 
-/** Sends one request over a limit; gives what the client sees. */
+/** Sends a request over a limit. Returns the answer to the client. */
 type Case = (app: TestApp) => Promise<string>;
 
 const refused =
@@ -98,7 +98,7 @@ const refused =
 const run = (input: Record<string, unknown>) =>
   refused(CREATE_RUN, { input: { assistantId: 'large', input: {}, ...input } });
 
-/** Runs the graph `large`, which makes something that is too large; gives what is told of the run. */
+/** Runs the graph `large` with a value over a limit. Returns the run and its events as text. */
 const large =
   (what: string): Case =>
   async (app) => {
@@ -107,7 +107,7 @@ const large =
     return `${made.status}: ${made.error?.message} ${JSON.stringify(await app.follow(made.id))}`;
   };
 
-/** Limits with tests of their own: the file, and a part of the name of a test in it. */
+/** Limits with a test in another file: the file, and a part of the test's name. */
 const ELSEWHERE: Record<string, [file: string, test: string]> = {
   OPERATION_SECONDS: ['operations', 'ends a query that takes longer, and its work'],
   ANSWER_LIMIT_BYTES: ['operations', 'refuses a page of states by their stored sizes'],
@@ -148,7 +148,7 @@ const ELSEWHERE: Record<string, [file: string, test: string]> = {
   SHUTDOWN_GRACE_SECONDS: ['worker', 'a server that stops gives back what it executes'],
 };
 
-/** Too large for a request of a test, or no limit of a request. */
+/** Limits too large for a request of a test, or of no request. */
 const UNTRIED = [
   'requests waiting behind an earlier request of their connection, in a process',
   'seconds of a statement until the embedded database counts as away',
@@ -271,7 +271,7 @@ describe('docs/limits.md', () => {
   const here = ROWS.filter((row) => keyOf(row) in CASES);
   it.each(here.map((row) => [keyOf(row), row] as const))(
     'says what a client sees above the limit: %s',
-    // A silent WebSocket is closed after 36 s.
+    // The server closes a silent WebSocket after 36 s.
     { timeout: 120_000 },
     async (key, { variable, seen }) => {
       const sees = (await CASES[key]?.(server)) ?? '';

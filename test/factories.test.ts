@@ -5,7 +5,7 @@ import type { Query } from '../src/db/query.ts';
 import { createTestApp, randomId, type TestApp } from './support/app.ts';
 import { createDirectory, installCopies } from './support/own-copies.ts';
 
-/** Functions of the configuration, in a file outside this project. Tests read their calls, and let them fail. */
+/** Functions of the configuration, in a file outside this project. Tests read their calls and make them fail. */
 const GRAPHS = `
   import { Annotation, END, START, StateGraph, interrupt } from '@langchain/langgraph';
   const test = (globalThis.factoryTest ??= { calls: [], broken: false });
@@ -103,7 +103,7 @@ async function edit(id: string, input: Record<string, unknown>) {
 
 const of = (tenant: string) => ({ config: { configurable: { tenant } } });
 
-/** A thread that waits with the question of this tenant. */
+/** Makes a thread with an open question of this tenant. */
 async function ask(assistantId: string, tenant: string, threadId = randomId()): Promise<string> {
   const { error } = await run({ assistantId, threadId, input: { log: 'begun' }, ...of(tenant) });
   expect(error).toBeNull();
@@ -288,7 +288,7 @@ describe('A function that fails', () => {
 });
 
 describe('A page of checkpoints', () => {
-  /** What it takes to read a history with its states. */
+  /** Reads a history with its states. Returns the numbers of statements and of calls of the factory. */
   async function cost(threadId: string): Promise<{ statements: number; calls: number }> {
     let statements = 0;
     const query: Query = (...args) => {

@@ -26,7 +26,7 @@ import {
 } from './support/arbitrary.ts';
 
 const SECONDS = Number(process.env['FUZZ_SECONDS'] || 5);
-/** What a run of this file began with, so that it can be had again. */
+/** The seed of the requests. The same seed repeats a run of this file. */
 const SEED = Number(process.env['FUZZ_SEED'] || 2026);
 
 type Answer = Partial<GraphqlResult>;
@@ -36,7 +36,7 @@ let socket: Socket;
 let known: Known;
 let operations: Operation[];
 beforeAll(async () => {
-  // A run that is not due for a year keeps nobody waiting.
+  // A client waits at most 0.2 s for a run that is due in a year.
   server = await createTestApp({ waitSeconds: 0.2 });
   socket = await openSocket();
   known = await createWhatIsKnown();
@@ -52,7 +52,7 @@ afterAll(async () => {
 const THREAD_ID = randomId();
 const ASSISTANT_ID = randomId();
 
-/** A thread with two runs, the second of which asks something; an assistant of two versions. */
+/** Creates a thread with two runs and an open question, and an assistant with two versions. */
 async function createFixtures(): Promise<{ runId: string }> {
   await server.gql(CREATE_THREAD, { input: { id: THREAD_ID } });
   await runOnThread('echo', human('hello'));
@@ -66,7 +66,7 @@ async function runOnThread(assistantId: string, input: unknown): Promise<any> {
   return ran;
 }
 
-/** Ids and names that fit, by the arguments that take them. Cursors and ids of events are taken from every list. */
+/** Valid ids and names by argument. Cursors and ids of events come from every list. */
 async function createWhatIsKnown(): Promise<Known> {
   await server.gql(
     `mutation ($id: ID) {
@@ -133,7 +133,7 @@ async function createWhatIsKnown(): Promise<Known> {
 type Transport = 'HTTP' | 'WebSocket';
 const TRANSPORTS: Transport[] = ['HTTP', 'WebSocket'];
 
-/** What a subscription that was let in says first; any answer otherwise. */
+/** A running request: the first answer of a subscription, or the answer of a query or mutation. */
 interface Pending {
   answer: Promise<Answer>;
   leave(): void;
@@ -167,7 +167,7 @@ async function readFirstEvent({ body }: Response): Promise<Answer> {
   return {};
 }
 
-/** A connection that speaks graphql-transport-ws, and sends what a client's JSON.stringify would not. */
+/** A graphql-transport-ws connection for messages that JSON.stringify cannot write. */
 interface Socket {
   send(payload: string): Pending;
   close(): void;
@@ -226,12 +226,12 @@ function withResolvers<T>(): PromiseWithResolvers<T> {
 
 const PATIENCE_MS = 100;
 
-/** Sends a request. A subscription that is let in and has nothing to say gets something to say, three times at most. */
+/** Sends a request. An accepted subscription gets events from up to three runs. */
 async function send(transport: Transport, request: Request): Promise<Answer> {
   const { query, variables } = write(request);
   const body = `{"query":${JSON.stringify(query)},"variables":${variables}}`;
   const { kind } = request.operation;
-  // A message above the limit closes a socket, with all that others wait for on it; HTTP refuses it alone.
+  // A message above the limit closes the socket and ends all its requests. HTTP refuses only the message.
   const isLarge = Buffer.byteLength(body) > server.app.config.bodyLimitBytes / 2;
   const { answer, leave } =
     transport === 'HTTP' || isLarge ? sendOverHttp(body, kind) : socket.send(body);
@@ -251,7 +251,7 @@ async function send(transport: Transport, request: Request): Promise<Answer> {
 
 // ── What must hold ───────────────────────────────────────────────────────────────────────────
 
-/** How many rows every table has. */
+/** Returns the number of rows of every table. */
 async function countRows(): Promise<Record<string, number>> {
   const tables = await server.app.sql.query<{ name: string }>(
     `SELECT "tablename" AS "name" FROM pg_tables WHERE "schemaname" = 'public' ORDER BY 1`,
@@ -261,7 +261,7 @@ async function countRows(): Promise<Record<string, number>> {
   return row ?? {};
 }
 
-/** Waits until every run that was accepted has ended; one that is not due yet goes with its thread. */
+/** Waits for the end of every accepted run. Deletes the threads of runs that are not due yet. */
 async function settle(): Promise<void> {
   await until(async () => {
     const open = await server.app.sql.query<{ threadId: string; later: boolean }>(
@@ -277,7 +277,7 @@ async function settle(): Promise<void> {
 const DELETE_THREAD = `mutation ($id: ID!) { deleteThread(id: $id) }`;
 const MOST_RUNS = 20;
 
-/** Puts back what an accepted request may have taken away, and what has grown long. */
+/** Restores the rows that an accepted request may have deleted, and shortens a long list. */
 async function restore(): Promise<void> {
   await settle();
   const { thread } = await server.gql(
@@ -289,10 +289,10 @@ async function restore(): Promise<void> {
   if (isLong || !thread) await createFixtures();
 }
 
-/** What no request may be answered with; an error without a code is none of ours. */
+/** No request may have these codes in its answer. An error without a code is not an error of this server. */
 const BUGS = ['INTERNAL_SERVER_ERROR', 'SERVICE_UNAVAILABLE', undefined];
 
-/** Sends a request: what is refused says why, with a code, and leaves nothing. Gives the codes. */
+/** Sends a request. A refusal must have a reason and a code, and must change nothing. Returns the codes. */
 async function check(transport: Transport, request: Request): Promise<unknown[]> {
   const isMutation = request.operation.kind === 'mutation';
   const before = isMutation && (await countRows());
@@ -316,7 +316,7 @@ function find(name: string): Operation {
   return found;
 }
 
-/** The server takes requests over both transports, and runs what it is given. */
+/** Sends requests over both transports and executes a run. */
 async function expectLife(): Promise<void> {
   for (const transport of TRANSPORTS) {
     const request = { operation: find('Query.graph'), args: { id: 'echo' }, inline: false };
@@ -346,7 +346,7 @@ describe(`Whatever arguments are given (FUZZ_SEED=${SEED})`, () => {
           plugins: [fc.interruptAfterTimeLimit(SECONDS * 1000)],
         },
       );
-      // The one that was under way when the time was up.
+      // The last request. It was running at the end of the time.
       await last;
       await expectLife();
     },
@@ -355,7 +355,7 @@ describe(`Whatever arguments are given (FUZZ_SEED=${SEED})`, () => {
 });
 
 describe('Arguments that do not go together, or mean nothing', () => {
-  /** What the thread waits for. */
+  /** Returns the open question of the thread. */
   let question: string;
   beforeAll(async () => {
     await settle();

@@ -13,7 +13,7 @@ function findBrowser(): string | undefined {
     try {
       return execFileSync('which', [name], { encoding: 'utf8' }).trim();
     } catch {
-      // Not this one.
+      // This file is not a page.
     }
   }
   return undefined;
@@ -43,11 +43,11 @@ describe.skipIf(!executablePath)('GraphiQL', () => {
     await server?.stop();
   });
 
-  /** Opens a tab, runs its document, and waits for an answer that holds `text`. */
+  /** Opens a tab, runs its document, and waits for an answer with `text`. */
   async function run(tab: string, text: string): Promise<string> {
-    // Not a real click: a tab takes the beginning of one for the beginning of a drag.
+    // Not a real click: a tab starts a drag on mousedown.
     await page.getByRole('button', { name: tab, exact: true }).dispatchEvent('click');
-    // GraphiQL reads a tab's document a moment after it shows it, and runs the one that it has read.
+    // GraphiQL shows a tab's document before it reads it, and runs the document that it has read.
     const isRead = (name: string) => localStorage.getItem('graphiql:query')?.includes(` ${name} {`);
     await page.waitForFunction(isRead, tab);
     await page.locator('.graphiql-execute-button').click();

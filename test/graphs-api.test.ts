@@ -44,9 +44,9 @@ describe('graphs', () => {
   it('can all be described at once', async ({ client }) => {
     const { graphs } = await client.gql(`{ graphs { ${FIELDS} } }`);
     for (const { id, nodes, edges, mermaid } of graphs) {
-      if (id === 'broken' || id === 'endless') continue; // its function throws; it has no end
+      if (id === 'broken' || id === 'endless') continue; // the function of `broken` throws, and `endless` has no end
       const names = namesOf(nodes);
-      // One of the functional API is one node, between what it takes and what it gives.
+      // A graph of the functional API is a single node between input and output.
       const ends = ['taskAsk', 'nothing'].includes(id)
         ? [`${id}Input`, `${id}Output`]
         : ['__start__', '__end__'];
@@ -167,7 +167,7 @@ describe('Assistant.graph', () => {
       'mutation ($id: ID!) { createAssistant(input: { id: $id, graphId: "echo" }) { id } }',
       { id },
     );
-    // What a server finds that was started without the graph.
+    // Simulates a server started without the graph.
     await server.app.sql.query(`UPDATE "Assistant" SET "graphId" = 'gone' WHERE "id" = $1`, [id]);
     const { assistant } = await client.gql(
       `query ($id: ID!) {

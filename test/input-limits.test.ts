@@ -242,7 +242,7 @@ describe('The queue of a thread', () => {
     ]) {
       expect(await small.errors(CREATE_RUN, { input })).toMatchObject(full);
     }
-    // The same request again is no other run.
+    // A repeated request with the same key is not a new run.
     expect(await small.gql(CREATE_RUN, { input: key })).toMatchObject({
       createRun: { id: first.id },
     });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createTestApp, randomId, type TestApp } from './support/app.ts';
 
-// Clients name keys in many places. A name that every JavaScript object has is a name like any other.
+// Clients choose the names of keys in many places. The names of inherited properties of objects are valid names.
 
 let server: TestApp;
 beforeAll(async () => {
@@ -11,12 +11,12 @@ afterAll(() => server.stop());
 
 const NAMES = ['__proto__', 'constructor', 'prototype', 'hasOwnProperty', 'toString', 'valueOf'];
 
-/** An object with one key. In a literal, `__proto__` would be no key. */
+/** Makes an object with a single key. In a literal, `__proto__` would set the prototype. */
 function only(name: string, value: unknown): Record<string, unknown> {
   return Object.fromEntries([[name, value]]);
 }
 
-/** The answer with this name and all ids replaced: two names that are alike have the same one. */
+/** Returns the answer with placeholders for this name and all ids. The answers for two names must be equal. */
 async function ask(name: string, document: string, variables: object): Promise<unknown> {
   const answer = JSON.stringify(await server.request(document, { ...variables }));
   const anonymous = answer

@@ -19,7 +19,7 @@ const messages = (count: number) => Array.from({ length: count }, (_, n) => huma
 const asInput = { updates: [{ values: {}, asNode: '__input__' }] };
 const said = (list: object[]) => ({ updates: [{ asNode: 'grow', values: { messages: list } }] });
 
-/** Asks for something else until the work is done: the number of answers that came before. */
+/** Sends small queries until the work is done. Returns the number of their answers. */
 async function answersDuring(client: Client, work: Promise<unknown>): Promise<number> {
   let isOver = false;
   const over = work.finally(() => (isOver = true));
@@ -35,7 +35,7 @@ async function answersDuring(client: Client, work: Promise<unknown>): Promise<nu
 
 describe('Supersteps', () => {
   it('that take too much work are refused before any of it is done', async ({ client }) => {
-    // Below the limit of a body: 12,000 messages, and 95 supersteps that each read and store them again.
+    // Below the limit of a body: 12,000 messages, and 95 supersteps. Each superstep reads and stores all of them again.
     const supersteps = [asInput, said(messages(12_000))];
     for (let n = 0; n < 95; n++) supersteps.push(said([human(`more ${n}`)]));
     const id = randomId();

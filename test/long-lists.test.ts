@@ -51,7 +51,7 @@ interface Made {
   values: any;
 }
 
-/** Runs an attempt with this change, with a statement door of the test's own. */
+/** Runs an attempt with this change and this query function. */
 async function change(by: Change, threadId?: string, door = query): Promise<Made> {
   const attempt = await startAttempt(door, threadId);
   const graph = graphFor(by);
@@ -77,7 +77,7 @@ async function valuesOf(threadId: string): Promise<any> {
   return (await reader.getState({ configurable: { thread_id: threadId } })).values;
 }
 
-/** What a thread has stored. */
+/** Returns the stored rows of a thread. */
 async function stored(threadId: string): Promise<{ items: number; bytes: number; ranges: number }> {
   const [row] = await query<{ items: number; bytes: number; ranges: number }>(
     `SELECT (SELECT count(*) FROM "ChannelItem" WHERE "threadId" = $1) AS "items",
@@ -144,7 +144,7 @@ describe('A conversation', () => {
     expect((await valuesOf(String(threadId))).list).toEqual(said);
     const { bytes, ranges } = await stored(String(threadId));
     const live = said.join('').length;
-    // Once as the node wrote it and once in the channel.
+    // The item is stored for the write of the node and for the channel.
     expect(bytes).toBeLessThan(2.1 * live);
     expect(ranges).toBe(2);
   });
@@ -214,7 +214,7 @@ describe('A value of several megabytes', () => {
       const size = Buffer.byteLength(value);
       expect(size).toBeGreaterThan(6 * KB * KB);
       expect(Math.max(...sizes)).toBeLessThanOrEqual(2 * KB * KB);
-      // The row of the write and that of the channel have the same items.
+      // The row of the write and the row of the channel have the same items.
       expect((await stored(threadId)).bytes).toBeLessThan(1.1 * size);
     },
   );
@@ -267,7 +267,7 @@ describe('A thread of an earlier version', () => {
     const before = await stored(threadId);
     const made = await change(({ list }) => ({ list: [...list, 'new'] }), threadId);
     expect(made.values.list).toEqual([...old, 'new']);
-    // The new element alone: the others keep their rows.
+    // Only the new element: all existing elements keep their rows.
     expect((await stored(threadId)).items - before.items).toBeLessThanOrEqual(2);
 
     const more = numbers(5000);
@@ -321,7 +321,7 @@ describe('A list that is changed at random', () => {
   }
 });
 
-// What the embedded database would read is the same; it cannot tell.
+// The embedded database reads the same, but does not report it.
 describe.runIf(inject('database') === 'postgres')('A long list among short ones', () => {
   it('finds its stored items by their hashes, however the statements were planned', async () => {
     await using own = await openRecorded();
@@ -337,14 +337,14 @@ describe.runIf(inject('database') === 'postgres')('A long list among short ones'
       .flatMap(({ plan }) => nodesOf(plan))
       .filter((node) => node['Relation Name'] === 'ChannelItem' && /Scan/.test(node['Node Type']));
     expect(scans.length).toBeGreaterThan(180);
-    // One of ten lookups or more. A table of a few pages is read as a whole.
+    // For ten or more lookups. PostgreSQL reads a table of a few pages as a whole.
     const wide = scans.filter(
       (node) => node['Actual Loops'] > 10 && rowsRead(node) / node['Actual Loops'] > 1000,
     );
     expect(wide.map((node) => printPlan(node))).toEqual([]);
   }, 300_000);
 
-  /** A database of its own, with the plans of its statements. */
+  /** A new database with the plans of its statements. */
   async function openRecorded() {
     const created = await createTestDatabase();
     const recorder = await recordPlans(created.databaseUrl ?? '', 'force_generic_plan');

@@ -25,7 +25,7 @@ const RUN = `mutation ($input: CreateRunInput!) {
   }
 }`;
 
-/** Has a graph keep these messages; gives its run, and them as they are read. */
+/** Lets a graph keep these messages. Returns its run and the messages of the state. */
 async function keep(assistantId: string, messages: readonly unknown[]): Promise<any> {
   const { createRun: run } = await server.gql(RUN, {
     input: {
@@ -167,7 +167,7 @@ describe('A stored message', () => {
   );
 });
 
-/** Names that objects inherit, or that LangChain looks for. */
+/** Names of inherited properties, and names with a meaning in LangChain. */
 const key = fc.constantFrom('__proto__', 'constructor', 'toString', 'toJSON', 'lc', 'type', 'id');
 const json = fc.oneof(
   { weight: 4, arbitrary: fc.jsonValue({ maxDepth: 2 }) },
@@ -204,7 +204,7 @@ const storedMessage = fc.record(
   { requiredKeys: ['content'] },
 );
 
-/** LangChain makes messages of these. Of others it does not, or with an error. */
+/** LangChain makes messages of these forms. It ignores or refuses every form besides them. */
 const classMessage = fc.record(
   {
     ...FIELDS,
@@ -231,7 +231,7 @@ describe('The newest messages of a thread', () => {
     expect(run).toEqual({ status: stops ? 'INTERRUPTED' : 'SUCCESS', error: null });
   }
 
-  /** The newest ones by themselves, and beside the whole state. */
+  /** Returns the newest messages alone, and as a part of the whole state. */
   async function read(threadId: string, last: number) {
     const shown = `messages(last: $last) { messageId type text content }`;
     const [alone, beside] = await Promise.all(
@@ -339,7 +339,7 @@ describe('A thread of 5,000 messages', () => {
     }
   }, 300_000);
 
-  /** Rows and characters that statements about stored values give while this is asked. */
+  /** Returns the rows and characters of the statements for stored values during a request. */
   async function gives(fields: string): Promise<{ thread: any; rows: number; chars: number }> {
     const { sql } = server.app;
     const query = sql.query.bind(sql);
@@ -347,7 +347,7 @@ describe('A thread of 5,000 messages', () => {
     let chars = 0;
     const counting = intercept(query, async ({ text }, send) => {
       const found = await send();
-      // Others belong to the server's own work in the background.
+      // All remaining statements belong to the background work of the server.
       if (!/"Channel(Item|Value)"/.test(text)) return found;
       rows += found.length;
       chars += JSON.stringify(found).length;

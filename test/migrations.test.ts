@@ -11,7 +11,7 @@ import { createEmptyDatabase, createTestDatabase, openTestDatabase } from './sup
 import type { TestDatabase } from './support/databases.ts';
 import { diffFromSchema } from './support/schema-diff.ts';
 
-/** Differences that only Prisma sees: it does not recognise the default of a uuid column. */
+/** Differences in Prisma alone: it does not recognize the default of a uuid column. */
 const ALLOWED = [
   `ALTER TABLE "CheckpointWrite" ALTER COLUMN "runId" SET DEFAULT '00000000-0000-0000-0000-000000000000'`,
 ];
@@ -22,13 +22,13 @@ describe('migrations', () => {
   let folder: string;
   let closeServer: () => Promise<void>;
 
-  /** Copies the migrations to a folder that the test may change. */
+  /** Copies the migrations to a folder for changes by the test. */
   beforeEach(async () => {
     database = await createTestDatabase();
     const { databaseUrl, dataDir } = database;
     const embedded = databaseUrl ? undefined : await openEmbedded(dataDir, createLogger('silent'));
     pool = new pg.Pool(embedded?.poolConfig ?? { connectionString: databaseUrl });
-    pool.on('error', () => {}); // the database goes with the test
+    pool.on('error', () => {}); // the end of the test drops the database
     closeServer = async () => embedded?.close();
     folder = await mkdtemp(path.join(os.tmpdir(), 'threadql-migrations-'));
     await cp(MIGRATIONS, folder, { recursive: true });
@@ -133,7 +133,7 @@ describe('a database of the first version', () => {
         ? undefined
         : await openEmbedded(dataDir, createLogger('silent'));
       const pool = new pg.Pool(embedded?.poolConfig ?? { connectionString: databaseUrl });
-      // The database goes with the test, and breaks connections that are still open.
+      // The end of the test drops the database and breaks open connections.
       pool.on('error', () => {});
       const [first, ...later] = (await readdir(MIGRATIONS))
         .filter((name) => /^\d/.test(name))
@@ -207,7 +207,7 @@ describe('a database of the first version', () => {
       expect(await sql.query(`SELECT 1 FROM "Run" JOIN "RunEvent" ON "runId" = "id"`)).toHaveLength(
         1,
       );
-      // An empty context was the same as none.
+      // An empty context was equal to no context.
       for (const [table, order] of [
         ['Assistant', 'id'],
         ['AssistantVersion', 'assistantId'],

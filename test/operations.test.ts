@@ -12,7 +12,7 @@ import { intercept } from './support/queries.ts';
 
 const MINUTE = 60_000;
 
-/** A thread with so many states; each adds so many bytes to the one before it. */
+/** Makes a thread with several states. Each adds a number of bytes to the state before it. */
 async function createThread(app: TestApp, states: number, bytes: number): Promise<string> {
   const log = ['x'.repeat(bytes)];
   const supersteps = Array.from({ length: states }, () => ({
@@ -22,11 +22,11 @@ async function createThread(app: TestApp, states: number, bytes: number): Promis
   return made.createThread.id;
 }
 
-/** A history in a history: one statement that loads states for each node of the outer one. */
+/** A history in a history: a statement loads states for each node of the outer history. */
 const nested = (size: number) =>
   `history(first: ${size}) { nodes { thread { history(first: ${size}) { nodes { values } } } } }`;
 
-/** Watches the next connection to a server; resolves when the server has seen that it was closed. */
+/** Watches the next connection to a server. Resolves when the server has closed it. */
 function whenClosed(): { closed(): Promise<unknown> } {
   const first = new Promise<Socket>((resolve) => {
     const onSocket = (message: unknown): void => {
@@ -38,7 +38,7 @@ function whenClosed(): { closed(): Promise<unknown> } {
   return { closed: async () => until(async () => (await first).closed) };
 }
 
-/** Sends a document; gives how to leave. Resolves when the server has seen that. */
+/** Sends a document. Returns a function with which the client leaves; it resolves when the server knows it. */
 type Transport = (app: TestApp, query: string) => Promise<() => Promise<void>>;
 
 const overHttp =
@@ -77,7 +77,7 @@ const LEAVE: [string, Transport][] = [
       send({ id: '1', type: 'subscribe', payload: { query } });
       return async () => {
         send({ id: '1', type: 'complete' });
-        // The server answers when it has read what came before.
+        // The server answers after it has read all earlier messages.
         socket.ping();
         await once(socket, 'pong');
         socket.terminate();
@@ -115,7 +115,7 @@ describe('An operation', () => {
       const { release } = await held;
       await leave();
       release();
-      // It takes as long as what the other one had left to do.
+      // This query takes as long as the remaining work of the first.
       await app.gql(QUERY());
       expect(loads.count).toBe(1 + 20);
     },
@@ -222,7 +222,7 @@ describe('ANSWER_LIMIT_BYTES', () => {
   beforeAll(async () => {
     app = await createTestApp({ answerLimitBytes: LIMIT });
     loads = watchStateLoads(app);
-    // The last state has 30,000 bytes, all of them have 165,000. Tasks wrote 27,000, and metadata has the 30,000 of the edits.
+    // The last state has 30,000 bytes; all states have 165,000. Tasks wrote 27,000, and metadata has the 30,000 of the edits.
     id = await createThread(app, 10, 3000);
   });
   afterAll(() => app.stop());

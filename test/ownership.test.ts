@@ -135,7 +135,7 @@ const toInput = (planOf: Plan) => ({
   messages: [{ role: 'user', content: 'hello', id: 'm1' }],
 });
 
-/** Values as a client sees them; ids that were made up are numbered. */
+/** Values in the view of a client, with numbers in place of generated ids. */
 function shown(values: unknown): unknown {
   const known: unknown[] = [];
   const numberOf = (id: unknown) =>
@@ -147,20 +147,20 @@ function shown(values: unknown): unknown {
 
 interface Seen {
   asked: string[];
-  /** Null where it asks. */
+  /** Null if it asks. */
   output: unknown;
   values: unknown;
   history: unknown[];
 }
 
-/** Each question with what it asked, in an order that does not depend on time. */
+/** The values of the questions, in an order that does not depend on time. */
 const questions = (asked: readonly { value?: unknown }[]) =>
   asked.map(({ value }) => JSON.stringify(value)).toSorted();
 
-/** How often all that is open is answered at most. */
+/** The maximum number of rounds of answers. */
 const MOST_ANSWERS = 6;
 
-/** Runs a plan in process until it asks nothing more. */
+/** Runs a plan in process until it has no open questions. */
 async function inProcess(planOf: Plan, durable: 'sync' | 'async' | 'exit'): Promise<Seen[]> {
   const graph = withCheckpointer(planned, new MemorySaver());
   const config = { configurable: { thread_id: 'one' }, durability: durable };
@@ -186,7 +186,7 @@ async function inProcess(planOf: Plan, durable: 'sync' | 'async' | 'exit'): Prom
   return seen;
 }
 
-/** The same on the server. */
+/** Runs the same plan on the server. */
 async function onServer(
   client: Client,
   planOf: Plan,

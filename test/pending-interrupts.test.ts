@@ -218,7 +218,7 @@ describe('pendingInterrupts', () => {
     const threadId = randomId();
     const { query } = server.app.sql;
     await query(`INSERT INTO "Thread" ("id", "graphId") VALUES ($1, 'ask')`, [threadId]);
-    // One in ten is open.
+    // Every tenth interrupt is open.
     await query(
       `INSERT INTO "Interrupt" ("id", "threadId", "checkpointId", "namespace", "taskId", "node", "langgraphId", "ordinal", "pending")
        SELECT gen_random_uuid(), $1, gen_random_uuid(), '', 'task', n::text, 'question', 0, n % 10 = 0

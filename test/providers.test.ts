@@ -22,7 +22,7 @@ const KEYS = {
   anthropic: 'sk-ant-api03-Jv4MuuT8sBgNz6rPkQyZhQrst',
 };
 
-/** The graph that calls Claude with tools: its id, and the name of its export. */
+/** The graph for Claude with tools: its id and its export. */
 const TOOLS = claudeWithTools.getName();
 
 let app: TestApp;
@@ -95,13 +95,13 @@ async function createAssistant(configurable: Record<string, unknown>): Promise<s
 interface Started {
   threadId: string;
   runId: string;
-  /** Its messages, as they come, and its end. */
+  /** The messages of the run, live, and its end. */
   events: AsyncIterableIterator<any>;
-  /** What the model was asked. */
+  /** The request to the model. */
   call: Call;
 }
 
-/** Starts a run and waits until the provider is asked. */
+/** Starts a run and waits for the request to the provider. */
 async function start(input: Record<string, unknown>): Promise<Started> {
   const threadId = (input['threadId'] as string | undefined) ?? (await createThread());
   const runId = await createRun({ ...input, threadId });
@@ -119,7 +119,7 @@ function ask({ name }: Dialect, configurable: Record<string, unknown> = {}): Pro
   return start({ config: { configurable: { model_name: name, ...configurable } } });
 }
 
-/** The next message or chunk that says something; undefined when the run has ended before. */
+/** Returns the next message or chunk with a text. Undefined: the run has ended before. */
 async function nextSaying(events: AsyncIterableIterator<any>): Promise<any> {
   for (let step = await events.next(); !step.done; step = await events.next()) {
     const { message } = step.value.runEvents;
@@ -144,7 +144,7 @@ function answer(call: Call, dialect: Dialect, text: string, id = `id-${text}`): 
   call.end(dialect.open(id), dialect.text(id, text), ...dialect.close(id, tokens));
 }
 
-/** Nothing that anybody can see of the run tells a key, or one of its ends. */
+/** No visible part of the run contains a key, or an end of a key. */
 async function expectNoKeys({ threadId, runId }: Started): Promise<void> {
   const events = await rest(app.subscribe(FOLLOW, { runId }));
   expect(events.length).toBeGreaterThan(2);
@@ -181,7 +181,7 @@ describe.each([openai, anthropic])('agent with $name', (dialect) => {
     expect(last.at(-1)).toMatchObject({ __typename: 'RunFinishedEvent', status: 'SUCCESS' });
     const chunks = last.filter(({ __typename }) => __typename === 'MessagesEvent');
     for (const { isChunk, message } of chunks) {
-      // What was told in chunks is not told again as a whole.
+      // The text of the chunks is not repeated as a whole message.
       expect({ isChunk, text: message.text }).toEqual({ isChunk: true, text: '' });
       ids.add(message.messageId);
     }
@@ -241,7 +241,7 @@ describe.each([openai, anthropic])('agent with $name', (dialect) => {
       messages: [{ type: 'HUMAN' }],
       runs: { nodes: [{ status: 'ERROR', error }] },
     });
-    // What has been shown is not begun again.
+    // An answer with visible parts is not requested again.
     expect(provider.count()).toBe(1);
     await expectNoKeys(started);
   });

@@ -37,14 +37,17 @@ const PAGE = `query ($filter: ThreadFilter, $orderBy: ThreadOrder, $first: Int, 
   }
 }`;
 
-/** What a statement may read for each row that it gives, and for itself: a search looks through so many rows first. */
+/**
+ * The number of rows that a statement may read for each returned row, and in addition. A search filters many rows before the
+ * first match.
+ */
 const ROWS_PER_ROW = 20;
 const ROWS = 5000;
-/** A row may be read from a page of its own, and so may the index's entry. */
+/** A row may be on a separate page, and so may the entry of the index. */
 const PAGES_PER_ROW = 5;
 const PAGES = 500;
 
-/** Statements that read more, and why. */
+/** Statements that read more, with the reason. */
 const READ_MORE: { statement: RegExp; because: string }[] = [
   {
     statement: /FROM "Assistant".*"name" ILIKE/s,
@@ -57,7 +60,7 @@ const READ_MORE: { statement: RegExp; because: string }[] = [
   },
 ];
 
-/** Rows that a statement gives, or counts up to a limit. */
+/** The number of returned rows, or of counted rows up to a limit. */
 function worthOf(plan: PlanNode): number {
   const limits = nodesOf(plan).filter((node) => node['Node Type'] === 'Limit');
   return Math.max(...[plan, ...limits].map(rowsGiven));
@@ -72,7 +75,7 @@ function isWasteful({ text, plan }: ExecutedPlan): boolean {
   );
 }
 
-/** Of each statement that read too much, the execution that read most. */
+/** Returns the most expensive execution of each statement over the limit. */
 function findWaste(executed: readonly ExecutedPlan[]): string[] {
   const worst = new Map<string, ExecutedPlan>();
   for (const one of executed.filter(isWasteful)) {
@@ -82,7 +85,7 @@ function findWaste(executed: readonly ExecutedPlan[]): string[] {
   return Array.from(worst.values(), ({ text, plan }) => `${text}\n\n${printPlan(plan)}\n`);
 }
 
-// What the embedded database would read is the same; it cannot tell.
+// The embedded database reads the same, but does not report it.
 describe.runIf(inject('database') === 'postgres')('Among 200,000 threads', () => {
   let database: TestDatabase;
   beforeAll(async () => {
@@ -91,7 +94,7 @@ describe.runIf(inject('database') === 'postgres')('Among 200,000 threads', () =>
   }, 5 * MINUTES);
   afterAll(() => database.dispose());
 
-  /** The plans of all statements while a server is used, and the documents that were sent to it. */
+  /** Returns the plans of all statements of a server under use, and the documents of the requests. */
   async function record(
     planCacheMode: PlanCacheMode,
     use: (server: TestApp) => Promise<void>,
@@ -99,7 +102,7 @@ describe.runIf(inject('database') === 'postgres')('Among 200,000 threads', () =>
     await using recorder = await recordPlans(database.databaseUrl ?? '', planCacheMode);
     const server = await startTestServer(
       { ...database, databaseUrl: recorder.databaseUrl },
-      // So that a lease is renewed while a run waits.
+      // A short lease, so that the worker renews it during a run.
       { leaseSeconds: 3 },
     );
     const documents = new Set<string>();
@@ -241,10 +244,10 @@ describe.runIf(inject('database') === 'postgres')(
   },
 );
 
-/** What has a test of its own. */
+/** Lists with separate tests. */
 const SEARCHES = ['assistants', 'pendingInterrupts', 'runs', 'threads'];
 
-/** All that a client can ask for. */
+/** All operations for clients. */
 const ROOT_FIELDS = [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()]
   .flatMap((type) => Object.keys(type?.getFields() ?? {}))
   .toSorted();

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { poolRandomValues } from '../src/runs/random-pool.ts';
 
 describe('random values from a pool', () => {
-  /** A Crypto of the test's own: the process' is pooled once. */
+  /** The Crypto object of the test. The process object is pooled once. */
   function pooled(): { crypto: Crypto; drawn: ArrayBufferView[] } {
     const drawn: ArrayBufferView[] = [];
     const crypto = {
@@ -35,7 +35,7 @@ describe('random values from a pool', () => {
         crypto.getRandomValues(new Uint8Array(size)),
       );
       expect(arrays.every(({ length }) => length === size)).toBe(true);
-      // Each place holds each bit at some time.
+      // Each byte has each bit at some time.
       for (let at = 0; at < size; at++) {
         expect(arrays.reduce((all, array) => all | Number(array[at]), 0)).toBe(255);
       }

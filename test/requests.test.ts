@@ -14,7 +14,7 @@ it.override('settings', {
   bodyLimitBytes: 100_000,
 });
 
-/** Sends a request as it is, on a connection of its own; gives the whole answer. */
+/** Sends a request unchanged on a new connection, and returns the whole answer. */
 async function send(client: Client, request: string): Promise<string> {
   using raw = await connectRaw(client.url);
   raw.write(request);

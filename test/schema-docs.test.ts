@@ -13,35 +13,35 @@ import {
 import { describe, expect, it } from 'vitest';
 import { schema } from '../src/graphql/index.ts';
 
-// schema.graphql is the manual: what is in it is explained there, unless its name and type say all.
+// schema.graphql is the manual. It explains every name, unless name and type are clear.
 
-/** Names that mean the same wherever they are; and an id of something says of what. */
+/** Names with the same meaning everywhere. The name of an id contains its type. */
 const WORDS = /^(createdAt|name|description|orderBy|[a-z]\w*Ids?)$/;
 
 const PLACES = [
-  // GraphQL's own words, and Relay's.
+  // Names of GraphQL and of Relay.
   /^(Query|Mutation|Subscription)$/,
   /^PageInfo(\.\w+)?$/,
   /^\w+Connection(\.(edges|nodes|pageInfo))?$/,
   /^\w+Edge(\.(cursor|node))?$/,
-  // Orders and inputs are what their names say.
+  // The names explain orders and inputs.
   /^OrderDirection(\.(ASC|DESC))?$/,
   /^\w+Order(Field\.\w+)?$/,
   /^(Create|Update)\w+Input$/,
-  // An operation on one thing takes that thing's id.
+  // An operation on a single object takes its id.
   /^(Query|Mutation)\.\w+\(id:\)$/,
   /^MessageType\.(HUMAN|AI|SYSTEM)$/,
   /^TokenUsage\.(input|output|total)Tokens$/,
 ];
 
 interface Described {
-  /** Such as Thread, Thread.history, Thread.history(first:), ThreadStatus.IDLE. */
+  /** For example Thread, Thread.history, Thread.history(first:), ThreadStatus.IDLE. */
   place: string;
   name: string;
   description: string | null | undefined;
-  /** Of a field or an argument. */
+  /** The type of a field or an argument. */
   type?: string;
-  /** What is said of the field that takes the argument, or of the type that has the field. */
+  /** The description of the argument's field, or of the field's type. */
   around?: string | null | undefined;
 }
 
@@ -91,7 +91,7 @@ function explainsItself({ place, name, type, around }: Described): boolean {
   return named !== undefined && isNamedAfter(named.name, name) && isClear(named);
 }
 
-/** Whether a field of such a type is called what the type is: status of ThreadStatus, interrupts of Interrupt. */
+/** Whether the name of the field is the name of its type: status of ThreadStatus, interrupts of Interrupt. */
 function isNamedAfter(type: string, name: string): boolean {
   const singular = name.replace(/s$/, '').toLowerCase();
   return [type, type.replace(/Input$/, '')].some((each) =>

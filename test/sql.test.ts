@@ -56,7 +56,7 @@ describe('A statement', () => {
 });
 
 describe('The text of a statement', () => {
-  /** A function, so that each call makes a new statement. */
+  /** A function, because each call must make a new statement. */
   const search = (name: string | undefined, direction: string) =>
     compile(
       sql`SELECT 1 ${name === undefined ? empty : sql`WHERE "name" = ${name}`} ORDER BY 1 ${raw(direction)}`,

@@ -104,7 +104,7 @@ describe('STATE_LIMIT_BYTES', () => {
     const stateless = { onCompletion: 'DELETE' };
     const small = await grow({ chars: 1, floats: 100 }, stateless);
     expect(small).toMatchObject({ status: 'SUCCESS', output: { list: ['x'] } });
-    // Eight bytes each in the state, and three times as many digits.
+    // Each number has eight bytes in the state, and three times as many digits.
     const large = await grow({ chars: 1, floats: 8000 }, stateless);
     expect(large).toMatchObject({ status: 'ERROR', attempt: 1, output: null });
     expect(large.error).toEqual(tooLarge('The output of the run has'));
@@ -135,7 +135,7 @@ describe('STATE_LIMIT_BYTES', () => {
         id: threadId,
         input: { values: { list: ['z'.repeat(chars)] }, asNode: 'grow' },
       });
-    // Smaller than the limit by itself.
+    // Each is smaller than the limit.
     expect((await edit(70_000)).errors).toMatchObject([refusal('input.values')]);
     expect(await readThread(threadId)).toEqual(before);
     expect((await edit(50_000)).errors).toBeUndefined();
@@ -220,7 +220,7 @@ describe('RUN_EVENT_LIMIT_BYTES', () => {
     expect(run).toMatchObject({ status: 'ERROR', attempt: 1, error });
     const events = await server.follow(run.id);
     const custom = events.filter(({ __typename }) => __typename === 'CustomEvent');
-    // Each takes 200 bytes and its digits: what came before the limit is told, without a hole.
+    // Each update has 200 bytes and its digits. The run has all events before the limit, without a gap.
     expect(custom.map(({ data }) => data)).toEqual(Array.from(custom, (_, n) => n));
     expect(custom.length).toBeGreaterThan(RUN_EVENT_BYTES / 220);
     expect(custom.length).toBeLessThan(RUN_EVENT_BYTES / 200);

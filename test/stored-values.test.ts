@@ -24,7 +24,7 @@ async function run(client: Client, input: RunInput) {
   };
 }
 
-/** Stores the value of a recipe. Gives 'same' or the reason of a failure, and the value as clients see it. */
+/** Stores the value of a recipe. Returns 'same' or the reason of a failure, and the value in the view of clients. */
 async function store(client: Client, recipe: string): Promise<{ is: unknown; shown: unknown }> {
   const made = await run(client, { assistantId: 'keep', input: { recipe } });
   if (made.status === 'ERROR') return { is: made.error?.message, shown: undefined };
@@ -173,7 +173,7 @@ describe('A value that nests deep', () => {
   } }`);
   const STREAM_MODES = ['VALUES', 'UPDATES', 'MESSAGES', 'CUSTOM', 'TASKS', 'CHECKPOINTS'] as const;
 
-  /** The events of a run that tells of a value, by whether they show that it goes deeper. */
+  /** Returns the events of a run with a value, and whether each event shows a deeper level. */
   async function tell(client: Client, way: string, recipe: string, transport: Transport) {
     const { createRun } = await client.gql(
       operation(

@@ -31,7 +31,7 @@ describe('threads', () => {
     return { ids: nodes.map(({ id }) => id), ...pageInfo, totalCount };
   }
 
-  /** Threads that carry the same mark; their ids, the oldest first. */
+  /** Creates threads with the same mark. Returns their ids, the oldest first. */
   async function createMarked(client: Client, size: number) {
     const mark = randomId();
     const ids: string[] = [];
@@ -129,7 +129,7 @@ describe('threads', () => {
         after = page.hasNextPage ? page.endCursor : null;
         expect(page.hasPreviousPage).toBe(seen.length > 3);
         await createThread(client, { metadata: { mark, late: true } });
-        // The one under the cursor, and one that is still to come.
+        // The thread under the cursor, and a thread of a later page.
         for (const id of [
           page.ids.at(-1),
           all.find((each) => !seen.includes(each) && !gone.has(each)),

@@ -9,7 +9,7 @@ async function createThread(client: Client, input?: ThreadInput) {
   return (await client.gql(CREATE_THREAD, { input })).createThread;
 }
 
-/** Reads the fields of a thread that are listed in a text. */
+/** Reads these fields of a thread. */
 async function getThread(
   client: Client,
   id: string,

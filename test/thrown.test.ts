@@ -21,7 +21,7 @@ async function run(client: TestApp, input: Record<string, unknown>): Promise<any
   return (await client.gql(RUN, { input: request })).createRun;
 }
 
-/** One run for each hostile value. */
+/** A run for each hostile value. */
 async function throwAll(client: TestApp, more: Record<string, unknown> = {}): Promise<any[]> {
   const kinds = Object.keys(THROWN);
   return Promise.all(
@@ -29,7 +29,7 @@ async function throwAll(client: TestApp, more: Record<string, unknown> = {}): Pr
   );
 }
 
-/** Whether a client can read it: text without half characters, null bytes or the lines of a stack. */
+/** Whether a client can read the text: no half characters, null bytes or lines of a stack. */
 function isText(text: unknown): boolean {
   return typeof text === 'string' && !/[\0\p{Surrogate}]|\n\s+at /u.test(text);
 }

@@ -12,7 +12,9 @@ import {
 } from './support/raw-socket.ts';
 import { SEVERAL_STARTS_MS } from './support/servers.ts';
 
-/** Half of it is more than kernels keep for both ends of a connection: Linux keeps up to 75 MB where `tcp_rmem` allows 32 MiB. */
+/**
+ * Half of it is more than kernels buffer for both ends of a connection: Linux buffers up to 75 MB if `tcp_rmem` allows 32 MiB.
+ */
 const MUCH = 256 * 1024 * 1024;
 
 let server: TestApp;
@@ -22,7 +24,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-/** Sends until the server has closed the connection or taken all; gives how much the client could send. */
+/** Sends until the server has closed the connection or read everything. Returns the number of sent bytes. */
 async function sendUnread(
   { socket, closed }: RawSocket,
   dataOf: (round: number) => Buffer,
@@ -33,7 +35,7 @@ async function sendUnread(
   socket.pause();
   await until(() => {
     const isFull = () => socket.writableLength > 1_000_000 || socket.bytesWritten > MUCH;
-    // A client learns of the end when it writes.
+    // A client notices the end when it writes.
     while (!socket.destroyed && !isFull()) socket.write(dataOf(round++));
     return isClosed || socket.bytesWritten > MUCH;
   });

@@ -7,7 +7,7 @@ import { createLogger } from '../src/log.ts';
 import { CREATE_RUN, human, startTestApp, until, type TestApp } from './support/app.ts';
 import { createEmptyDatabase, type TestDatabase } from './support/databases.ts';
 
-// The fixture was written by threadql with LangGraph 1.4.18; each thread's metadata names its case.
+// The fixture is a database of threadql with LangGraph 1.4.18. The metadata of each thread names its case.
 const FIXTURE = path.join(import.meta.dirname, 'fixtures/langgraph-1.4.sql');
 
 let server: TestApp;
@@ -45,7 +45,7 @@ async function run(name: string, more: Record<string, unknown>): Promise<any> {
   return createRun;
 }
 
-/** Answers the oldest question until none is open. Gives the questions in their order. */
+/** Answers the oldest question until no question is open. Returns the questions in their order. */
 async function answerAll(name: string, value: unknown): Promise<unknown[]> {
   const asked: unknown[] = [];
   for (;;) {
@@ -58,7 +58,7 @@ async function answerAll(name: string, value: unknown): Promise<unknown[]> {
 
 const logged = (entries: string[]) => ({ log: entries });
 
-/** For each case: the questions that are open and come after them, and the state once all have the answer "now". */
+/** For each case: the open questions and their successors, and the state after all answers are "now". */
 const ASKING: Record<string, { asked: unknown[]; values: unknown }> = {
   'one question': {
     asked: [{ question: 'Go on?' }],
@@ -138,7 +138,7 @@ const ASKING: Record<string, { asked: unknown[]; values: unknown }> = {
   'a run that failed with its answer': { asked: ['go?'], values: logged(['went "now"']) },
 };
 
-/** For each case without a question: what a run gets as its input, and the state that it leaves. */
+/** For each case without a question: the input of a run, and the state after it. */
 const GOING_ON: Record<string, { input: unknown; values: unknown }> = {
   'a conversation': {
     input: human('three'),
@@ -237,7 +237,7 @@ function deltaInput(id: string) {
   return { messages: [{ id, role: 'user', content: 'more' }] };
 }
 
-/** Messages by what they are told apart by; otherwise the log. */
+/** Messages by their id or content; without messages, the log. */
 function shortened(values: any): string[] {
   if (!values.messages) return values.log ?? [];
   return values.messages.map(({ id, content }: any) => (/^[ah]\d+$/.test(id) ? id : content));

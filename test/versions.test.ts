@@ -8,7 +8,7 @@ import { createProject } from './support/projects.ts';
 
 const run = promisify(execFile);
 
-/** `all`, or versions by commas. This test downloads packages, so it runs only where it is asked for. */
+/** `all`, or a list of versions with commas. This test downloads packages, so it runs only on request. */
 const wanted = process.env['LANGGRAPH_VERSIONS'];
 const versions = wanted ? await listVersions(wanted) : ['each minor'];
 const INSTALL_AND_START_MS = 600_000;
