@@ -98,6 +98,22 @@ const THREAD = operation(`
   }
 `);
 
+const CANCEL_RUN = operation(`
+  mutation CancelRun($id: ID!) {
+    cancelRun(id: $id, wait: true) {
+      id
+    }
+  }
+`);
+
+const COPY_THREAD = operation(`
+  mutation CopyThread($id: ID!) {
+    copyThread(id: $id) {
+      id
+    }
+  }
+`);
+
 export type RunInput = VariablesOf<typeof CREATE_RUN>['input'];
 export type ThreadInput = NonNullable<VariablesOf<typeof CREATE_THREAD>['input']>;
 
@@ -125,6 +141,10 @@ export interface Client extends Pick<TestApp, 'url' | 'gql' | 'errors' | 'reques
   /** Fails the test if the server has no such thread. */
   getThread(id: string): Promise<Thread>;
   findThread(id: string): Promise<Thread | null>;
+  /** Cancels a run and waits for its end. */
+  cancelRun(id: string): Promise<void>;
+  /** Copies a thread and returns the id of the copy. */
+  copyThread(id: string): Promise<string>;
   /** Follows a run to its end and returns the run. */
   untilEnded(id: string): Promise<Run>;
   untilRunning(id: string): Promise<void>;
@@ -154,6 +174,10 @@ export function createClient(server: TestApp): Client {
     findRun,
     getThread: async (id) => (await findThread(id)) ?? expect.fail(`No thread ${id}`),
     findThread,
+    async cancelRun(id) {
+      await server.gql(CANCEL_RUN, { id });
+    },
+    copyThread: async (id) => (await server.gql(COPY_THREAD, { id })).copyThread.id,
     async untilEnded(id) {
       await server.follow(id, { modes: [] });
       return getRun(id);
