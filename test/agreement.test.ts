@@ -1,45 +1,36 @@
 import { Command, MemorySaver, Send, type StateSnapshot } from '@langchain/langgraph';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect } from 'vitest';
 import { toPlain } from '../src/checkpoints/plain.ts';
 import { withCheckpointer } from '../src/graphs/load.ts';
-import { createTestApp, human, type TestApp } from './support/app.ts';
+import { human } from './support/app.ts';
+import type { Client, RunInput } from './support/client.ts';
+import { it } from './support/fixture.ts';
 import * as graphs from './support/graphs.ts';
-import { openRunDoor, type RunDoor } from './support/run-door.ts';
+import { operation } from './support/graphql.ts';
+import { selectThread } from './support/select-thread.ts';
 
-// The same graphs in memory, as LangGraph drives them, and here: each story is played in both places, and after each of its
-// steps both show the same state. Where LangGraph shows what is not so, the step says what is right.
+// Plays each story twice: with LangGraph in memory, and on the server. After each step, both places show the same state. If
+// LangGraph shows a wrong state, the step has the right state.
 
-let server: TestApp;
-let door: RunDoor;
-beforeAll(async () => {
-  server = await createTestApp();
-  door = await openRunDoor(server);
-});
-afterAll(async () => {
-  await server.stop();
-  await door[Symbol.asyncDispose]();
-});
-
-/** What both places show of a state. */
+/** The state of a thread in either place. */
 interface Shown {
   values: unknown;
   next: string[];
   tasks: { name: string; failed: boolean; asks: unknown[]; result: unknown }[];
-  /** What is asked in the graph and below it. */
+  /** The pending interrupts of the graph and of its subgraphs. */
   questions: unknown[];
 }
 
 interface Step {
-  input?: unknown;
-  /** Of each question, its answer. */
+  input?: RunInput['input'];
   answers?: [question: unknown, answer: unknown][];
   update?: Record<string, unknown>;
   goto?: { node: string; input?: unknown }[];
   interruptBefore?: string[];
   interruptAfter?: string[];
-  /** A state that is written by hand instead of a run. */
+  /** Updates the state, instead of a run. */
   edit?: { values: unknown; asNode?: string };
-  /** What is right where LangGraph's getState is wrong. */
+  /** Replaces wrong fields of LangGraph's getState. */
   right?: Partial<Shown>;
 }
 
@@ -102,7 +93,7 @@ type Task = StateSnapshot['tasks'][number];
 
 const resultOf = (task: Task) => ('result' in task ? task.result : undefined);
 
-/** The tasks that run no graph, or have not begun it. */
+/** Returns the tasks without a subgraph, and the tasks with a subgraph before its first step. */
 function leaves({ tasks }: StateSnapshot): Task[] {
   return tasks.flatMap((task) => {
     const { state } = task;
@@ -111,7 +102,7 @@ function leaves({ tasks }: StateSnapshot): Task[] {
   });
 }
 
-/** LangGraph takes every node by a star alone. */
+/** Replaces a list with a star by the star: LangGraph takes the star for all nodes only outside a list. */
 function all(stops: Record<string, string[] | undefined>): Record<string, string[] | '*'> {
   return Object.fromEntries(
     Object.entries(stops).flatMap(([key, nodes]) =>
@@ -120,25 +111,24 @@ function all(stops: Record<string, string[] | undefined>): Record<string, string
   );
 }
 
-// ── Here ─────────────────────────────────────────────────────────────────────────────────────
+// ── On the server ─────────────────────────────────────────────────────────────────────────────────
 
-const SHOW = `query ($id: ID!) { thread(id: $id) {
+const SHOWN = `
   status values interrupts { id value }
-  state { values next tasks { name error result interrupts { value } } }
-} }`;
+  state { values next tasks { name error result interrupts { value } } }`;
 
-const UPDATE = `mutation ($id: ID!, $input: UpdateThreadStateInput!) {
+const UPDATE = operation(`mutation ($id: ID!, $input: UpdateThreadStateInput!) {
   updateThreadState(id: $id, input: $input) { next }
-}`;
+}`);
 
-async function here(assistantId: string): Promise<Place> {
-  const threadId = await door.createThread();
-  const thread = async () => (await server.gql(SHOW, { id: threadId })).thread;
+async function onServer(client: Client, assistantId: string): Promise<Place> {
+  const threadId = await client.createThread();
+  const thread = () => selectThread(client, threadId, SHOWN);
 
-  async function commandOf({ answers, update, goto }: Step): Promise<unknown> {
+  async function commandOf({ answers, update, goto }: Step): Promise<RunInput['command']> {
     const { interrupts } = await thread();
     const resume = answers?.map(([question, value]) => {
-      const found = interrupts.find((each: any) => same(each.value, question));
+      const found = interrupts.find((each) => same(each.value, question));
       return { interruptId: found?.id, value };
     });
     return { ...(resume && { resume }), ...(update && { update }), ...(goto && { goto }) };
@@ -147,12 +137,12 @@ async function here(assistantId: string): Promise<Place> {
   return {
     async play({ edit, ...step }) {
       if (edit) {
-        await server.gql(UPDATE, { id: threadId, input: edit });
+        await client.gql(UPDATE, { id: threadId, input: edit });
         return;
       }
       const { input, interruptBefore, interruptAfter } = step;
       const commands = step.answers ?? step.update ?? step.goto;
-      const run = await door.runToEnd({
+      const run = await client.runToEnd({
         threadId,
         assistantId,
         interruptBefore,
@@ -160,24 +150,24 @@ async function here(assistantId: string): Promise<Place> {
         ...(commands ? { command: await commandOf(step) } : { input }),
       });
       const { status, state } = await thread();
-      const waits = state.next.length > 0 ? 'INTERRUPTED' : 'IDLE';
+      const waits = state?.next.length ? 'INTERRUPTED' : 'IDLE';
       expect([run.status, status]).toEqual(
         run.error ? ['ERROR', 'ERROR'] : [waits === 'IDLE' ? 'SUCCESS' : waits, waits],
       );
     },
     async show() {
       const { values, interrupts, state } = await thread();
-      expect(values).toEqual(state.values);
+      expect(values).toEqual(state?.values);
       return plain({
         values,
-        next: state.next,
-        tasks: state.tasks.map((task: any) => ({
+        next: state?.next ?? [],
+        tasks: (state?.tasks ?? []).map((task) => ({
           name: task.name,
           failed: task.error !== null,
-          asks: task.interrupts.map(({ value }: any) => value),
+          asks: task.interrupts.map(({ value }) => value),
           result: task.result,
         })),
-        questions: interrupts.map(({ value }: any) => value),
+        questions: interrupts.map(({ value }) => value),
       });
     },
   };
@@ -187,7 +177,7 @@ async function here(assistantId: string): Promise<Place> {
 
 const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
 
-/** As JSON, without the ids that messages get where they are made. */
+/** Returns the state as JSON, without the ids of messages. */
 function plain(shown: Shown): Shown {
   const text = JSON.stringify(toPlain(shown), (key, value) => (key === 'id' ? undefined : value));
   return JSON.parse(text) as Shown;
@@ -195,8 +185,10 @@ function plain(shown: Shown): Shown {
 
 const byName = new Map<string, unknown>(Object.entries(graphs));
 
-async function playBoth(name: keyof typeof graphs, story: Step[]): Promise<void> {
-  const [theirs, ours] = [inMemory(byName.get(name)), await here(name)];
+type Story = [graph: keyof typeof graphs, what: string, steps: Step[]];
+
+async function playBoth(client: Client, [name, , story]: Story): Promise<void> {
+  const [theirs, ours] = [inMemory(byName.get(name)), await onServer(client, name)];
   for (const [n, step] of story.entries()) {
     await theirs.play(step);
     await ours.play(step);
@@ -209,12 +201,10 @@ async function playBoth(name: keyof typeof graphs, story: Step[]): Promise<void>
   }
 }
 
-type Story = [graph: keyof typeof graphs, what: string, steps: Step[]];
-
 const goOn: Step = {};
 
 describe('What LangGraph makes in memory is made here', () => {
-  it.each<Story>([
+  it.for<Story>([
     ['steps', 'to its end, twice', [{ input: {} }, { input: { log: ['again'] } }]],
     ['parallel', 'to its end', [{ input: { log: ['in'] } }]],
     ['fanOut', 'to its end', [{ input: { jobs: ['a', 'b', 'c'] } }]],
@@ -224,11 +214,11 @@ describe('What LangGraph makes in memory is made here', () => {
     ['fail', 'to its error, and on', [{ input: { fail: true } }, { update: { fail: false } }]],
     ['halfFail', 'to its error, twice', [{ input: {} }, goOn]],
     ['boom', 'to its error', [{ input: { what: 'text' } }]],
-  ])('by %s: %s', (name, _what, steps) => playBoth(name, steps));
+  ])('by %s: %s', (story, { client }) => playBoth(client, story));
 });
 
 describe('What LangGraph stops at is stopped at here', () => {
-  it.each<Story>([
+  it.for<Story>([
     ['steps', 'before a node', [{ input: {}, interruptBefore: ['step3'] }, goOn]],
     [
       'steps',
@@ -288,11 +278,11 @@ describe('What LangGraph stops at is stopped at here', () => {
         goOn,
       ],
     ],
-  ])('by %s: %s', (name, _what, steps) => playBoth(name, steps));
+  ])('by %s: %s', (story, { client }) => playBoth(client, story));
 });
 
 describe('What a command does in LangGraph it does here', () => {
-  it.each<Story>([
+  it.for<Story>([
     [
       'steps',
       'goto',
@@ -346,14 +336,14 @@ describe('What a command does in LangGraph it does here', () => {
       'update, on a thread that has stopped before a node',
       [{ input: {}, interruptBefore: ['step3'] }, { update: { log: ['noted'] } }],
     ],
-  ])('by %s: %s', (name, _what, steps) => playBoth(name, steps));
+  ])('by %s: %s', (story, { client }) => playBoth(client, story));
 });
 
 const GO_ON = { question: 'Go on?' };
 const mail = (to: string) => ({ question: 'Send?', to });
 
 describe('What LangGraph asks is asked here, and its answers do the same', () => {
-  it.each<Story>([
+  it.for<Story>([
     ['ask', 'an answer', [{ input: {} }, { answers: [[GO_ON, 'yes']] }]],
     ...[false, 0, '', null, [], {}, [1, [2]], { a: null }].map((answer): Story => [
       'ask',
@@ -431,7 +421,7 @@ describe('What LangGraph asks is asked here, and its answers do the same', () =>
         { answers: [[{ from: 'inside' }, 2]] },
       ],
     ],
-  ])('by %s: %s', (name, _what, steps) => playBoth(name, steps));
+  ])('by %s: %s', (story, { client }) => playBoth(client, story));
 });
 
 const asks = (name: string, ...questions: unknown[]) => ({
@@ -443,7 +433,7 @@ const asks = (name: string, ...questions: unknown[]) => ({
 const ended = (name: string, result: unknown) => ({ name, failed: false, asks: [], result });
 
 describe("Where LangGraph's getState is wrong", () => {
-  it.each<Story>([
+  it.for<Story>([
     [
       'questions',
       'a task is next that has asked on, which LangGraph leaves out',
@@ -534,5 +524,5 @@ describe("Where LangGraph's getState is wrong", () => {
         { answers: [[{ from: 'right' }, 'R']] },
       ],
     ],
-  ])('by %s: %s', (name, _what, steps) => playBoth(name, steps));
+  ])('by %s: %s', (story, { client }) => playBoth(client, story));
 });
