@@ -228,7 +228,7 @@ describe('what two nodes of one graph within another ask', () => {
       const threadId = await waitingThread(client, graph);
       const before = await interruptsOf(client, threadId);
       await client.runToEnd({ threadId, assistantId: graph, input: { log: ['again'] } });
-      const after = await interruptsOf(client, threadId);
+      const after = await interruptsOf<string>(client, threadId);
       expect(after.map(({ value }) => value).toSorted()).toEqual(['left 1', 'right 1']);
       for (const { id } of before) expect(after.map((each) => each.id)).not.toContain(id);
       await answer(client, threadId, graph, { 'left 1': 'A', 'right 1': 'C' });

@@ -21,7 +21,7 @@ export async function conversation(client: Client, id: string): Promise<string[]
 export function linesOf(messages: ShownMessage[] = []): string[] {
   return messages.map(
     ({ type, text, toolCalls }) =>
-      `${type}: ${toolCalls.length > 0 ? `[${toolCalls.map(({ args }) => queryOf(args))}]` : text}`,
+      `${type}: ${toolCalls.length > 0 ? `[${toolCalls.map(({ args }) => queryOf(args)).join()}]` : text}`,
   );
 }
 
