@@ -2,41 +2,41 @@ import { once } from 'node:events';
 import { request as send, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { print } from 'graphql';
+import { describe, expect } from 'vitest';
 import { WebSocket } from 'ws';
-import { CREATE_RUN, CREATE_THREAD, createTestApp, human, type TestApp } from './support/app.ts';
+import { human } from './support/app.ts';
+import { CREATE_THREAD, type Client } from './support/client.ts';
+import { it } from './support/fixture.ts';
+import { GRAPHQL_WS, socketUrl } from './support/refusals.ts';
 
 const JSON_TYPE = { 'content-type': 'application/json' };
 const SEARCH = '{ assistants { totalCount } }';
 
-let server: TestApp;
-let endpoint: string;
-beforeAll(async () => {
-  server = await createTestApp({
-    allowedHosts: ['ours.example'],
-    corsOrigins: ['https://app.example'],
-    bodyLimitBytes: 100_000,
-  });
-  endpoint = `${server.url}/graphql`;
+it.override('settings', {
+  allowedHosts: ['ours.example'],
+  corsOrigins: ['https://app.example'],
+  bodyLimitBytes: 100_000,
 });
-afterAll(() => server.stop());
 
-/** fetch chooses the Host header itself; this does not. */
-async function get(headers: Record<string, string>) {
-  const request = send(`${endpoint}?query=${encodeURIComponent(SEARCH)}`, { headers });
+const endpointOf = ({ url }: Client) => `${url}/graphql`;
+
+/** Sends a GET request with these headers. `fetch` would set the header Host itself. */
+async function get(client: Client, headers: Record<string, string>) {
+  const request = send(`${endpointOf(client)}?query=${encodeURIComponent(SEARCH)}`, { headers });
   request.end();
   const [response] = (await once(request, 'response')) as [IncomingMessage];
   return { status: response.statusCode, body: JSON.parse(await text(response)) };
 }
 
-function post(body: string, headers: Record<string, string> = JSON_TYPE) {
-  return fetch(endpoint, { method: 'POST', headers, body });
+function post(client: Client, body: string, headers: Record<string, string> = JSON_TYPE) {
+  return fetch(endpointOf(client), { method: 'POST', headers, body });
 }
 
-/** "open", or the status with which the upgrade was refused. */
-async function openSocket(headers: Record<string, string>): Promise<unknown> {
-  const url = endpoint.replace('http', 'ws');
-  const socket = new WebSocket(url, 'graphql-transport-ws', { headers });
+/** Returns "open", or the status of the response to a refused upgrade. */
+async function openSocket(client: Client, headers: Record<string, string>): Promise<unknown> {
+  const socket = new WebSocket(socketUrl(client), GRAPHQL_WS, { headers });
   const outcome = await Promise.race([
     once(socket, 'open').then(() => 'open'),
     once(socket, 'unexpected-response').then(([, response]) => response.statusCode),
@@ -47,77 +47,82 @@ async function openSocket(headers: Record<string, string>): Promise<unknown> {
 }
 
 describe('Host', () => {
-  it.each(['localhost', 'localhost:1', '127.0.0.1', '127.3.2.1:80', '[::1]:4000', 'Ours.Example'])(
+  it.for(['localhost', 'localhost:1', '127.0.0.1', '127.3.2.1:80', '[::1]:4000', 'Ours.Example'])(
     'is ours when it is %s',
-    async (host) => {
-      expect(await get({ host })).toMatchObject({ status: 200, body: { data: {} } });
+    async (host, { client }) => {
+      expect(await get(client, { host })).toMatchObject({ status: 200, body: { data: {} } });
     },
   );
 
-  it.each([
+  it.for([
     'evil.example',
     'localhost.evil.example',
     '10.1.2.3',
     'evil.example:4000',
     'a@localhost',
-  ])('is refused when it is %s, over HTTP and WebSocket', async (host) => {
+  ])('is refused when it is %s, over HTTP and WebSocket', async (host, { client }) => {
     const refused = { errors: [{ extensions: { code: 'FORBIDDEN' } }] };
-    expect(await get({ host })).toMatchObject({ status: 403, body: refused });
-    expect(await openSocket({ host })).toBe(403);
+    expect(await get(client, { host })).toMatchObject({ status: 403, body: refused });
+    expect(await openSocket(client, { host })).toBe(403);
   });
 });
 
 describe('Origin', () => {
-  it('opens a WebSocket for no page, our own pages and those of CORS_ORIGINS', async () => {
-    expect(await openSocket({})).toBe('open');
-    expect(await openSocket({ origin: server.url })).toBe('open');
-    expect(await openSocket({ origin: 'https://app.example' })).toBe('open');
+  it('opens a WebSocket for no page, our own pages and those of CORS_ORIGINS', async ({
+    client,
+  }) => {
+    expect(await openSocket(client, {})).toBe('open');
+    expect(await openSocket(client, { origin: client.url })).toBe('open');
+    expect(await openSocket(client, { origin: 'https://app.example' })).toBe('open');
   });
 
-  it.each(['https://evil.example', 'http://localhost:1', 'https://app.example.evil', 'null'])(
+  it.for(['https://evil.example', 'http://localhost:1', 'https://app.example.evil', 'null'])(
     'opens no WebSocket for pages of %s, and shows them no answer',
-    async (origin) => {
-      expect(await openSocket({ origin })).toBe(403);
-      const response = await post(JSON.stringify({ query: SEARCH }), { ...JSON_TYPE, origin });
+    async (origin, { client }) => {
+      expect(await openSocket(client, { origin })).toBe(403);
+      const response = await post(client, JSON.stringify({ query: SEARCH }), {
+        ...JSON_TYPE,
+        origin,
+      });
       expect(response.headers.get('access-control-allow-origin')).toBeNull();
     },
   );
 
-  it('lets the pages of CORS_ORIGINS send JSON and read answers', async () => {
+  it('lets the pages of CORS_ORIGINS send JSON and read answers', async ({ client }) => {
     const origin = 'https://app.example';
     const headers = { origin, 'access-control-request-headers': 'content-type' };
-    const preflight = await fetch(endpoint, { method: 'OPTIONS', headers });
+    const preflight = await fetch(endpointOf(client), { method: 'OPTIONS', headers });
     expect(preflight.status).toBe(204);
     expect(preflight.headers.get('access-control-allow-headers')).toBe('content-type');
     expect(preflight.headers.get('access-control-allow-origin')).toBe(origin);
-    const answer = await post(JSON.stringify({ query: SEARCH }), { ...JSON_TYPE, origin });
+    const answer = await post(client, JSON.stringify({ query: SEARCH }), { ...JSON_TYPE, origin });
     expect(answer.headers.get('access-control-allow-origin')).toBe(origin);
   });
 });
 
 describe('a request', () => {
-  it('may be a POST of application/json alone', async () => {
+  it('may be a POST of application/json alone', async ({ client }) => {
     const body = JSON.stringify({ query: SEARCH });
     for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'application/graphql']) {
-      const response = await post(body, { 'content-type': type });
+      const response = await post(client, body, { 'content-type': type });
       expect(response.status).toBe(415);
       expect(await response.json()).toMatchObject({
         errors: [{ extensions: { code: 'BAD_USER_INPUT' } }],
       });
     }
     const charset = { 'content-type': 'application/json; charset=utf-8' };
-    expect((await post(body, charset)).status).toBe(200);
+    expect((await post(client, body, charset)).status).toBe(200);
   });
 
-  it('may be a GET of a query, not of a mutation', async () => {
+  it('may be a GET of a query, not of a mutation', async ({ client }) => {
     const mutation = encodeURIComponent('mutation { deleteThread(id: "x") }');
-    expect((await fetch(`${endpoint}?query=${mutation}`)).status).toBe(405);
+    expect((await fetch(`${endpointOf(client)}?query=${mutation}`)).status).toBe(405);
   });
 
-  it.each(['', '{', '1', 'null', '[]', '{}', `[{"query":"{__typename}"}]`, '{"query":1}'])(
+  it.for(['', '{', '1', 'null', '[]', '{}', `[{"query":"{__typename}"}]`, '{"query":1}'])(
     'is a client error when its body is %j',
-    async (body) => {
-      const response = await post(body);
+    async (body, { client }) => {
+      const response = await post(client, body);
       expect(response.status).toBe(400);
       expect(await response.json()).toMatchObject({
         errors: [{ extensions: { code: 'BAD_USER_INPUT' } }],
@@ -125,8 +130,9 @@ describe('a request', () => {
     },
   );
 
-  it('is refused as soon as its body is larger than the limit', async () => {
+  it('is refused as soon as its body is larger than the limit', async ({ client }) => {
     const large = await post(
+      client,
       JSON.stringify({ query: SEARCH, variables: { x: 'x'.repeat(200_000) } }),
     );
     expect(large.status).toBe(413);
@@ -134,7 +140,7 @@ describe('a request', () => {
       errors: [{ extensions: { code: 'PAYLOAD_TOO_LARGE' } }],
     });
 
-    const endless = connect(Number(new URL(server.url).port), '127.0.0.1');
+    const endless = connect(Number(new URL(client.url).port), '127.0.0.1');
     endless.on('error', () => {});
     endless.write(
       'POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n',
@@ -147,8 +153,8 @@ describe('a request', () => {
     endless.destroy();
   });
 
-  it('closes a WebSocket whose message is larger than the limit', async () => {
-    const socket = new WebSocket(endpoint.replace('http', 'ws'), 'graphql-transport-ws');
+  it('closes a WebSocket whose message is larger than the limit', async ({ client }) => {
+    const socket = new WebSocket(socketUrl(client), GRAPHQL_WS);
     await once(socket, 'open');
     socket.send('x'.repeat(200_000));
     expect((await once(socket, 'close'))[0]).toBe(1009);
@@ -156,49 +162,49 @@ describe('a request', () => {
 });
 
 describe('what cannot be stored', () => {
-  const CREATE = 'mutation ($input: CreateThreadInput) { createThread(input: $input) { id } }';
-
-  it.each([
+  it.for<[string, unknown, string]>([
     ['a null byte', { a: [{ b: 'x\0' }] }, 'input.metadata.a[0].b'],
     ['a null byte in a key', { a: { 'x\0': 1 } }, 'input.metadata.a'],
     ['half of a surrogate pair', { a: '\ud83d' }, 'input.metadata.a'],
     ['more than 100 levels', { a: nested(100) }, 'input.metadata'],
-  ])('is bad input that names its place: %s', async (_what, metadata, argument) => {
-    const [error] = await server.errors(CREATE, { input: { metadata } });
+  ])('is bad input that names its place: %s', async ([_what, metadata, argument], { client }) => {
+    const [error] = await client.errors(CREATE_THREAD, { input: { metadata } });
     expect(error?.extensions).toEqual({ code: 'BAD_USER_INPUT', argument });
   });
 
-  it('is the same in literals', async () => {
+  it('is the same in literals', async ({ client }) => {
     const document = (metadata: string) =>
       `mutation { createThread(input: { metadata: ${metadata} }) { id } }`;
     for (const metadata of ['{ a: "\\u0000" }', '{ a: "\\ud83d" }', '{ a: 1e999 }']) {
-      const [error] = await server.errors(document(metadata));
+      const [error] = await client.errors(document(metadata));
       expect(error?.extensions).toMatchObject({ code: 'BAD_USER_INPUT' });
     }
   });
 
-  it('is bad input in names and ids too', async () => {
-    const [name] = await server.errors(
+  it('is bad input in names and ids too', async ({ client }) => {
+    const [name] = await client.errors(
       '{ assistants(filter: { name: "\\u0000" }) { totalCount } }',
     );
     expect(name?.extensions).toEqual({ code: 'BAD_USER_INPUT', argument: 'filter.name' });
-    const [id] = await server.errors('{ thread(id: "\\u0000") { id } }');
+    const [id] = await client.errors('{ thread(id: "\\u0000") { id } }');
     expect(id?.extensions).toEqual({ code: 'BAD_USER_INPUT', argument: 'id' });
   });
 
-  it('takes emoji, and 100 levels in what a graph is given', async () => {
-    await server.gql(CREATE, { input: { metadata: { emoji: '👩‍👩‍👧' } } });
+  it('takes emoji, and 100 levels in what a graph is given', async ({ client }) => {
+    await client.createThread({ metadata: { emoji: '👩‍👩‍👧' } });
     const input = { assistantId: 'echo', input: { ...human('👩‍👩‍👧'), deep: nested(99) } };
-    await server.gql(CREATE_RUN, { input });
+    await client.startRun(input);
   });
 
-  it('stays a client error where it would overflow the stack', async () => {
+  it('stays a client error where it would overflow the stack', async ({ client }) => {
     const list = '['.repeat(40_000) + ']'.repeat(40_000);
-    const query = JSON.stringify(CREATE);
+    const query = JSON.stringify(print(CREATE_THREAD));
     const variables = await post(
+      client,
       `{"query":${query},"variables":{"input":{"metadata":{"a":${list}}}}}`,
     );
     const literal = await post(
+      client,
       JSON.stringify({
         query: `mutation { createThread(input: { metadata: { a: ${list} } }) { id } }`,
       }),
@@ -212,21 +218,23 @@ describe('what cannot be stored', () => {
   });
 });
 
-/** A list in a list …, `levels` deep. */
+/** Returns lists within lists, this many levels deep. */
 function nested(levels: number): unknown {
   return levels === 0 ? 1 : [nested(levels - 1)];
 }
 
 describe('an error', () => {
-  it('has the code BAD_USER_INPUT where GraphQL refuses the document or its variables', async () => {
+  it('has the code BAD_USER_INPUT where GraphQL refuses the document or its variables', async ({
+    client,
+  }) => {
     for (const document of ['{', '{ nope }', 'query ($id: ID!) { thread(id: $id) { id } }']) {
-      const [error] = await server.errors(document);
+      const [error] = await client.errors(document);
       expect(error?.extensions).toEqual({ code: 'BAD_USER_INPUT' });
     }
   });
 
-  it('says nothing about a bug, over HTTP, SSE and WebSocket', async () => {
-    await using broken = await createTestApp();
+  it('says nothing about a bug, over HTTP, SSE and WebSocket', async ({ startServer }) => {
+    const { server: broken } = await startServer();
     await broken.app.sql.query('DROP TABLE "AssistantVersion"');
     const query = '{ assistant(id: "echo") { versions { nodes { name } } } }';
     const masked = { message: 'Unexpected error.', extensions: { code: 'INTERNAL_SERVER_ERROR' } };
@@ -238,34 +246,31 @@ describe('an error', () => {
   });
 });
 
-it('says whether it lives, and whether its database answers', async () => {
-  expect((await fetch(`${server.url}/health`)).status).toBe(200);
-  expect((await fetch(`${server.url}/ready`)).status).toBe(200);
+it('says whether it lives, and whether its database answers', async ({ client }) => {
+  expect((await fetch(`${client.url}/health`)).status).toBe(200);
+  expect((await fetch(`${client.url}/ready`)).status).toBe(200);
 });
 
-it('sends subscribers away to come back when it stops, and stops at once', async () => {
-  const stopping = await createTestApp();
-  const threadId = (await stopping.gql(CREATE_THREAD)).createThread.id;
-  const socket = new WebSocket(
-    `${stopping.url.replace('http', 'ws')}/graphql`,
-    'graphql-transport-ws',
-  );
+it('sends subscribers away to come back when it stops, and stops at once', async ({
+  startServer,
+}) => {
+  const { server, client } = await startServer();
+  const threadId = await client.createThread();
+  const socket = new WebSocket(socketUrl(client), GRAPHQL_WS);
   await once(socket, 'open');
-  const stream = await fetch(`${stopping.url}/graphql`, {
-    method: 'POST',
-    headers: { ...JSON_TYPE, accept: 'text/event-stream' },
-    body: JSON.stringify({
-      query: `subscription { threadEvents(threadId: "${threadId}") { id } }`,
-    }),
-  });
+  const stream = await post(
+    client,
+    JSON.stringify({ query: `subscription { threadEvents(threadId: "${threadId}") { id } }` }),
+    { ...JSON_TYPE, accept: 'text/event-stream' },
+  );
   const cutOff = stream.text().then(
     () => 'completed',
     () => 'cut off',
   );
   const closed = once(socket, 'close');
-  const started = performance.now();
-  await stopping.stop();
-  expect(performance.now() - started).toBeLessThan(3000);
+  // A server gives requests without an answer 5 seconds. Subscriptions must not use them.
+  const late = sleep(5000, 'late', { ref: false });
+  expect(await Promise.race([server.stop(), late])).not.toBe('late');
   expect((await closed)[0]).toBe(1012);
   expect(await cutOff).toBe('cut off');
 });

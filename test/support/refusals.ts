@@ -11,7 +11,7 @@ export const repeat = (count: number, of: (n: number) => string) =>
   Array.from({ length: count }, (_, n) => of(n)).join(' ');
 
 export const GRAPHQL_WS = 'graphql-transport-ws';
-export const socketUrl = (app: TestApp) => `${app.url.replace('http', 'ws')}/graphql`;
+export const socketUrl = ({ url }: { url: string }) => `${url.replace('http', 'ws')}/graphql`;
 
 /** Returns the answers to a refused document over HTTP, SSE and WebSocket. */
 export async function refusals(
