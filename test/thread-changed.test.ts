@@ -1,140 +1,171 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import os from 'node:os';
-import path from 'node:path';
-import { createClient } from 'graphql-ws';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ResultOf, VariablesOf } from 'gql.tada';
+import { print } from 'graphql';
+import { createClient as createWsClient } from 'graphql-ws';
+import { describe, expect } from 'vitest';
 import { WebSocket } from 'ws';
 import { createLogger } from '../src/log.ts';
 import { createThreadChanges } from '../src/threads/changed.ts';
-import {
-  CREATE_RUN,
-  CREATE_THREAD,
-  createTestApp,
-  human,
-  randomId,
-  until,
-  type TestApp,
-  type Transport,
-} from './support/app.ts';
-import { createTwoServers } from './support/servers.ts';
+import { human, randomId, until, type TestApp, type Transport } from './support/app.ts';
+import { createClient, type Client, type ThreadInput } from './support/client.ts';
+import { it } from './support/fixture.ts';
+import { createGate } from './support/gates.ts';
+import { contentsOf, operation, valuesOf } from './support/graphql.ts';
 import { intercept } from './support/queries.ts';
+import { socketUrl } from './support/refusals.ts';
+import { createTwoServers } from './support/servers.ts';
 
 const TRANSPORTS: Transport[] = ['websocket', 'sse'];
-const WATCH = `subscription ($ids: [ID!]) {
+const WATCH = operation(`subscription ($ids: [ID!]) {
   threadChanged(ids: $ids) { id status metadata values updatedAt }
-}`;
-const UPDATE = `mutation ($id: ID!, $metadata: JSONObject!) {
+}`);
+const UPDATE = operation(`mutation ($id: ID!, $metadata: JSONObject!) {
   updateThread(id: $id, input: { metadata: $metadata }) { id }
-}`;
-const DELETE = `mutation ($id: ID!) { deleteThread(id: $id) }`;
+}`);
+const DELETE = operation(`mutation ($id: ID!) { deleteThread(id: $id) }`);
 
-let server: TestApp;
-let folder: string;
-beforeAll(async () => {
-  server = await createTestApp();
-  folder = await mkdtemp(path.join(os.tmpdir(), 'threadql-changed-'));
-});
-afterAll(async () => {
-  await server.stop();
-  await rm(folder, { recursive: true });
-});
+type Changed = ResultOf<typeof WATCH>['threadChanged'];
 
-async function createThread(metadata: Record<string, unknown> = {}, app = server): Promise<string> {
-  return (await app.gql(CREATE_THREAD, { input: { metadata } })).createThread.id;
-}
+const update = (client: Client, id: string, metadata: NonNullable<ThreadInput['metadata']>) =>
+  client.gql(UPDATE, { id, metadata });
 
-const update = (id: string, metadata: Record<string, unknown>, app = server) =>
-  app.gql(UPDATE, { id, metadata });
-
-/** What a subscription tells, one after the other. */
-function watch(
-  ids?: string[],
-  { app = server, transport }: { app?: TestApp; transport?: Transport } = {},
-) {
-  const source = app.subscribe(WATCH, { ids: ids ?? null }, transport);
-  const next = async (): Promise<any> => {
+/** Subscribes to the changes of these threads, or of all threads. */
+function watch(client: Client, ids: string[] | null, transport?: Transport) {
+  const source = client.subscribe(WATCH, { ids }, transport);
+  /** Returns the next thread; undefined after the end of the subscription. */
+  const next = async (): Promise<Changed | undefined> => {
     const { value, done } = await source.next();
     return done ? undefined : value.threadChanged;
   };
   return {
     next,
-    /** The first that is so, and what came before it. */
-    async until(isSo: (thread: any) => boolean): Promise<any[]> {
-      const told: any[] = [];
+    /** Returns all threads up to the first match. */
+    async until(matches: (thread: Changed) => boolean): Promise<[...Changed[], Changed]> {
+      const seen: Changed[] = [];
       for (;;) {
         const thread = await next();
-        if (!thread) throw new Error(`It ended after ${JSON.stringify(told)}`);
-        told.push(thread);
-        if (isSo(thread)) return told;
+        if (!thread) throw new Error(`It ended after ${JSON.stringify(seen)}`);
+        if (matches(thread)) return [...seen, thread];
+        seen.push(thread);
       }
     },
     leave: () => source.return?.(),
   };
 }
 
-async function codeOf(variables: Record<string, unknown>, transport: Transport): Promise<any> {
+/** Returns the extensions of the error for a refused subscription. */
+async function codeOf(
+  client: Client,
+  variables: VariablesOf<typeof WATCH>,
+  transport: Transport,
+): Promise<unknown> {
   try {
-    for await (const _told of server.subscribe(WATCH, variables, transport)) break;
+    for await (const _changed of client.subscribe(WATCH, variables, transport)) break;
   } catch (error) {
-    const [first] = Array.isArray(error) ? error : ((error as any).errors ?? [error]);
-    if (!first.extensions) throw error;
+    const { errors = [error as Refusal] } = error as { errors?: Refusal[] };
+    const [first] = Array.isArray(error) ? (error as Refusal[]) : errors;
+    if (!first?.extensions) throw error;
     return first.extensions;
   }
   return expect.fail('No error came.');
 }
 
+interface Refusal {
+  extensions?: Record<string, unknown>;
+}
+
+/** Creates thread changes for this server, and records their statements. */
+function countedChanges({ app }: TestApp) {
+  const { sql } = app;
+  const statements: { text: string; params: readonly unknown[] }[] = [];
+  const changes = createThreadChanges(
+    {
+      ...sql,
+      query: intercept(sql.query, ({ text, values }, send) => {
+        statements.push({ text, params: values });
+        return send();
+      }),
+    },
+    createLogger('silent'),
+  );
+  return {
+    changes,
+    statements,
+    reads: () => statements.filter(({ text }) => text.includes('SELECT t.*')).length,
+    [Symbol.dispose]: () => changes.close(),
+  };
+}
+
+/** Inserts threads and returns their ids. */
+async function insertThreads({ app }: TestApp, count: number): Promise<string[]> {
+  const rows = await app.sql.query<{ id: string }>(
+    `INSERT INTO "Thread" ("id", "updatedAt") SELECT gen_random_uuid(), now() FROM generate_series(1, $1) RETURNING "id"`,
+    [count],
+  );
+  return rows.map(({ id }) => id);
+}
+
 describe.each(TRANSPORTS)('threadChanged over %s', (transport) => {
-  it('tells each thread as it is now, then its metadata, status and state as they change', async () => {
-    const [a, b] = [await createThread({ name: 'a' }), await createThread({ name: 'b' })];
-    const watched = watch([b, a, b], { transport });
+  it('tells each thread as it is now, then its metadata, status and state as they change', async ({
+    client,
+  }) => {
+    const [a, b] = [
+      await client.createThread({ metadata: { name: 'a' } }),
+      await client.createThread({ metadata: { name: 'b' } }),
+    ];
+    const watched = watch(client, [b, a, b], transport);
     expect(await watched.next()).toMatchObject({ id: b, status: 'IDLE', metadata: { name: 'b' } });
     expect(await watched.next()).toMatchObject({ id: a, values: {} });
 
-    await update(a, { name: 'A' });
+    await update(client, a, { name: 'A' });
     expect(await watched.next()).toMatchObject({ id: a, metadata: { name: 'A' } });
 
-    const file = path.join(folder, randomId());
-    const input = { threadId: b, assistantId: 'gate', input: { file } };
-    await server.gql(CREATE_RUN, { input });
-    const running = await watched.until(({ values }) => values.log?.length === 1);
+    const gate = createGate();
+    await client.startRun({ threadId: b, assistantId: 'gate', input: { file: gate.file } });
+    const running = await watched.until(({ values }) => valuesOf(values).log?.length === 1);
     expect(running.at(-1)).toMatchObject({ id: b, status: 'BUSY', values: { log: ['before'] } });
-    await writeFile(file, '');
+    await gate.open();
     const ended = await watched.until(({ status }) => status === 'IDLE');
-    expect(ended.at(-1).values.log).toEqual(['before', 'hold', 'after']);
+    expect(valuesOf(ended.at(-1)?.values).log).toEqual(['before', 'hold', 'after']);
     expect([...running, ...ended].every(({ id }) => id === b)).toBe(true);
     await watched.leave();
   });
 
-  it('tells without ids every thread that changes, and none that does not', async () => {
-    const quiet = await createThread({ name: 'quiet' });
-    const changing = await createThread({ name: 'changing' });
-    const watched = watch(undefined, { transport });
+  it('tells without ids every thread that changes, and none that does not', async ({
+    client,
+    server,
+  }) => {
+    const quiet = await client.createThread({ metadata: { name: 'quiet' } });
+    const changing = await client.createThread({ metadata: { name: 'changing' } });
+    const watched = watch(client, null, transport);
     const first = watched.next();
     await until(() => server.app.changes.watchers === 1);
-    // Whether the watcher has begun to listen, another thread's change tells.
-    const probe = await createThread({ name: 'probe' });
+    // The subscription has started when a change of another thread arrives.
+    const probe = await client.createThread({ metadata: { name: 'probe' } });
     const begun = first.then(() => true);
     await until(async () => {
-      await update(probe, { at: randomId() });
+      await update(client, probe, { at: randomId() });
       return Promise.race([begun, Promise.resolve(false)]);
     });
-    await update(changing, { name: 'changed' });
-    const fresh = await createThread({ name: 'fresh' });
+    await update(client, changing, { name: 'changed' });
+    const fresh = await client.createThread({ metadata: { name: 'fresh' } });
     const told = [await first];
     const missing = new Set([changing, fresh]);
     while (missing.size > 0) {
       const thread = await watched.next();
       told.push(thread);
-      missing.delete(thread.id);
+      missing.delete(thread?.id ?? expect.fail('The subscription ended.'));
     }
-    expect(told.map(({ id }) => id)).not.toContain(quiet);
-    expect(told.find(({ id }) => id === changing).metadata).toEqual({ name: 'changed' });
+    expect(told.map((thread) => thread?.id)).not.toContain(quiet);
+    expect(told.find((thread) => thread?.id === changing)?.metadata).toEqual({ name: 'changed' });
     await watched.leave();
   });
 
-  it('refuses a thread that does not exist, and lists that are too long, empty or of no UUIDs', async () => {
-    const id = await createThread();
-    const codes = async (ids: string[]) => codeOf({ ids }, transport);
+  it('refuses a thread that does not exist, and lists that are too long, empty or of no UUIDs', async ({
+    client,
+    server,
+  }) => {
+    const id = await client.createThread();
+    const codes = async (ids: string[]) => codeOf(client, { ids }, transport);
     expect(await codes([id, randomId()])).toMatchObject({ code: 'NOT_FOUND' });
     const bad = { code: 'BAD_USER_INPUT', argument: 'ids' };
     expect(await codes([])).toMatchObject(bad);
@@ -143,30 +174,35 @@ describe.each(TRANSPORTS)('threadChanged over %s', (transport) => {
     expect(server.app.changes.watchers).toBe(0);
   });
 
-  it('tells no more of a thread that is deleted, and completes when all are', async () => {
-    const [a, b] = [await createThread(), await createThread()];
-    const watched = watch([a, b], { transport });
+  it('tells no more of a thread that is deleted, and completes when all are', async ({
+    client,
+    server,
+  }) => {
+    const [a, b] = [await client.createThread(), await client.createThread()];
+    const watched = watch(client, [a, b], transport);
     await watched.next();
     await watched.next();
-    await server.gql(DELETE, { id: a });
-    await update(b, { still: 'here' });
+    await client.gql(DELETE, { id: a });
+    await update(client, b, { still: 'here' });
     expect(await watched.next()).toMatchObject({ id: b, metadata: { still: 'here' } });
     const end = watched.next();
-    await server.gql(DELETE, { id: b });
+    await client.gql(DELETE, { id: b });
     expect(await end).toBeUndefined();
     expect(server.app.changes.watchers).toBe(0);
   });
 
-  it('tells of a burst at least the newest, and never an older one after a newer one', async () => {
-    const id = await createThread({ n: 0 });
-    const watched = watch([id], { transport });
+  it('tells of a burst at least the newest, and never an older one after a newer one', async ({
+    client,
+  }) => {
+    const id = await client.createThread({ metadata: { n: 0 } });
+    const watched = watch(client, [id], transport);
     await watched.next();
     const LAST = 100;
     void (async () => {
-      for (let n = 1; n <= LAST; n++) await update(id, { n });
+      for (let n = 1; n <= LAST; n++) await update(client, id, { n });
     })();
-    const told = await watched.until(({ metadata }) => metadata.n === LAST);
-    const numbers = told.map(({ metadata }) => metadata.n as number);
+    const told = await watched.until(({ metadata }) => metadata['n'] === LAST);
+    const numbers = told.map(({ metadata }) => metadata['n'] as number);
     expect(numbers).toEqual([...new Set(numbers)].toSorted((x, y) => x - y));
     await watched.leave();
   });
@@ -175,35 +211,33 @@ describe.each(TRANSPORTS)('threadChanged over %s', (transport) => {
 describe('threadChanged', () => {
   it('tells what another server has changed', async () => {
     await using pair = await createTwoServers();
-    const { servers } = pair;
-    const [here, there] = servers;
-    const id = await createThread({}, here);
-    const watched = watch([id], { app: here });
-    const all = watch(undefined, { app: here });
+    const [first, second] = pair.servers;
+    const [here, there] = [createClient(first), createClient(second)];
+    const id = await here.createThread();
+    const watched = watch(here, [id]);
+    const all = watch(here, null);
     await watched.next();
-    const first = all.next();
-    await until(() => here.app.changes.watchers === 2);
+    const firstOfAll = all.next();
+    await until(() => first.app.changes.watchers === 2);
     for (let n = 1; n <= 5; n++) {
-      await update(id, { n }, there);
-      await watched.until(({ metadata }) => metadata.n === n);
+      await update(there, id, { n });
+      await watched.until(({ metadata }) => metadata['n'] === n);
     }
-    expect(await first).toMatchObject({ id });
-    await there.gql(CREATE_RUN, {
-      input: { threadId: id, assistantId: 'echo', input: human('x') },
-    });
+    expect(await firstOfAll).toMatchObject({ id });
+    await there.startRun({ threadId: id, assistantId: 'echo', input: human('x') });
     const ended = await watched.until(
-      ({ values, status }) => values.messages?.length === 2 && status === 'IDLE',
+      ({ values, status }) => contentsOf(values).length === 2 && status === 'IDLE',
     );
-    expect(ended.at(-1).values.messages[1].content).toBe('echo: x');
+    expect(contentsOf(ended.at(-1)?.values)[1]).toBe('echo: x');
     await watched.leave();
     await all.leave();
   });
 
-  it('tells what changed without a hint', async () => {
-    const id = await createThread();
-    const watched = watch([id]);
+  it('tells what changed without a hint', async ({ client, server }) => {
+    const id = await client.createThread();
+    const watched = watch(client, [id]);
     await watched.next();
-    const all = watch();
+    const all = watch(client, null);
     const first = all.next();
     await until(() => server.app.changes.watchers === 2);
     const { sql } = server.app;
@@ -223,8 +257,11 @@ describe('threadChanged', () => {
     await all.leave();
   });
 
-  it('costs at most one statement a second while nothing happens, for a hundred watchers together', async () => {
-    const ids = await Promise.all(Array.from({ length: 20 }, () => createThread()));
+  it('costs at most one statement a second while nothing happens, for a hundred watchers together', async ({
+    client,
+    server,
+  }) => {
+    const ids = await Promise.all(Array.from({ length: 20 }, () => client.createThread()));
     let statements = 0;
     const { sql } = server.app;
     const changes = createThreadChanges(
@@ -253,40 +290,12 @@ describe('threadChanged', () => {
     changes.close();
   });
 
-  /** Changes of the server's own, and the parameters of its statements. */
-  function countedChanges() {
-    const { sql } = server.app;
-    const statements: { text: string; params: readonly unknown[] }[] = [];
-    const changes = createThreadChanges(
-      {
-        ...sql,
-        query: intercept(sql.query, ({ text, values }, send) => {
-          statements.push({ text, params: values });
-          return send();
-        }),
-      },
-      createLogger('silent'),
-    );
-    return {
-      changes,
-      statements,
-      reads: () => statements.filter(({ text }) => text.includes('SELECT t.*')).length,
-      [Symbol.dispose]: () => changes.close(),
-    };
-  }
-
-  /** Inserts threads and gives their ids. */
-  async function insertThreads(count: number): Promise<string[]> {
-    const rows = await server.app.sql.query<{ id: string }>(
-      `INSERT INTO "Thread" ("id", "updatedAt") SELECT gen_random_uuid(), now() FROM generate_series(1, $1) RETURNING "id"`,
-      [count],
-    );
-    return rows.map(({ id }) => id);
-  }
-
-  it('reads a thread once for all that watch it, and hands all of them one row', async () => {
-    using counted = countedChanges();
-    const [id = '', other = ''] = await insertThreads(2);
+  it('reads a thread once for all that watch it, and hands all of them one row', async ({
+    client,
+    server,
+  }) => {
+    using counted = countedChanges(server);
+    const [id = '', other = ''] = await insertThreads(server, 2);
     const watchers = Array.from({ length: 500 }, () => counted.changes.watch([id]));
     const elsewhere = counted.changes.watch([other]);
     await Promise.all([...watchers, elsewhere].map((watcher) => watcher.next()));
@@ -296,7 +305,7 @@ describe('threadChanged', () => {
     let isElsewhere = false;
     const quiet = elsewhere.next().then(() => (isElsewhere = true));
     const next = watchers.map((watcher) => watcher.next());
-    await update(id, { changed: true });
+    await update(client, id, { changed: true });
     const rows = new Set((await Promise.all(next)).map(({ value }) => value));
     expect(rows.size).toBe(1);
     expect([...rows][0]).toMatchObject({ id, metadata: { changed: true } });
@@ -306,9 +315,11 @@ describe('threadChanged', () => {
     await quiet;
   });
 
-  it('looks at a bounded number of threads in each poll, and finds each change in the end', async () => {
-    using counted = countedChanges();
-    const ids = await insertThreads(2500);
+  it('looks at a bounded number of threads in each poll, and finds each change in the end', async ({
+    server,
+  }) => {
+    using counted = countedChanges(server);
+    const ids = await insertThreads(server, 2500);
     const watchers = Array.from({ length: 25 }, (_, n) =>
       counted.changes.watch(ids.slice(n * 100, n * 100 + 100)),
     );
@@ -323,18 +334,21 @@ describe('threadChanged', () => {
     for (const watcher of watchers) await watcher.return?.();
   });
 
-  it('keeps few rows for a watcher of all threads that reads late, and tells it of each thread', async () => {
-    using counted = countedChanges();
+  it('keeps few rows for a watcher of all threads that reads late, and tells it of each thread', async ({
+    client,
+    server,
+  }) => {
+    using counted = countedChanges(server);
     const watcher = counted.changes.watch();
     const first = watcher.next();
     await until(() => counted.statements.length > 0);
     const begun = first.then(() => true);
-    const probe = await createThread();
+    const probe = await client.createThread();
     await until(async () => {
-      await update(probe, { at: randomId() });
+      await update(client, probe, { at: randomId() });
       return Promise.race([begun, Promise.resolve(false)]);
     });
-    const ids = await insertThreads(150);
+    const ids = await insertThreads(server, 150);
     const reads = counted.reads();
     await until(() => counted.reads() > reads + 1);
     const missing = new Set(ids);
@@ -345,12 +359,12 @@ describe('threadChanged', () => {
     await watcher.return?.();
   });
 
-  it('ends for a watcher with more than 10,000 changed threads before it', async () => {
-    using counted = countedChanges();
+  it('ends for a watcher with more than 10,000 changed threads before it', async ({ server }) => {
+    using counted = countedChanges(server);
     const watcher = counted.changes.watch();
     const first = watcher.next();
     await until(() => counted.statements.length > 0);
-    await insertThreads(10_200);
+    await insertThreads(server, 10_200);
     await first;
     await until(() => counted.reads() > 101);
     await expect(
@@ -361,21 +375,25 @@ describe('threadChanged', () => {
     expect(counted.changes.watchers).toBe(0);
   });
 
-  it('leaves nothing behind when a client unsubscribes while it waits, or its connection breaks', async () => {
-    const id = await createThread();
-    const url = `${server.url.replace('http', 'ws')}/graphql`;
+  it('leaves nothing behind when a client unsubscribes while it waits, or its connection breaks', async ({
+    client,
+    server,
+  }) => {
+    const id = await client.createThread();
+    const url = socketUrl(client);
+    const query = print(WATCH);
     for (const ids of [[id], null]) {
-      const client = createClient({ url, webSocketImpl: WebSocket, lazy: false });
-      const watched = client.iterate({ query: WATCH, variables: { ids } });
+      const leaver = createWsClient({ url, webSocketImpl: WebSocket, lazy: false });
+      const watched = leaver.iterate({ query, variables: { ids } });
       const next = watched.next();
       await until(() => server.app.changes.watchers === 1);
       if (ids) await next;
       await watched.return?.();
       await until(() => server.app.changes.watchers === 0);
-      await client.dispose();
+      await leaver.dispose();
 
-      const breaking = createClient({ url, webSocketImpl: WebSocket, retryAttempts: 0 });
-      const broken = breaking.iterate({ query: WATCH, variables: { ids } });
+      const breaking = createWsClient({ url, webSocketImpl: WebSocket, retryAttempts: 0 });
+      const broken = breaking.iterate({ query, variables: { ids } });
       const told = broken.next().catch(() => {});
       await until(() => server.app.changes.watchers === 1);
       if (ids) await told;
@@ -384,10 +402,10 @@ describe('threadChanged', () => {
       await told;
     }
     const leaving = new AbortController();
-    const response = await fetch(`${server.url}/graphql`, {
+    const response = await fetch(`${client.url}/graphql`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', accept: 'text/event-stream' },
-      body: JSON.stringify({ query: WATCH, variables: { ids: [id] } }),
+      body: JSON.stringify({ query, variables: { ids: [id] } }),
       signal: leaving.signal,
     });
     await response.body?.getReader().read();
@@ -396,13 +414,12 @@ describe('threadChanged', () => {
     await until(() => server.app.changes.watchers === 0);
   });
 
-  it('does not keep a server from stopping', async () => {
-    const own = await createTestApp();
-    const id = await createThread({}, own);
-    const watched = watch([id], { app: own });
+  it('does not keep a server from stopping', async ({ startServer }) => {
+    const { server, client } = await startServer();
+    const watched = watch(client, [await client.createThread()]);
     await watched.next();
     const end = watched.next().catch(() => undefined);
-    await own.stop();
+    await server.stop();
     expect(await end).toBeUndefined();
   });
 });
