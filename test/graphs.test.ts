@@ -23,17 +23,24 @@ import { z as z3 } from 'zod/v3';
 import { describeGraph, describeGraphById } from '../src/graphs/describe.ts';
 import type { CompiledGraph } from '../src/graphs/load.ts';
 import { assistantIdOf, loadGraphs, withCheckpointer } from '../src/graphs/load.ts';
+import { createLogger } from '../src/log.ts';
 import { createProject } from './support/projects.ts';
 
 const ROOT = path.join(import.meta.dirname, '..');
 
 function createLog() {
   const warnings: unknown[] = [];
-  return { warnings, warn: (...args: unknown[]) => void warnings.push(args) };
+  const warn = (...args: unknown[]) => void warnings.push(args);
+  return Object.assign(createLogger('silent'), { warnings, warn });
 }
 
 function load(file: string, env: NodeJS.ProcessEnv = {}) {
   return loadGraphs(file, { env, log: createLog() });
+}
+
+/** Forgets the state of a graph, as the loader does. */
+function asGraph(graph: unknown): CompiledGraph {
+  return graph as CompiledGraph;
 }
 
 const TYPESCRIPT = `
@@ -57,7 +64,7 @@ const COMMONJS = `
     new StateGraph(State).addNode('greet', greet).addEdge(START, 'greet').addEdge('greet', END),
   ]]);`;
 
-/** One project of each kind that Node and TypeScript know. */
+/** ES modules and CommonJS, in TypeScript and in JavaScript. */
 const PROJECTS = {
   'ts-esm/package.json': { type: 'module' },
   'ts-esm/tsconfig.json': { compilerOptions: { module: 'nodenext', strict: true } },
@@ -94,7 +101,7 @@ describe('loadGraphs', () => {
       const graph = await graphs.resolve(id);
       expect({ id, ...(await graph.invoke({})) }).toEqual({ id, said: 'hello' });
     }
-    // A file is loaded once, however many graphs are in it.
+    // Graphs of the same file share one load of it.
     expect(await graphs.resolve('ts-esm')).toBe(await graphs.resolve('ts-esm-default'));
   });
 
@@ -239,9 +246,10 @@ describe('assistantIdOf', () => {
   });
 });
 
-/** Which node follows which write; runs would see it if one changed it. */
-function triggersOf(graph: any): unknown {
-  return structuredClone(graph.triggerToNodes);
+/** Copies the map from channels to nodes. Runs share it, so no run may change it. */
+function triggersOf(graph: CompiledGraph): unknown {
+  const { triggerToNodes } = graph as unknown as { triggerToNodes: unknown };
+  return structuredClone(triggerToNodes);
 }
 
 describe('withCheckpointer', () => {
@@ -255,14 +263,14 @@ describe('withCheckpointer', () => {
       .addEdge(START, 'ask')
       .addEdge('ask', END)
       .compile();
-    const outer: any = new StateGraph(Annotation.Root({ ...Log.spec, answer: Annotation<string> }))
+    const outer = new StateGraph(Annotation.Root({ ...Log.spec, answer: Annotation<string> }))
       .addNode('before', () => ({ log: ['before'] }))
       .addNode('inner', inner)
       .addEdge(START, 'before')
       .addEdge('before', 'inner')
       .addEdge('inner', END)
       .compile();
-    return outer;
+    return asGraph(outer);
   }
 
   it('gives a run its own saver, in subgraphs too, and leaves the shared graph as it is', async () => {
@@ -297,7 +305,7 @@ describe('withCheckpointer', () => {
   });
 
   it('works for a graph of the functional API', async () => {
-    const shared: any = entrypoint('double', async (n: number) => n * 2);
+    const shared = double();
     const triggers = triggersOf(shared);
     const config = { configurable: { thread_id: '1' } };
     const graph = withCheckpointer(shared, new MemorySaver());
@@ -307,15 +315,18 @@ describe('withCheckpointer', () => {
   });
 });
 
+/** A graph of the functional API. */
+const double = () => asGraph(entrypoint('double', async (n: number) => n * 2));
+
 function withState(state: unknown, context?: unknown): CompiledGraph {
-  const builder = new (StateGraph as any)(state, context);
-  return builder
+  const graph = new StateGraph(state as typeof MessagesAnnotation, context as undefined)
     .addNode('one', () => ({}), { metadata: { team: 'a' } })
     .addNode('two', () => ({}))
     .addEdge(START, 'one')
     .addConditionalEdges('one', () => 'go', { go: 'two', stop: END })
     .addEdge('two', END)
     .compile();
+  return asGraph(graph);
 }
 
 describe('describeGraph', () => {
@@ -353,7 +364,7 @@ describe('describeGraph', () => {
       required: ['count', 'at'],
     });
 
-    // What JSON has no type for is shown as anything.
+    // A type without a JSON Schema accepts all values.
     const zod4 = z.object({
       messages: z.custom<BaseMessage[]>().register(registry, MessagesZodMeta),
       count: z.number(),
@@ -411,7 +422,7 @@ describe('describeGraph', () => {
       },
     });
     expect(outputSchema).toEqual(stateSchema);
-    // A reducer may take other types than it gives.
+    // The input and the output of a reducer may differ in type.
     expect(inputSchema).toMatchObject({
       properties: {
         messages: { type: ['array', 'object', 'string'], langgraph_type: 'messages' },
@@ -425,25 +436,24 @@ describe('describeGraph', () => {
   it('has those channels of annotations that are its input and its output', async () => {
     const Text = Annotation.Root({ text: Annotation<string> });
     const Done = Annotation.Root({ done: Annotation<boolean> });
-    const graph = (
-      new StateGraph({
-        stateSchema: Annotation.Root({ ...Text.spec, ...Done.spec, own: Annotation<number> }),
-        input: Text,
-        output: Done,
-      }) as any
-    )
+    const graph = new StateGraph({
+      stateSchema: Annotation.Root({ ...Text.spec, ...Done.spec, own: Annotation<number> }),
+      input: Text,
+      output: Done,
+    })
       .addNode('one', () => ({}))
       .addEdge(START, 'one')
       .compile();
-    const described = await describeGraph(graph);
-    const namesIn = (schema: any) => Object.keys(schema.properties);
+    const described = await describeGraph(asGraph(graph));
+    const namesIn = (schema: Record<string, unknown> | undefined) =>
+      Object.keys(schema?.['properties'] ?? {});
     expect(namesIn(described.inputSchema)).toEqual(['text']);
     expect(namesIn(described.outputSchema)).toEqual(['done']);
     expect(namesIn(described.stateSchema)).toEqual(['text', 'done', 'own']);
   });
 
   it('has no schemas of a graph without channels of its own', async () => {
-    const graph: any = entrypoint('double', async (n: number) => n * 2);
+    const graph = double();
     expect(await describeGraph(graph)).toMatchObject({
       inputSchema: undefined,
       outputSchema: undefined,
@@ -453,7 +463,7 @@ describe('describeGraph', () => {
   });
 
   it('names the parts of a graph of the functional API', async () => {
-    const graph: any = entrypoint('double', async (n: number) => n * 2);
+    const graph = double();
     const { nodes } = await describeGraph(graph);
     expect(nodes.map(({ name }) => name)).toEqual(['doubleInput', 'double', 'doubleOutput']);
   });
@@ -473,7 +483,7 @@ describe('describeGraph', () => {
       'langgraph.json': { graphs: { agent: './a.js:make' } },
     });
     const graphs = await load(project.file);
-    const log = createLog() as any;
+    const log = createLog();
     expect(await describeGraphById({ graphs, log }, 'gone')).toMatchObject({ nodes: [] });
     expect(log.warnings).toHaveLength(0);
     expect(await describeGraphById({ graphs, log }, 'agent')).toMatchObject({ nodes: [] });
@@ -553,7 +563,7 @@ describe('the example graphs', () => {
 
   it('research searches in parallel, tells how far it is, and writes in a subgraph', async () => {
     const graph = await example('research');
-    const parts: [string[], string, any][] = [];
+    const parts: [string[], string, Record<string, unknown>][] = [];
     for await (const part of await graph.stream(
       { topic: 'tea' },
       {
@@ -562,10 +572,12 @@ describe('the example graphs', () => {
         subgraphs: true,
       },
     )) {
-      parts.push(part as [string[], string, any]);
+      parts.push(part as [string[], string, Record<string, unknown>]);
     }
     expect(parts.filter(([, mode]) => mode === 'custom')).toHaveLength(6);
     expect(parts.filter(([namespace]) => namespace[0]?.startsWith('writer:'))).toHaveLength(2);
-    expect(parts.at(-1)?.[2].writer.report).toMatch(/^# tea\n- What comes after tea\?/);
+    expect(parts.at(-1)?.[2]['writer']).toMatchObject({
+      report: expect.stringMatching(/^# tea\n- What comes after tea\?/),
+    });
   });
 });
