@@ -4,12 +4,11 @@ import { describe, expect } from 'vitest';
 import { randomId } from './support/app.ts';
 import type { Client } from './support/client.ts';
 import { it } from './support/fixture.ts';
-import { operation } from './support/graphql.ts';
+import { idsOf, operation } from './support/graphql.ts';
 import {
   contains,
   enumValues,
   filterOf,
-  idsOf,
   insertRows,
   LIST,
   list,

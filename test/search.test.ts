@@ -6,11 +6,10 @@ import { human, randomId } from './support/app.ts';
 import { createAssistant } from './support/assistants.ts';
 import type { Client } from './support/client.ts';
 import { it } from './support/fixture.ts';
-import { operation } from './support/graphql.ts';
+import { idsOf, operation } from './support/graphql.ts';
 import {
   enumValues,
   filterOf,
-  idsOf,
   insertRows,
   LIST,
   list,

@@ -31,3 +31,8 @@ export function valuesOf(json: unknown): Values {
 export function contentsOf(json: unknown): unknown[] {
   return (valuesOf(json).messages ?? []).map(({ content }) => content);
 }
+
+/** Returns the ids of objects, in order. */
+export function idsOf(objects: readonly { id: string }[]): string[] {
+  return objects.map(({ id }) => id);
+}

@@ -6,7 +6,7 @@ import { buildSchema, isEnumType } from 'graphql';
 import { expect } from 'vitest';
 import type { TestApp } from './app.ts';
 import type { Client } from './client.ts';
-import { operation } from './graphql.ts';
+import { idsOf, operation } from './graphql.ts';
 
 export type Row = Record<string, unknown> & { id: string };
 
@@ -123,8 +123,6 @@ export function contains(whole: unknown, part: unknown): boolean {
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
-
-export const idsOf = (rows: readonly { id: string }[]): string[] => rows.map(({ id }) => id);
 
 // ── Pages ────────────────────────────────────────────────────────────────────────────────────
 
