@@ -122,7 +122,7 @@ const SEARCHED: Searched[] = [
       matches(row, filter) &&
       String(row['name'])
         .toLowerCase()
-        .includes(String(filter['name'] ?? '').toLowerCase()),
+        .includes((filter.name ?? '').toLowerCase()),
   },
 ];
 

@@ -107,10 +107,10 @@ function createUrql(url: string, { overSse }: { overSse: boolean }): Library {
   });
   return {
     async query<Result>(document: DocumentNode, variables: Variables = {}) {
-      return dataOf<Result>(await urql.query(document, variables));
+      return dataOf(await urql.query<Result>(document, variables));
     },
     async mutate<Result>(document: DocumentNode, variables: Variables = {}) {
-      return dataOf<Result>(await urql.mutation(document, variables));
+      return dataOf(await urql.mutation<Result>(document, variables));
     },
     subscribe: (document: DocumentNode, variables: Variables = {}) =>
       streamOf(({ next, error, complete }) => {
@@ -126,9 +126,9 @@ function createUrql(url: string, { overSse }: { overSse: boolean }): Library {
   };
 }
 
-function dataOf<Result>({ data, error }: { data?: unknown; error?: Error | undefined }): Result {
-  if (error) throw error;
-  return data as Result;
+function dataOf<Result>(result: { data?: Result | undefined; error?: Error | undefined }): Result {
+  if (result.error) throw result.error;
+  return result.data ?? expect.fail('An answer without data');
 }
 
 type Results = AsyncIterable<{ data?: unknown; errors?: readonly { message: string }[] }>;

@@ -76,6 +76,7 @@ export interface Filter {
   ids?: string[];
   status?: string[];
   graphId?: string;
+  name?: string;
   metadata?: Record<string, unknown>;
   [condition: string]: unknown;
 }
