@@ -1,137 +1,87 @@
-import { rm, writeFile } from 'node:fs/promises';
-import os from 'node:os';
-import path from 'node:path';
-import { MemorySaver, type StateSnapshot } from '@langchain/langgraph';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  CREATE_RUN,
-  CREATE_THREAD,
-  createTestApp,
-  human,
-  randomId,
-  until,
-  type TestApp,
-} from './support/app.ts';
-import * as graphs from './support/graphs.ts';
+import type { VariablesOf } from 'gql.tada';
+import { describe, expect } from 'vitest';
+import { human } from './support/app.ts';
+import type { Client } from './support/client.ts';
+import { it } from './support/fixture.ts';
+import { contentsOf, operation, valuesOf } from './support/graphql.ts';
+import { selectThread } from './support/select-thread.ts';
+import { INTERRUPT, STATE } from './support/state-fields.ts';
 
-let server: TestApp;
-beforeAll(async () => {
-  server = await createTestApp();
-});
-afterAll(() => server.stop());
+const RELATED = `${STATE} parent { checkpointId step } children { checkpointId step }` as const;
 
-async function createThread(input?: Record<string, unknown>): Promise<string> {
-  return (await server.gql(CREATE_THREAD, { input })).createThread.id;
-}
+const READ = operation(`query ($id: ID!, $checkpointId: ID, $checkpointNamespace: String) {
+  thread(id: $id) {
+    state(checkpointId: $checkpointId, checkpointNamespace: $checkpointNamespace) { ${RELATED} }
+  }
+}`);
 
-async function createRun(input: Record<string, unknown>): Promise<any> {
-  return (await server.gql(CREATE_RUN, { input, wait: true })).createRun;
-}
-
-async function copyThread(id: string): Promise<any> {
-  const document = `mutation ($id: ID!) { copyThread(id: $id) { id status metadata values error { name message } } }`;
-  return (await server.gql(document, { id })).copyThread;
-}
-
-async function getThread(
+/** Reads the state of a thread at a checkpoint, or in a namespace. */
+async function findState(
+  client: Client,
   id: string,
-  fields: string,
-  variables: Record<string, unknown> = {},
-): Promise<any> {
-  const declared = Object.keys(variables).map((name) => `, $${name}: ${TYPES[name]}`);
-  return (
-    await server.gql(`query ($id: ID!${declared.join('')}) { thread(id: $id) { ${fields} } }`, {
-      id,
-      ...variables,
-    })
-  ).thread;
+  place: Omit<VariablesOf<typeof READ>, 'id'> = {},
+) {
+  return (await client.gql(READ, { id, ...place })).thread?.state;
 }
 
-const TYPES: Record<string, string> = {
-  first: 'Int',
-  after: 'String',
-  olderThan: 'ID',
-  filter: 'CheckpointFilter',
-};
-
-/** A page of the history. */
-async function history(
-  id: string,
-  fields: string,
-  variables: Record<string, unknown> = {},
-): Promise<any> {
-  const args = Object.keys(variables).map((name) => `${name}: $${name}`);
-  const list = `history${args.length > 0 ? `(${args.join(', ')})` : ''}`;
-  const page = `nodes { ${fields} } pageInfo { hasNextPage hasPreviousPage endCursor } totalCount`;
-  return (await getThread(id, `${list} { ${page} }`, variables)).history;
+async function getStates(client: Client, id: string) {
+  return (await selectThread(client, id, `history { nodes { ${RELATED} } }`)).history.nodes;
 }
 
-const INTERRUPT =
-  'id value node threadId checkpointId checkpointNamespace run { id } thread { id }';
-
-/** Every field of the contract, but for what leads to other checkpoints. */
-const STATE = `
-  checkpointId threadId thread { id } namespace parentCheckpointId source step runId run { id status }
-  values messages { messageId type text } writes next
-  tasks { taskId name path error result interrupts { ${INTERRUPT} } state { namespace } }
-  interrupts { ${INTERRUPT} } metadata createdAt`;
-
-const RELATED = `${STATE} parent { checkpointId step } children { checkpointId step }`;
-
-const texts = (messages: any[]) => messages.map(({ text }) => text);
+const texts = (messages: { text: string }[]) => messages.map(({ text }) => text);
 
 describe('Thread.values and Thread.messages', () => {
-  it('are empty before the first checkpoint', async () => {
-    const id = await createThread();
-    expect(await getThread(id, 'values messages { text } state { step }')).toEqual({
+  it('are empty before the first checkpoint', async ({ client }) => {
+    const id = await client.createThread();
+    expect(await selectThread(client, id, 'values messages { text } state { step }')).toEqual({
       values: {},
       messages: [],
       state: null,
     });
   });
 
-  it('show the state of now, the newest messages at the end', async () => {
-    const threadId = await createThread();
+  it('show the state of now, the newest messages at the end', async ({ client }) => {
+    const threadId = await client.createThread();
     for (const said of ['one', 'two', 'three']) {
-      await createRun({ threadId, assistantId: 'echo', input: human(said) });
+      await client.runToEnd({ threadId, assistantId: 'echo', input: human(said) });
     }
     const all = ['one', 'echo: one', 'two', 'echo: two', 'three', 'echo: three'];
-    const thread = await getThread(
+    const thread = await selectThread(
+      client,
       threadId,
       'values messages { text type messageId } newest: messages(last: 2) { text } state { messages(last: 1) { text } }',
     );
-    expect(thread.values.messages.map(({ content }: any) => content)).toEqual(all);
+    expect(contentsOf(thread.values)).toEqual(all);
     expect(texts(thread.messages)).toEqual(all);
-    expect(thread.messages.map(({ messageId }: any) => messageId)).toEqual(
-      thread.values.messages.map(({ id }: any) => id),
+    expect(thread.messages.map(({ messageId }) => messageId)).toEqual(
+      valuesOf(thread.values).messages.map(({ id }) => id),
     );
     expect(texts(thread.newest)).toEqual(all.slice(-2));
-    expect(texts(thread.state.messages)).toEqual(all.slice(-1));
+    expect(texts(thread.state?.messages ?? [])).toEqual(all.slice(-1));
   });
 
-  it.each([0, -1, 1001])('refuse last: %i', async (last) => {
-    const id = await createThread();
-    const [error] = await server.errors(
-      `query ($id: ID!) { thread(id: $id) { messages(last: ${last}) { text } } }`,
-      { id },
+  it.for([0, -1, 1001])('refuse last: %i', async (last, { client }) => {
+    const id = await client.createThread();
+    const [error] = await client.errors(
+      operation(
+        `query ($id: ID!, $last: Int!) { thread(id: $id) { messages(last: $last) { text } } }`,
+      ),
+      { id, last },
     );
     expect(error?.extensions).toMatchObject({ code: 'BAD_USER_INPUT', argument: 'last' });
   });
 });
 
 describe('Thread.state', () => {
-  it('shows every field of every state of a conversation', async () => {
-    const threadId = await createThread();
-    const runs: any[] = [];
-    for (const said of ['one', 'two']) {
-      runs.push(
-        await createRun({ threadId, assistantId: 'echo', input: human(said), metadata: { said } }),
-      );
-    }
-    const { assistant } = await server.gql(`{ assistant(id: "echo") { id } }`);
-    const { nodes: states } = await history(threadId, RELATED);
+  it('shows every field of every state of a conversation', async ({ client }) => {
+    const threadId = await client.createThread();
+    const say = (said: string) =>
+      client.runToEnd({ threadId, assistantId: 'echo', input: human(said), metadata: { said } });
+    const [first, second] = [await say('one'), await say('two')];
+    const { assistant } = await client.gql(operation(`{ assistant(id: "echo") { id } }`));
+    const states = await getStates(client, threadId);
 
-    expect(states.map(({ source, step, next }: any) => [source, step, next])).toEqual([
+    expect(states.map(({ source, step, next }) => [source, step, next])).toEqual([
       ['LOOP', 4, []],
       ['LOOP', 3, ['echo']],
       ['INPUT', 2, ['__start__']],
@@ -139,7 +89,7 @@ describe('Thread.state', () => {
       ['LOOP', 0, ['echo']],
       ['INPUT', -1, ['__start__']],
     ]);
-    expect(states.map(({ messages }: any) => texts(messages))).toEqual([
+    expect(states.map(({ messages }) => texts(messages))).toEqual([
       ['one', 'echo: one', 'two', 'echo: two'],
       ['one', 'echo: one', 'two'],
       ['one', 'echo: one'],
@@ -148,7 +98,7 @@ describe('Thread.state', () => {
       [],
     ]);
     for (const [i, state] of states.entries()) {
-      const run = runs[i < 3 ? 1 : 0];
+      const run = i < 3 ? second : first;
       const younger = states[i - 1];
       const older = states[i + 1];
       expect(state).toMatchObject({
@@ -168,22 +118,22 @@ describe('Thread.state', () => {
           thread_id: threadId,
           run_id: run.id,
           graph_id: 'echo',
-          assistant_id: assistant.id,
+          assistant_id: assistant?.id,
           said: i < 3 ? 'two' : 'one',
         },
       });
-      expect(state.values.messages?.map(({ id }: any) => id) ?? []).toEqual(
-        state.messages.map(({ messageId }: any) => messageId),
+      expect((valuesOf(state.values).messages ?? []).map(({ id }) => id)).toEqual(
+        state.messages.map(({ messageId }) => messageId),
       );
       expect(Math.abs(Date.parse(state.createdAt) - Date.now())).toBeLessThan(60_000);
-      expect(state.tasks.map(({ name }: any) => name)).toEqual(state.next);
+      expect(state.tasks.map(({ name }) => name)).toEqual(state.next);
     }
     const [last, before] = states;
-    expect(last.writes).toEqual({
+    expect(last?.writes).toEqual({
       echo: { messages: [expect.objectContaining({ content: 'echo: two' })] },
     });
-    expect(states[2].writes).toBeNull();
-    expect(before.tasks).toEqual([
+    expect(states[2]?.writes).toBeNull();
+    expect(before?.tasks).toEqual([
       {
         taskId: expect.any(String),
         name: 'echo',
@@ -196,31 +146,30 @@ describe('Thread.state', () => {
     ]);
 
     for (const state of states) {
-      const at = await getThread(
-        threadId,
-        `state(checkpointId: "${state.checkpointId}") { ${RELATED} }`,
-      );
-      expect(at.state).toEqual(state);
+      const { checkpointId } = state;
+      expect(await findState(client, threadId, { checkpointId })).toEqual(state);
     }
-    expect((await getThread(threadId, `state { ${RELATED} }`)).state).toEqual(last);
+    expect(await findState(client, threadId)).toEqual(last);
   });
 
-  it('shows all that a node wrote that ran several times in a step', async () => {
-    const threadId = await createThread();
-    await createRun({ threadId, assistantId: 'fanOut', input: { jobs: ['a', 'b'] } });
-    const { nodes } = await history(threadId, 'step writes');
-    expect(nodes.slice(0, 3)).toEqual([
+  it('shows all that a node wrote that ran several times in a step', async ({ client }) => {
+    const threadId = await client.createThread();
+    await client.runToEnd({ threadId, assistantId: 'fanOut', input: { jobs: ['a', 'b'] } });
+    const { history } = await selectThread(client, threadId, 'history { nodes { step writes } }');
+    expect(history.nodes.slice(0, 3)).toEqual([
       { step: 3, writes: { done: { log: ['done'] } } },
       { step: 2, writes: { work: [{ log: ['work a'] }, { log: ['work b'] }] } },
       { step: 1, writes: { plan: { log: ['plan'] } } },
     ]);
   });
 
-  it('does not take what the run calls its writes for what its nodes wrote', async () => {
-    const threadId = await createThread();
+  it('does not take what the run calls its writes for what its nodes wrote', async ({ client }) => {
+    const threadId = await client.createThread();
     const metadata = { writes: 'mine', step: 'mine', source: 'mine', thread_id: 'mine' };
-    await createRun({ threadId, assistantId: 'parallel', input: {}, metadata });
-    expect(await getThread(threadId, 'state { step source writes metadata }')).toMatchObject({
+    await client.runToEnd({ threadId, assistantId: 'parallel', input: {}, metadata });
+    expect(
+      await selectThread(client, threadId, 'state { step source writes metadata }'),
+    ).toMatchObject({
       state: {
         step: 2,
         source: 'LOOP',
@@ -230,32 +179,34 @@ describe('Thread.state', () => {
     });
   });
 
-  it('is null where there is none', async () => {
-    const threadId = await createThread();
-    await createRun({ threadId, assistantId: 'echo', input: human('hello') });
+  it('is null where there is none', async ({ client }) => {
+    const threadId = await client.createThread();
+    await client.runToEnd({ threadId, assistantId: 'echo', input: human('hello') });
     const other = '1f02f46f-7308-616c-8000-1b158a9a6955';
-    const fields = `at: state(checkpointId: "${other}") { step } below: state(checkpointNamespace: "nowhere") { step }`;
-    expect(await getThread(threadId, fields)).toEqual({ at: null, below: null });
+    expect(await findState(client, threadId, { checkpointId: other })).toBeNull();
+    expect(await findState(client, threadId, { checkpointNamespace: 'nowhere' })).toBeNull();
   });
 
-  it('does not show a checkpoint of another thread', async () => {
-    const [mine, yours] = [await createThread(), await createThread()];
-    await createRun({ threadId: mine, assistantId: 'echo', input: human('mine') });
-    const { state } = await getThread(mine, 'state { checkpointId }');
-    expect(await getThread(yours, `state(checkpointId: "${state.checkpointId}") { step }`)).toEqual(
-      { state: null },
-    );
+  it('does not show a checkpoint of another thread', async ({ client }) => {
+    const [mine, yours] = [await client.createThread(), await client.createThread()];
+    await client.runToEnd({ threadId: mine, assistantId: 'echo', input: human('mine') });
+    const checkpointId = (await findState(client, mine))?.checkpointId;
+    expect(checkpointId).toEqual(expect.any(String));
+    expect(await findState(client, yours, { checkpointId })).toBeNull();
   });
 
-  it('keeps what was before a run that failed, and says what failed', async () => {
-    const threadId = await createThread();
+  it('keeps what was before a run that failed, and says what failed', async ({ client }) => {
+    const threadId = await client.createThread();
     const input = { threadId, assistantId: 'fail' };
-    await createRun({ ...input, input: { fail: false } });
-    const { nodes: before } = await history(threadId, STATE);
-    const run = await createRun({ ...input, input: { fail: true } });
+    const states = async () =>
+      (await selectThread(client, threadId, `history { nodes { ${STATE} } }`)).history.nodes;
+    await client.runToEnd({ ...input, input: { fail: false } });
+    const before = await states();
+    const run = await client.runToEnd({ ...input, input: { fail: true } });
     expect(run).toMatchObject({ status: 'ERROR', error: { name: 'CustomError', message: 'Boo!' } });
 
-    const thread = await getThread(
+    const thread = await selectThread(
+      client,
       threadId,
       `status values error { name message } state { ${STATE} }`,
     );
@@ -269,38 +220,36 @@ describe('Thread.state', () => {
         tasks: [{ name: 'b', error: 'Boo!', result: null, interrupts: [] }],
       },
     });
-    const { nodes: after } = await history(threadId, STATE);
+    const after = await states();
     expect(after.slice(-before.length)).toEqual(before);
 
-    expect(await createRun({ ...input, input: { fail: false } })).toMatchObject({
+    expect(await client.runToEnd({ ...input, input: { fail: false } })).toMatchObject({
       status: 'SUCCESS',
       output: { log: ['a', 'b', 'a', 'a', 'b'] },
     });
-    expect(await getThread(threadId, 'status error { name }')).toEqual({
+    expect(await selectThread(client, threadId, 'status error { name }')).toEqual({
       status: 'IDLE',
       error: null,
     });
   });
 
-  it('shows what finished beside a task that failed', async () => {
-    const threadId = await createThread();
-    await createRun({ threadId, assistantId: 'halfFail', input: {} });
-    const { state } = await getThread(threadId, `state { ${STATE} }`);
-    expect(state.tasks).toMatchObject([
+  it('shows what finished beside a task that failed', async ({ client }) => {
+    const threadId = await client.createThread();
+    await client.runToEnd({ threadId, assistantId: 'halfFail', input: {} });
+    const state = await findState(client, threadId);
+    expect(state?.tasks).toMatchObject([
       { name: 'good', error: null, result: { log: ['good'] } },
       { name: 'bad', error: 'Boo!', result: null },
     ]);
-    const { state: at } = await getThread(
-      threadId,
-      `state(checkpointId: "${state.checkpointId}") { values }`,
-    );
-    expect(at.values).toEqual({ log: [] });
+    const at = await findState(client, threadId, { checkpointId: state?.checkpointId });
+    expect(at?.values).toEqual({ log: [] });
   });
 
-  it('shows what waits for a person', async () => {
-    const threadId = await createThread();
-    const run = await createRun({ threadId, assistantId: 'ask', input: {} });
-    const { status, state, interrupts } = await getThread(
+  it('shows what waits for a person', async ({ client }) => {
+    const threadId = await client.createThread();
+    const run = await client.runToEnd({ threadId, assistantId: 'ask', input: {} });
+    const { status, state, interrupts } = await selectThread(
+      client,
       threadId,
       `status state { ${STATE} } interrupts { ${INTERRUPT} }`,
     );
@@ -312,7 +261,7 @@ describe('Thread.state', () => {
       threadId,
       thread: { id: threadId },
       run: { id: run.id },
-      checkpointId: state.checkpointId,
+      checkpointId: state?.checkpointId,
       checkpointNamespace: '',
     };
     expect(interrupts).toEqual([question]);
@@ -323,15 +272,17 @@ describe('Thread.state', () => {
     });
   });
 
-  it('leads into the state of a subgraph', async () => {
-    const threadId = await createThread();
-    const run = await createRun({ threadId, assistantId: 'nestedAsk', input: {} });
-    const { state, interrupts } = await getThread(
+  it('leads into the state of a subgraph', async ({ client }) => {
+    const threadId = await client.createThread();
+    const run = await client.runToEnd({ threadId, assistantId: 'nestedAsk', input: {} });
+    const { state, interrupts } = await selectThread(
+      client,
       threadId,
       `interrupts { ${INTERRUPT} }
        state { next interrupts { id } tasks { name interrupts { id } state { ${STATE} } } }`,
     );
-    const [task] = state.tasks;
+    const [task] = state?.tasks ?? [];
+    const below = task?.state ?? expect.fail('The subgraph has no state.');
     expect(task).toMatchObject({
       name: 'inner',
       state: {
@@ -342,38 +293,40 @@ describe('Thread.state', () => {
         tasks: [{ name: 'ask' }],
       },
     });
-    expect(task.state.namespace).toMatch(/^inner:/);
+    expect(below.namespace).toMatch(/^inner:/);
     expect(interrupts).toMatchObject([
-      { value: { question: 'Really?' }, checkpointNamespace: task.state.namespace },
+      { value: { question: 'Really?' }, checkpointNamespace: below.namespace },
     ]);
-    const [{ id }] = interrupts;
-    expect(state.interrupts).toEqual([{ id }]);
-    expect(task.interrupts).toEqual([{ id }]);
-    expect(task.state.tasks[0].interrupts).toEqual(interrupts);
+    const ids = interrupts.map(({ id }) => ({ id }));
+    expect(state?.interrupts).toEqual(ids);
+    expect(task?.interrupts).toEqual(ids);
+    expect(below.tasks[0]?.interrupts).toEqual(interrupts);
 
-    const { state: below } = await getThread(
-      threadId,
-      `state(checkpointNamespace: "${task.state.namespace}") { ${STATE} }`,
+    const { namespace } = below;
+    const found = await findState(client, threadId, { checkpointNamespace: namespace });
+    const { parent: _, children: __, ...shown } = found ?? expect.fail(`No state ${namespace}`);
+    expect(shown).toEqual(below);
+    const { thread } = await client.gql(
+      operation(`query ($id: ID!, $namespace: String!) {
+        thread(id: $id) { history(filter: { namespace: $namespace }) { nodes { step namespace } } }
+      }`),
+      { id: threadId, namespace },
     );
-    expect(below).toEqual(task.state);
-    const { nodes } = await history(threadId, 'step namespace', {
-      filter: { namespace: task.state.namespace },
-    });
-    expect(nodes).toMatchObject([
-      { step: 0, namespace: task.state.namespace },
-      { step: -1, namespace: task.state.namespace },
+    expect(thread?.history.nodes).toEqual([
+      { step: 0, namespace },
+      { step: -1, namespace },
     ]);
   });
 
-  it('is read by the graph that wrote it, where a thread has had several', async () => {
-    const threadId = await createThread();
-    await createRun({ threadId, assistantId: 'parallel', input: { log: ['first'] } });
-    await createRun({ threadId, assistantId: 'shrink', input: { list: [1, 2] } });
-    const { nodes } = await history(threadId, 'values next metadata');
-    const seen = nodes.map(({ metadata, next, values }: any) => [
-      metadata.graph_id,
+  it('is read by the graph that wrote it, where a thread has had several', async ({ client }) => {
+    const threadId = await client.createThread();
+    await client.runToEnd({ threadId, assistantId: 'parallel', input: { log: ['first'] } });
+    await client.runToEnd({ threadId, assistantId: 'shrink', input: { list: [1, 2] } });
+    const states = await getStates(client, threadId);
+    const seen = states.map(({ metadata, next, values }) => [
+      metadata['graph_id'],
       next,
-      Object.keys(values),
+      Object.keys(valuesOf(values)),
     ]);
     expect(seen).toEqual([
       ['shrink', [], ['list']],
@@ -384,395 +337,24 @@ describe('Thread.state', () => {
       ['parallel', ['left', 'right'], ['log']],
       ['parallel', ['__start__'], ['log']],
     ]);
-    const again = await createRun({ threadId, assistantId: 'parallel', input: { log: ['again'] } });
+    const again = await client.runToEnd({
+      threadId,
+      assistantId: 'parallel',
+      input: { log: ['again'] },
+    });
     expect(again.output.log.slice(-4)).toEqual(['again', 'left', 'right', 'join']);
   });
 });
 
-describe('Thread.history', () => {
-  async function createConversation() {
-    const threadId = await createThread();
-    const first = await createRun({
-      threadId,
-      assistantId: 'steps',
-      input: {},
-      metadata: { turn: 1 },
-    });
-    const second = await createRun({
-      threadId,
-      assistantId: 'echo',
-      input: human('hi'),
-      metadata: { turn: 2 },
-    });
-    const { nodes } = await history(threadId, 'checkpointId step source', { first: 100 });
-    return {
-      threadId,
-      first,
-      second,
-      ids: nodes.map(({ checkpointId }: any) => checkpointId) as string[],
-      nodes,
-    };
-  }
-
-  it('comes page by page, the newest first', async () => {
-    const { threadId, ids } = await createConversation();
-    expect(ids).toHaveLength(15);
-    expect(ids).toEqual(ids.toSorted().toReversed());
-    const seen: string[] = [];
-    let after: string | null = null;
-    do {
-      const page: any = await history(threadId, 'checkpointId', { first: 4, after });
-      expect(page.totalCount).toBe(15);
-      expect(page.pageInfo.hasPreviousPage).toBe(seen.length > 0);
-      seen.push(...page.nodes.map(({ checkpointId }: any) => checkpointId));
-      after = page.pageInfo.hasNextPage ? page.pageInfo.endCursor : null;
-    } while (after);
-    expect(seen).toEqual(ids);
-  });
-
-  it('holds only what is older than a checkpoint, where one is named', async () => {
-    const { threadId, ids } = await createConversation();
-    const page = await history(threadId, 'checkpointId', { olderThan: ids[9], first: 3 });
-    expect(page).toMatchObject({ totalCount: 5, pageInfo: { hasNextPage: true } });
-    expect(page.nodes.map(({ checkpointId }: any) => checkpointId)).toEqual(ids.slice(10, 13));
-    expect((await history(threadId, 'step', { olderThan: ids[14] })).nodes).toEqual([]);
-  });
-
-  it('is filtered by source, step, run and metadata', async () => {
-    const { threadId, first, second, nodes } = await createConversation();
-    const matching = async (filter: object) =>
-      (await history(threadId, 'checkpointId step source', { filter, first: 100 })).nodes;
-    const inputs = nodes.filter(({ source }: any) => source === 'INPUT');
-    expect(await matching({ source: ['INPUT'] })).toEqual(inputs);
-    expect(await matching({ source: ['INPUT', 'LOOP'] })).toEqual(nodes);
-    expect(await matching({ source: ['FORK'] })).toEqual([]);
-    expect(await matching({ step: 3 })).toEqual(nodes.filter(({ step }: any) => step === 3));
-    expect(await matching({ runId: second.id })).toEqual(nodes.slice(0, 3));
-    expect(await matching({ runId: first.id })).toEqual(nodes.slice(3));
-    expect(await matching({ metadata: { turn: 1, source: 'input' } })).toEqual([nodes.at(-1)]);
-    expect(await matching({ metadata: { turn: 3 } })).toEqual([]);
-    expect(await matching({ step: -1, runId: second.id })).toEqual([]);
-  });
-
-  it.each([
-    [{ first: 0 }, 'first'],
-    [{ first: 101 }, 'first'],
-    [{ after: 'nonsense' }, 'after'],
-    [{ olderThan: '1f02f46f-7308-616c-8000-1b158a9a6955' }, 'olderThan'],
-  ])('refuses %j', async (variables, argument) => {
-    const id = await createThread();
-    const [error] = await server.errors(
-      `query ($id: ID!, $first: Int, $after: String, $olderThan: ID) {
-        thread(id: $id) { history(first: $first, after: $after, olderThan: $olderThan) { totalCount } }
-      }`,
-      { id, ...variables },
-    );
-    expect(error?.extensions).toMatchObject({ code: 'BAD_USER_INPUT', argument });
-  });
-});
-
-describe('copyThread', () => {
-  /** What both threads show, but for the thread's own id. */
-  async function everything(id: string): Promise<any> {
-    const fields = STATE.replaceAll('threadId', '')
-      .replaceAll('thread { id }', '')
-      .replaceAll(INTERRUPT, 'value');
-    const thread = await getThread(
-      id,
-      `status metadata values error { name message } history(first: 100) { totalCount nodes { ${fields} } }`,
-    );
-    for (const { metadata } of thread.history.nodes) delete metadata.thread_id;
-    return thread;
-  }
-
-  it('makes a thread with the same history, values and status', async () => {
-    const id = await createThread({ metadata: { user: 'ada' } });
-    await createRun({ threadId: id, assistantId: 'echo', input: human('one') });
-    await createRun({ threadId: id, assistantId: 'nested', input: {} });
-    const copy = await copyThread(id);
-    expect(await everything(copy.id)).toEqual(await everything(id));
-    expect(copy).toMatchObject({ status: 'IDLE', metadata: { user: 'ada', graph_id: 'nested' } });
-    expect(await getThread(copy.id, 'runs { totalCount }')).toEqual({ runs: { totalCount: 0 } });
-  });
-
-  it('copies a thread as it is while a run goes on, and the copy can go on alone', async () => {
-    const id = await createThread();
-    const file = path.join(os.tmpdir(), randomId());
-    const { createRun: run } = await server.gql(CREATE_RUN, {
-      input: { threadId: id, assistantId: 'gate', input: { file } },
-    });
-    await until(async () => (await getThread(id, 'state { next }')).state?.next[0] === 'hold');
-    const copy = await copyThread(id);
-    expect(copy).toMatchObject({ status: 'IDLE', values: { file, log: ['before'] } });
-    await writeFile(file, '');
-    try {
-      const onCopy = await createRun({ threadId: copy.id, assistantId: 'gate' });
-      expect(onCopy.output.log).toEqual(['before', 'hold', 'after']);
-      expect((await server.follow(run.id)).at(-1)).toMatchObject({ status: 'SUCCESS' });
-      expect((await getThread(id, 'values')).values.log).toEqual(['before', 'hold', 'after']);
-    } finally {
-      await rm(file);
-    }
-  });
-
-  it('copies an empty thread, and one that failed', async () => {
-    const [empty, failed] = [await createThread(), await createThread()];
-    await createRun({ threadId: failed, assistantId: 'fail', input: { fail: true } });
-    for (const id of [empty, failed]) {
-      const copy = await copyThread(id);
-      expect(await everything(copy.id)).toEqual(await everything(id));
-    }
-  });
-
-  it('gives the open questions of the copy ids of their own', async () => {
-    for (const assistantId of ['ask', 'nestedAsk']) {
-      const id = await createThread();
-      await createRun({ threadId: id, assistantId, input: {} });
-      const copy = await copyThread(id);
-      expect(copy.status).toBe('INTERRUPTED');
-      const fields = `interrupts { ${INTERRUPT} } state { interrupts { id } }`;
-      const [theirs, ours] = [await getThread(id, fields), await getThread(copy.id, fields)];
-      expect(ours.interrupts).toHaveLength(1);
-      expect(ours.interrupts[0].id).not.toBe(theirs.interrupts[0].id);
-      expect(ours.state.interrupts).toEqual([{ id: ours.interrupts[0].id }]);
-      expect(ours.interrupts).toEqual([
-        {
-          ...theirs.interrupts[0],
-          id: ours.interrupts[0].id,
-          threadId: copy.id,
-          thread: { id: copy.id },
-        },
-      ]);
-    }
-  });
-
-  it('is not affected by what happens to the other', async () => {
-    const id = await createThread();
-    await createRun({ threadId: id, assistantId: 'echo', input: human('shared') });
-    const copy = await copyThread(id);
-    const before = await everything(copy.id);
-    await createRun({ threadId: id, assistantId: 'echo', input: human('only here') });
-    expect(await everything(copy.id)).toEqual(before);
-    await server.gql(`mutation ($id: ID!) { deleteThread(id: $id) }`, { id });
-    const after = await everything(copy.id);
-    // The run is gone with its thread; what it wrote is not.
-    expect(after.history.nodes.every(({ run }: any) => run === null)).toBe(true);
-    const withoutRun = ({ run: _, ...state }: any) => state;
-    expect(after.history.nodes.map(withoutRun)).toEqual(before.history.nodes.map(withoutRun));
-    const { output } = await createRun({
-      threadId: copy.id,
-      assistantId: 'echo',
-      input: human('there'),
-    });
-    expect(output.messages.map(({ content }: any) => content)).toEqual([
-      'shared',
-      'echo: shared',
-      'there',
-      'echo: there',
-    ]);
-  });
-});
-
-describe('A history', () => {
-  const COMPARED: [string, any, Record<string, unknown>[]][] = [
-    ['steps', graphs.steps, [{}, { log: ['more'] }]],
-    ['parallel', graphs.parallel, [{ log: ['first'] }, {}, { log: ['second'] }]],
-    ['nested', graphs.nested, [{}, { log: ['again'] }]],
-    ['fanOut', graphs.fanOut, [{ jobs: ['a', 'b', 'c'] }, { jobs: [] }, { jobs: ['d', 'd'] }]],
-    ['ask', graphs.ask, [{}, {}]],
-    ['nestedAsk', graphs.nestedAsk, [{}]],
-    ['fail', graphs.fail, [{ fail: false }, { fail: true }, { fail: true }]],
-    ['halfFail', graphs.halfFail, [{}, {}]],
-    [
-      'shrink',
-      graphs.shrink,
-      [{ list: [1, 2, 3] }, { list: ['x'] }, { list: [] }, { list: [3, 3, 3] }],
-    ],
-  ];
-
-  function shown({ values, next, metadata, tasks }: StateSnapshot) {
-    return {
-      values: values ?? {},
-      next,
-      source: String(metadata?.source).toUpperCase(),
-      step: metadata?.step,
-      parents: metadata?.parents,
-      tasks: tasks.map((task) => ({
-        name: task.name,
-        path: (task.path ?? []).map(String),
-        failed: task.error !== undefined,
-        asks: task.interrupts.map(({ value }) => value),
-        result: ('result' in task ? task.result : undefined) ?? null,
-      })),
-    };
-  }
-
-  it.each(COMPARED)(
-    'of %s is the one that LangGraph keeps in memory',
-    async (assistantId, graph, inputs) => {
-      const inMemory = graph.builder.compile({ checkpointer: new MemorySaver() });
-      const config = { configurable: { thread_id: 'thread' } };
-      const threadId = await createThread();
-      for (const input of inputs) {
-        await inMemory.invoke(input, config).catch(() => {});
-        await createRun({ threadId, assistantId, input });
-      }
-      const expected: StateSnapshot[] = [];
-      for await (const state of inMemory.getStateHistory(config)) expected.push(state);
-
-      const fields = `values next source step metadata tasks { name path error interrupts { value } result }`;
-      const { nodes } = await history(threadId, fields, { first: 100 });
-      const flat = ({ metadata, tasks, ...state }: any) => ({
-        ...state,
-        parents: metadata.parents,
-        tasks: tasks.map(({ error, interrupts, ...task }: any) => ({
-          ...task,
-          failed: error !== null,
-          asks: interrupts.map(({ value }: any) => value),
-        })),
-      });
-      expect(nodes.map(flat)).toEqual(JSON.parse(JSON.stringify(expected.map(shown))));
-      const { state } = await getThread(threadId, `state { ${fields} }`);
-      expect(flat(state)).toEqual(
-        JSON.parse(JSON.stringify(shown(await inMemory.getState(config)))),
-      );
-    },
-  );
-});
-
-describe('Values', () => {
-  it('that JSON does not have are shown as what is nearest', async () => {
-    const threadId = await createThread();
-    const { id } = await createRun({ threadId, assistantId: 'exotic', input: { value: null } });
-    const value = {
-      text: 'snow ☃, 🙂 and a null\0byte',
-      map: { key: [1, 2] },
-      set: ['a', 'b'],
-      date: '1970-01-01T00:00:00.000Z',
-      list: [null, null, { 1: 'one' }],
-      bytes: 'aGk=',
-    };
-    const { values, state } = await getThread(threadId, 'values state { values writes }');
-    expect(values).toEqual({ value });
-    expect(state).toEqual({ values: { value }, writes: { make: { value } } });
-    const { run } = await server.gql(`query ($id: ID!) { run(id: $id) { status output } }`, { id });
-    expect(run).toEqual({ status: 'SUCCESS', output: { value } });
-    const events = await server.follow(id);
-    expect(events.find(({ node }) => node === 'make')?.update).toEqual({ value });
-  });
-
-  it('that JSON does not have are the output of a stateless run, too', async () => {
-    const run = await createRun({ assistantId: 'exotic', input: { value: null } });
-    expect(run).toMatchObject({
-      status: 'SUCCESS',
-      output: {
-        value: { text: 'snow ☃, 🙂 and a null\0byte', map: { key: [1, 2] }, bytes: 'aGk=' },
-      },
-    });
-  });
-
-  it('may be text of any script and any kind of JSON', async () => {
-    const list = [
-      'žluťoučký',
-      '日本語',
-      '👩‍👩‍👧',
-      '\u2028',
-      '',
-      null,
-      true,
-      1.5e300,
-      { a: [] },
-      [[]],
-      '\\u0000',
-      '__proto__',
-    ];
-    const threadId = await createThread();
-    await createRun({ threadId, assistantId: 'shrink', input: { list: ['first', ...list] } });
-    expect(await getThread(threadId, 'values')).toEqual({ values: { list } });
-  });
-
-  it('of lists hold the same element any number of times', async () => {
-    const threadId = await createThread();
-    const log = ['same', 'same', 'other', 'same'];
-    await createRun({ threadId, assistantId: 'parallel', input: { log } });
-    await createRun({ threadId, assistantId: 'parallel', input: { log } });
-    const nodes = ['left', 'right', 'join'];
-    expect(await getThread(threadId, 'values')).toEqual({
-      values: { log: [...log, ...nodes, ...log, ...nodes] },
-    });
-    const [items] = await server.app.sql.query<{ count: number }>(
-      `SELECT count(*)::int AS "count" FROM "ChannelItem" WHERE "threadId" = $1`,
-      [threadId],
-    );
-    // Once as the channel has it, and once as the nodes wrote it.
-    expect(items?.count).toBe(2 * new Set([...log, ...nodes]).size);
-  });
-
-  it('of lists may shrink, be replaced and be empty, and every state keeps its own', async () => {
-    const threadId = await createThread();
-    for (const list of [[1, 2, 3, 4], [4, 3], ['x'], [], [1, 2, 3, 4]]) {
-      const run = await createRun({ threadId, assistantId: 'shrink', input: { list } });
-      expect(run.output).toEqual({ list: list.slice(1) });
-    }
-    const { nodes } = await history(threadId, 'values source');
-    const lists = nodes
-      .filter(({ source }: any) => source === 'LOOP')
-      .map(({ values }: any) => values.list);
-    expect(lists).toEqual([
-      [2, 3, 4],
-      [1, 2, 3, 4],
-      [],
-      [],
-      [],
-      ['x'],
-      [3],
-      [4, 3],
-      [2, 3, 4],
-      [1, 2, 3, 4],
-    ]);
-  });
-
-  it('that claim to be of a class nobody knows stay what they are, and do no harm', async () => {
-    const list = [{ lc: 1, type: 'constructor', id: ['nope', 'Nope'], kwargs: {} }, 'last'];
-    const threadId = await createThread();
-    for (let turn = 0; turn < 2; turn++) {
-      const run = await createRun({
-        threadId,
-        assistantId: 'shrink',
-        input: { list: ['first', ...list] },
-      });
-      expect(run).toMatchObject({ status: 'SUCCESS', output: { list } });
-    }
-    expect(await getThread(threadId, 'values')).toEqual({ values: { list } });
-  });
-
-  it('of two copies that go on differently stay apart', async () => {
-    const id = await createThread();
-    await createRun({ threadId: id, assistantId: 'echo', input: human('same') });
-    const copy = await copyThread(id);
-    const turns = ['same', 'one', 'same'];
-    for (const said of turns)
-      await createRun({ threadId: id, assistantId: 'echo', input: human(said) });
-    for (const said of turns.toReversed()) {
-      await createRun({ threadId: copy.id, assistantId: 'echo', input: human(`${said}!`) });
-    }
-    const told = async (threadId: string) =>
-      texts((await getThread(threadId, 'messages { text }')).messages);
-    const echoed = (said: string[]) => said.flatMap((each) => [each, `echo: ${each}`]);
-    expect(await told(id)).toEqual(echoed(['same', ...turns]));
-    expect(await told(copy.id)).toEqual(echoed(['same', 'same!', 'one!', 'same!']));
-  });
-});
-
 describe('Thread.storageBytes', () => {
-  it('grows with what was said, not with its square', async () => {
-    const threadId = await createThread();
-    const stored = async () => (await getThread(threadId, 'storageBytes')).storageBytes as number;
+  it('grows with what was said, not with its square', async ({ client }) => {
+    const threadId = await client.createThread();
+    const stored = async () => (await selectThread(client, threadId, 'storageBytes')).storageBytes;
     const sizes = [await stored()];
     expect(sizes).toEqual([0]);
     for (let turn = 0; turn < 20; turn++) {
       const said = `turn ${turn}: ${'abcdefghij'.repeat(100)}`;
-      await createRun({ threadId, assistantId: 'echo', input: human(said) });
+      await client.runToEnd({ threadId, assistantId: 'echo', input: human(said) });
       sizes.push(await stored());
     }
     const grown = sizes.slice(1).map((size, i) => size - (sizes[i] ?? 0));
