@@ -3,25 +3,30 @@ import { chmod, chown, lstat, mkdir, readdir, rename, symlink, writeFile } from 
 import path from 'node:path';
 import process from 'node:process';
 import pg from 'pg';
-import { describe, expect, inject, it, onTestFinished } from 'vitest';
+import { describe, expect, inject, onTestFinished } from 'vitest';
 import { openEmbedded } from '../src/db/embedded.ts';
 import type { Database } from '../src/db/open.ts';
 import { createLogger } from '../src/log.ts';
-import { startTestServer, until } from './support/app.ts';
+import { until } from './support/app.ts';
 import { createTestDatabase, openTestDatabase, type TestDatabase } from './support/databases.ts';
-import { openRunDoor } from './support/run-door.ts';
+import { it } from './support/fixture.ts';
+import { createGate } from './support/gates.ts';
 import { SEVERAL_STARTS_MS } from './support/servers.ts';
 import { copyToDisk, mountSmallDisk } from './support/small-disk.ts';
 
 const onPostgres = inject('database') === 'postgres';
 
-async function open(): Promise<{ files: TestDatabase; database: Database }> {
+/** Creates the files of a database and deletes them when the test ends. */
+async function createFiles(): Promise<TestDatabase> {
   const files = await createTestDatabase();
+  onTestFinished(() => files.dispose());
+  return files;
+}
+
+async function open(): Promise<{ files: TestDatabase; database: Database }> {
+  const files = await createFiles();
   const database = await openTestDatabase(files);
-  onTestFinished(async () => {
-    await database.close();
-    await files.dispose();
-  });
+  onTestFinished(() => database.close());
   return { files, database };
 }
 
@@ -51,7 +56,7 @@ describe.skipIf(onPostgres)('a value of the embedded database', () => {
 
 describe.skipIf(onPostgres)('a connection to the embedded database', () => {
   async function connectTwice(): Promise<[pg.Client, pg.Client]> {
-    const files = await createTestDatabase();
+    const files = await createFiles();
     const embedded = await openEmbedded(files.dataDir, createLogger('silent'));
     const clients: [pg.Client, pg.Client] = [
       new pg.Client(embedded.poolConfig),
@@ -60,7 +65,6 @@ describe.skipIf(onPostgres)('a connection to the embedded database', () => {
     onTestFinished(async () => {
       await Promise.all(clients.map((client) => client.end()));
       await embedded.close();
-      await files.dispose();
     });
     for (const client of clients) await client.connect();
     return clients;
@@ -90,7 +94,7 @@ describe.skipIf(onPostgres)('a connection to the embedded database', () => {
 });
 
 describe.skipIf(onPostgres)('the embedded engine', () => {
-  // More than what is left of the first file of the write-ahead log.
+  // Fills the first file of the write-ahead log.
   const WRITE_ON = `SELECT pg_logical_emit_message(true, 'test', repeat(md5(random()::text), 700000))`;
 
   it('that broke is started again, with all that was committed, once its storage works', async () => {
@@ -100,7 +104,7 @@ describe.skipIf(onPostgres)('the embedded engine', () => {
     await query(`INSERT INTO "Thread" ("id") VALUES (gen_random_uuid())`);
     await rename(log, `${log}.away`);
     await expect(query(WRITE_ON)).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
-    // Nobody waits for it.
+    // The next statement does not wait for the engine.
     await expect(query('SELECT 1')).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
     await rename(`${log}.away`, log);
     const rows = await until(() => query(`SELECT * FROM "Thread"`).catch(() => undefined));
@@ -121,57 +125,67 @@ describe.skipIf(onPostgres)('the embedded engine', () => {
 describe.skipIf(onPostgres)('a disk that is full', { timeout: SEVERAL_STARTS_MS }, () => {
   const WRITE_MUCH = `SELECT pg_logical_emit_message(true, 'test', repeat(md5(random()::text), 300000))`;
 
-  it('holds runs back until there is room, and keeps all that was accepted', async (test) => {
-    using disk = mountSmallDisk(200) ?? test.skip('Only root may mount a disk.');
-    const files = await createTestDatabase();
+  it('holds runs back until there is room, and keeps all that was accepted', async ({
+    skip,
+    startServer,
+  }) => {
+    using disk = mountSmallDisk(200) ?? skip('Only root may mount a disk.');
+    const files = await createFiles();
     const dataDir = copyToDisk(disk, files.dataDir);
-    const server = await startTestServer({ ...files, dataDir });
-    const door = await openRunDoor(server);
-    const gate = door.closedGate();
-    const { id } = await door.start({ assistantId: 'gate', input: { log: [], file: gate.file } });
-    const queued = await door.start({ assistantId: 'slow', input: { ms: 1 }, afterSeconds: 2 });
-    await door.running(id);
+    const { server, client } = await startServer({}, { ...files, dataDir });
+    const gate = createGate();
+    const { id } = await client.startRun({
+      assistantId: 'gate',
+      input: { log: [], file: gate.file },
+    });
+    const queued = await client.startRun({
+      assistantId: 'slow',
+      input: { ms: 1 },
+      afterSeconds: 2,
+    });
+    await client.untilRunning(id);
     disk.fill();
     const isReady = async () => (await fetch(`${server.url}/ready`)).ok;
-    // The database writes into files that it has, until these are full, too.
+    // The database still has room in its own files, and fills them first.
     await until(async () => {
       await server.app.sql.query(WRITE_MUCH).catch(() => {});
       return !(await isReady());
     });
     await gate.open();
     disk.free();
-    expect(await door.ended(id)).toMatchObject({ status: 'SUCCESS', error: null });
-    expect(await door.ended(queued.id)).toMatchObject({ status: 'SUCCESS', error: null });
+    expect(await client.untilEnded(id)).toMatchObject({ status: 'SUCCESS', error: null });
+    expect(await client.untilEnded(queued.id)).toMatchObject({ status: 'SUCCESS', error: null });
     await until(isReady);
-    await door[Symbol.asyncDispose]();
     await server.stop();
-    await files.dispose();
   });
 
-  it('does not keep the server from stopping, and what was accepted goes on after a start', async (test) => {
-    using disk = mountSmallDisk(200) ?? test.skip('Only root may mount a disk.');
-    const files = await createTestDatabase();
+  it('does not keep the server from stopping, and what was accepted goes on after a start', async ({
+    skip,
+    startServer,
+  }) => {
+    using disk = mountSmallDisk(200) ?? skip('Only root may mount a disk.');
+    const files = await createFiles();
     const database = { ...files, dataDir: copyToDisk(disk, files.dataDir) };
-    const first = await startTestServer(database);
-    const door = await openRunDoor(first);
-    const gate = door.closedGate();
-    const { id } = await door.start({ assistantId: 'gate', input: { log: [], file: gate.file } });
-    await door.running(id);
+    const first = await startServer({}, database);
+    const gate = createGate();
+    const { id } = await first.client.startRun({
+      assistantId: 'gate',
+      input: { log: [], file: gate.file },
+    });
+    await first.client.untilRunning(id);
     disk.fill();
-    await until(async () => !(await first.app.sql.query(WRITE_MUCH).catch(() => undefined)));
-    await first.stop();
+    await until(async () => !(await first.server.app.sql.query(WRITE_MUCH).catch(() => undefined)));
+    await first.server.stop();
     disk.free();
     await gate.open();
-    await using second = await startTestServer(database, { leaseSeconds: 1 });
-    const status = async () => (await second.gql(`{ run(id: "${id}") { status } }`)).run.status;
-    await until(async () => (await status()) === 'SUCCESS');
-    await door[Symbol.asyncDispose]();
-    await files.dispose();
+    const second = await startServer({ leaseSeconds: 1 }, database);
+    expect(await second.client.untilEnded(id)).toMatchObject({ status: 'SUCCESS' });
+    await second.server.stop();
   });
 });
 
 describe.skipIf(onPostgres || process.platform === 'win32')('the data directory', () => {
-  /** The permissions of all that is there, without repetitions. */
+  /** Returns the permissions of a directory and its contents, without repetitions. */
   async function permissionsIn(directory: string): Promise<string[]> {
     const names = ['.', ...(await readdir(directory, { recursive: true }))];
     const found = await Promise.all(names.map(async (name) => lstat(path.join(directory, name))));
@@ -179,7 +193,7 @@ describe.skipIf(onPostgres || process.platform === 'win32')('the data directory'
   }
 
   it('is for its owner only, with all that is in it, also where it was for everybody', async () => {
-    const files = await createTestDatabase();
+    const files = await createFiles();
     const file = path.join(files.dataDir, 'database/PG_VERSION');
     await chmod(files.dataDir, 0o755);
     await chmod(file, 0o644);
@@ -188,21 +202,19 @@ describe.skipIf(onPostgres || process.platform === 'win32')('the data directory'
     expect(await permissionsIn(files.dataDir)).toEqual(['600', '700']);
     await database.close();
     expect(await permissionsIn(files.dataDir)).toEqual(['600', '700']);
-    await files.dispose();
   });
 
-  it('is not opened where it belongs to another user', async (test) => {
-    if (process.getuid?.() !== 0) test.skip('only root can give a directory away');
-    const files = await createTestDatabase();
+  it('is not opened where it belongs to another user', async ({ skip }) => {
+    if (process.getuid?.() !== 0) skip('only root can give a directory away');
+    const files = await createFiles();
     await chown(files.dataDir, 12_345, 0);
     await expect(openTestDatabase(files)).rejects.toThrow(
       /belongs to user 12345, and threadql runs as user 0/,
     );
-    await files.dispose();
   });
 
   it('leaves what is linked in it as it is', async () => {
-    const files = await createTestDatabase();
+    const files = await createFiles();
     const elsewhere = path.join(files.dataDir, '../elsewhere');
     await mkdir(elsewhere, { mode: 0o755 });
     await writeFile(path.join(elsewhere, 'file'), '', { mode: 0o644 });
@@ -210,6 +222,5 @@ describe.skipIf(onPostgres || process.platform === 'win32')('the data directory'
     const database = await openTestDatabase(files);
     await database.close();
     expect(await permissionsIn(elsewhere)).toEqual(['644', '755']);
-    await files.dispose();
   });
 });

@@ -4,11 +4,11 @@ import { nodesOf, type Client } from './support/client.ts';
 import { it } from './support/fixture.ts';
 import { contentsOf, operation } from './support/graphql.ts';
 
-/** Messages that are made anew have new ids. */
+/** Removes the ids: a repeated step gives its messages new ids. */
 const withoutIds = (values: unknown) =>
   JSON.parse(JSON.stringify(values, (key, value) => (key === 'id' ? undefined : value)));
 
-/** A thread with these exchanges; the checkpoint that each of them ended with. */
+/** Sends messages to a thread, and returns the checkpoint at the end of each run. */
 async function conversation(client: Client, ...texts: string[]) {
   const threadId = await client.createThread();
   const ends: string[] = [];
@@ -131,7 +131,7 @@ describe('a run from a checkpoint', () => {
       const { state, interrupts } = await client.getThread(threadId);
       const values = (questions: { value: unknown }[]) => questions.map(({ value }) => value);
 
-      /** Answers what is open until nothing is; the ids of all that was asked. */
+      /** Answers all pending interrupts until none are left, and returns their ids. */
       const answerAll = async () => {
         const ids: string[] = [];
         for (;;) {
