@@ -100,6 +100,20 @@ export async function openTestDatabase(
   return openDatabase({ ...readConfig({}), databaseUrl, dataDir }, log);
 }
 
+/** Queries a database without a server. An embedded database must not have a server meanwhile. */
+export async function queryDirectly<Row extends object>(
+  database: TestDatabase,
+  text: string,
+  params: unknown[] = [],
+): Promise<Row[]> {
+  const { sql, close } = await openTestDatabase(database);
+  try {
+    return await sql.query<Row>(text, params);
+  } finally {
+    await close();
+  }
+}
+
 /** Whether another session waits for a lock of the transaction of `query`. PostgreSQL only. */
 export async function isWaitedFor(query: Query): Promise<boolean> {
   const waiting = `SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))`;
