@@ -1,84 +1,66 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import os from 'node:os';
-import path from 'node:path';
-import { createClient } from 'graphql-ws';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { print } from 'graphql';
+import { createClient as createWsClient } from 'graphql-ws';
+import { describe, expect } from 'vitest';
 import { WebSocket } from 'ws';
 import {
-  CREATE_RUN,
-  CREATE_THREAD,
-  createTestApp,
   human,
   randomId,
   until,
-  type TestApp,
+  type FollowedEvent,
+  type FollowOptions,
   type Transport,
 } from './support/app.ts';
+import { CREATE_RUN, nodesOf, ofType, type Client, type RunInput } from './support/client.ts';
+import { it } from './support/fixture.ts';
+import { createGate } from './support/gates.ts';
+import { operation, valuesOf } from './support/graphql.ts';
 import { parallel, steps } from './support/graphs.ts';
-
-let server: TestApp;
-let folder: string;
-beforeAll(async () => {
-  server = await createTestApp();
-  folder = await mkdtemp(path.join(os.tmpdir(), 'threadql-gate-'));
-});
-afterAll(async () => {
-  await server.stop();
-  await rm(folder, { recursive: true });
-});
+import { openSocket, socketUrl } from './support/refusals.ts';
 
 const TRANSPORTS: Transport[] = ['websocket', 'sse'];
-const ALL_MODES = ['VALUES', 'UPDATES', 'MESSAGES', 'CUSTOM', 'TASKS', 'CHECKPOINTS'];
+const ALL_MODES: NonNullable<FollowOptions['modes']> = [
+  'VALUES',
+  'UPDATES',
+  'MESSAGES',
+  'CUSTOM',
+  'TASKS',
+  'CHECKPOINTS',
+];
 
-async function createThread(): Promise<string> {
-  return (await server.gql(CREATE_THREAD)).createThread.id;
-}
+const start = async (client: Client, input: RunInput) => (await client.startRun(input)).id;
+const runToEnd = async (client: Client, input: RunInput) => (await client.runToEnd(input)).id;
 
-async function start(input: Record<string, unknown>): Promise<string> {
-  return (await server.gql(CREATE_RUN, { input })).createRun.id;
-}
+/** Starts a run and follows it to its end. */
+const record = async (client: Client, input: RunInput) => client.follow(await start(client, input));
 
-async function runToEnd(input: Record<string, unknown>): Promise<string> {
-  return (await server.gql(CREATE_RUN, { input, wait: true })).createRun.id;
-}
+const idsOf = (events: { id: string }[]) => events.map(({ id }) => id);
+const typesOf = (events: FollowedEvent[]): string[] => events.map(({ __typename }) => __typename);
+const lastId = (events: FollowedEvent[]) => events.at(-1)?.id ?? expect.fail('No event came.');
 
-async function isRunning(id: string): Promise<boolean> {
-  const { run } = await server.gql(`query ($id: ID!) { run(id: $id) { status } }`, { id });
-  return run.status === 'RUNNING';
-}
-
-/** What the runs of graph `gate` wait for. */
-function closedGate() {
-  const file = path.join(folder, randomId());
-  return { file, open: () => writeFile(file, '') };
-}
-
-const idsOf = (events: any[]): string[] => events.map(({ id }) => id);
-const typesOf = (events: any[]): string[] => events.map(({ __typename }) => __typename);
-const ofType = (events: any[], type: string) =>
-  events.filter(({ __typename }) => __typename === type);
-
-const FOLLOW = `subscription ($runId: ID!, $after: ID, $modes: [StreamMode!]) {
+const FOLLOW = operation(`subscription ($runId: ID!, $after: ID, $modes: [StreamMode!]) {
   runEvents(runId: $runId, after: $after, modes: $modes) { __typename id ... on CustomEvent { data } }
-}`;
+}`);
 
-describe.each(TRANSPORTS)('runEvents over %s', (transport) => {
-  it('sends the same, complete sequence before, during and after the run, and twice at once', async () => {
-    const [first, second] = [closedGate(), closedGate()];
-    const threadId = await createThread();
-    await start({ threadId, assistantId: 'gate', input: { file: first.file } });
-    const id = await start({
+describe.for(TRANSPORTS)('runEvents over %s', (transport) => {
+  it('sends the same, complete sequence before, during and after the run, and twice at once', async ({
+    client,
+    server,
+  }) => {
+    const [first, second] = [createGate(), createGate()];
+    const threadId = await client.createThread();
+    await start(client, { threadId, assistantId: 'gate', input: { file: first.file } });
+    const id = await start(client, {
       threadId,
       assistantId: 'gate',
       input: { file: second.file },
       streamModes: ALL_MODES,
     });
-    const follow = () => server.follow(id, { transport });
+    const follow = () => client.follow(id, { transport });
 
     const before = [follow(), follow()];
     await until(() => server.app.tail.readers === 2);
     await first.open();
-    await until(() => isRunning(id));
+    await client.untilRunning(id);
     const during = [follow(), follow()];
     await until(() => server.app.tail.readers === 4);
     await second.open();
@@ -98,53 +80,49 @@ describe.each(TRANSPORTS)('runEvents over %s', (transport) => {
       error: null,
     });
     expect(new Set(idsOf(complete)).size).toBe(complete.length);
-    expect(ofType(complete, 'UpdatesEvent').map(({ node }) => node)).toEqual([
-      'before',
-      'hold',
-      'after',
-    ]);
+    expect(nodesOf(complete)).toEqual(['before', 'hold', 'after']);
     expect(server.app.tail.readers).toBe(0);
   });
 
-  it('goes on after any cursor with exactly the rest', async () => {
-    const threadId = await createThread();
-    await runToEnd({ threadId, assistantId: 'custom', input: {} });
-    const id = await runToEnd({
-      threadId,
-      assistantId: 'custom',
-      input: {},
-      streamModes: ALL_MODES,
-    });
-    const events = await server.follow(id, { transport });
+  it('goes on after any cursor with exactly the rest', async ({ client }) => {
+    const threadId = await client.createThread();
+    const input: RunInput = { threadId, assistantId: 'custom', input: {} };
+    await client.runToEnd(input);
+    const id = await runToEnd(client, { ...input, streamModes: ALL_MODES });
+    const events = await client.follow(id, { transport });
     expect(events.length).toBeGreaterThan(10);
     for (const [n, { id: after }] of events.entries()) {
-      expect(await server.follow(id, { transport, after })).toEqual(events.slice(n + 1));
+      expect(await client.follow(id, { transport, after })).toEqual(events.slice(n + 1));
     }
   });
 
-  it('goes on after a cursor while the run runs', async () => {
-    const gate = closedGate();
-    const id = await start({ assistantId: 'gate', input: { file: gate.file } });
-    const seen: any[] = [];
-    for await (const { runEvents } of server.subscribe(FOLLOW, { runId: id }, transport)) {
-      seen.push(runEvents);
+  it('goes on after a cursor while the run runs', async ({ client, server }) => {
+    const gate = createGate();
+    const id = await start(client, { assistantId: 'gate', input: { file: gate.file } });
+    const seen: string[] = [];
+    for await (const { runEvents } of client.subscribe(FOLLOW, { runId: id }, transport)) {
+      seen.push(runEvents.id);
       if (runEvents.__typename === 'UpdatesEvent') break;
     }
-    const rest = server.follow(id, { transport, after: seen.at(-1).id });
+    await until(() => server.app.tail.readers === 0);
+    const rest = client.follow(id, { transport, after: seen.at(-1) ?? '' });
     await until(() => server.app.tail.readers > 0);
     await gate.open();
-    expect([...idsOf(seen), ...idsOf(await rest)]).toEqual(idsOf(await server.follow(id)));
+    expect([...seen, ...idsOf(await rest)]).toEqual(idsOf(await client.follow(id)));
   });
 
-  it('sends only the modes that are asked for, live and replayed alike', async () => {
-    const gate = closedGate();
-    const id = await start({
+  it('sends only the modes that are asked for, live and replayed alike', async ({
+    client,
+    server,
+  }) => {
+    const gate = createGate();
+    const id = await start(client, {
       assistantId: 'gate',
       input: { file: gate.file },
       streamModes: ALL_MODES,
     });
-    const live = server.follow(id, { transport, modes: ['VALUES'] });
-    const bare = server.follow(id, { transport, modes: [] });
+    const live = client.follow(id, { transport, modes: ['VALUES'] });
+    const bare = client.follow(id, { transport, modes: [] });
     await until(() => server.app.tail.readers === 2);
     await gate.open();
     const events = await live;
@@ -152,38 +130,36 @@ describe.each(TRANSPORTS)('runEvents over %s', (transport) => {
       new Set(['RunStartedEvent', 'ValuesEvent', 'RunFinishedEvent']),
     );
     expect(typesOf(await bare)).toEqual(['RunStartedEvent', 'RunFinishedEvent']);
-    expect(await server.follow(id, { transport, modes: ['VALUES'] })).toEqual(events);
-    const complete = await server.follow(id, { transport });
+    expect(await client.follow(id, { transport, modes: ['VALUES'] })).toEqual(events);
+    const complete = await client.follow(id, { transport });
     expect(events).toEqual(
       complete.filter(({ __typename }) => typesOf(events).includes(__typename)),
     );
   });
 
-  it('replays a stateless run after its thread is gone', async () => {
-    const id = await start({
+  it('replays a stateless run after its thread is gone', async ({ client }) => {
+    const id = await start(client, {
       assistantId: 'parallel',
       input: {},
       streamModes: ['VALUES', 'UPDATES'],
     });
-    const live = await server.follow(id, { transport });
-    expect(
-      (await server.gql(`query ($id: ID!) { run(id: $id) { threadId } }`, { id })).run.threadId,
-    ).toBeNull();
-    expect(await server.follow(id, { transport })).toEqual(live);
-    expect(ofType(live, 'ValuesEvent').at(-1).values.log).toHaveLength(3);
-    const after = live[2].id;
-    expect(await server.follow(id, { transport, after })).toEqual(live.slice(3));
+    const live = await client.follow(id, { transport });
+    expect((await client.getRun(id)).threadId).toBeNull();
+    expect(await client.follow(id, { transport })).toEqual(live);
+    expect(valuesOf(ofType(live, 'ValuesEvent').at(-1)?.values).log).toHaveLength(3);
+    const after = live[2]?.id ?? '';
+    expect(await client.follow(id, { transport, after })).toEqual(live.slice(3));
   });
 
-  it('sends the question of a graph that asks, then INTERRUPTED', async () => {
-    const threadId = await createThread();
-    const id = await start({
+  it('sends the question of a graph that asks, then INTERRUPTED', async ({ client }) => {
+    const threadId = await client.createThread();
+    const id = await start(client, {
       threadId,
       assistantId: 'ask',
       input: {},
       streamModes: ['UPDATES', 'VALUES'],
     });
-    const events = await server.follow(id, { transport });
+    const events = await client.follow(id, { transport });
     const [asked, finished] = events.slice(-2);
     expect(asked).toMatchObject({
       __typename: 'InterruptEvent',
@@ -194,27 +170,28 @@ describe.each(TRANSPORTS)('runEvents over %s', (transport) => {
       status: 'INTERRUPTED',
       error: null,
     });
-    expect(ofType(events, 'UpdatesEvent').map(({ node }) => node)).toEqual(['before']);
-    const { thread } = await server.gql(
-      `query ($id: ID!) { thread(id: $id) { status interrupts { id value } } }`,
-      { id: threadId },
-    );
-    expect(thread).toEqual({
+    expect(nodesOf(events)).toEqual(['before']);
+    const [question] = ofType(events, 'InterruptEvent').flatMap(({ interrupts }) => interrupts);
+    const { status, interrupts } = await client.getThread(threadId);
+    expect({ status, interrupts }).toMatchObject({
       status: 'INTERRUPTED',
-      interrupts: [{ id: asked.interrupts[0].id, value: { question: 'Go on?' } }],
+      interrupts: [{ id: question?.id, value: { question: 'Go on?' } }],
     });
+    expect(interrupts).toHaveLength(1);
   });
 
-  it('tells a failure in the last event', async () => {
-    const id = await start({ assistantId: 'fail', input: { fail: true } });
-    expect((await server.follow(id, { transport })).at(-1)).toMatchObject({
+  it('tells a failure in the last event', async ({ client }) => {
+    const id = await start(client, { assistantId: 'fail', input: { fail: true } });
+    expect((await client.follow(id, { transport })).at(-1)).toMatchObject({
       __typename: 'RunFinishedEvent',
       status: 'ERROR',
       error: { name: 'CustomError', message: 'Boo!' },
     });
   });
 
-  it.each([
+  it.for<
+    [string, (runId: string, otherEvent: string) => Record<string, unknown>, Record<string, string>]
+  >([
     ['a run that is not there', () => ({ runId: randomId() }), { code: 'NOT_FOUND' }],
     [
       'a run id that is no UUID',
@@ -223,89 +200,96 @@ describe.each(TRANSPORTS)('runEvents over %s', (transport) => {
     ],
     [
       'a cursor that is none',
-      (runId: string) => ({ runId, after: 'x' }),
+      (runId) => ({ runId, after: 'x' }),
       { code: 'BAD_USER_INPUT', argument: 'after' },
     ],
     [
       'a cursor of another thread',
-      (runId: string, other: string) => ({ runId, after: other }),
+      (runId, after) => ({ runId, after }),
       { code: 'BAD_USER_INPUT', argument: 'after' },
     ],
-  ])('refuses %s', async (_what, variables, expected) => {
-    const id = await runToEnd({ assistantId: 'echo', input: human('x') });
-    const other = await server.follow(await runToEnd({ assistantId: 'echo', input: human('y') }));
-    expect(await refusalOf(server, variables(id, other[0].id), transport)).toMatchObject(expected);
+  ])('refuses %s', async ([, variables, expected], { client }) => {
+    const id = await runToEnd(client, { assistantId: 'echo', input: human('x') });
+    const other = await record(client, { assistantId: 'echo', input: human('y') });
+    const refused = variables(id, other[0]?.id ?? '');
+    expect(await refusalOf(client, refused, transport)).toMatchObject(expected);
   });
 
-  it('refuses a mode that there is not', async () => {
+  it('refuses a mode that there is not', async ({ client }) => {
     const variables = { runId: randomId(), modes: ['NONE'] };
-    // Over SSE, what does not fit the schema is refused before there is a stream.
+    // Over SSE, validation refuses the document before a stream starts.
     const [error] =
       transport === 'sse'
-        ? await server.errors(FOLLOW, variables)
-        : [{ extensions: await refusalOf(server, variables, transport) }];
+        ? await client.errors(FOLLOW, variables)
+        : [{ extensions: await refusalOf(client, variables, transport) }];
     expect(error?.extensions).toMatchObject({ code: 'BAD_USER_INPUT' });
   });
 
-  it('does not tell a client what went wrong inside', async () => {
-    await using own = await createTestApp();
-    const { createRun } = await own.gql(CREATE_RUN, {
-      input: { assistantId: 'echo', input: human('x') },
-      wait: true,
-    });
-    await own.app.sql.query('ALTER TABLE "RunEvent" RENAME TO "Elsewhere"');
-    expect(await refusalOf(own, { runId: createRun.id }, transport)).toEqual({
+  it('does not tell a client what went wrong inside', async ({ startServer }) => {
+    const { server, client } = await startServer();
+    const runId = await runToEnd(client, { assistantId: 'echo', input: human('x') });
+    await server.app.sql.query('ALTER TABLE "RunEvent" RENAME TO "Elsewhere"');
+    expect(await refusalOf(client, { runId }, transport)).toEqual({
       message: 'Unexpected error.',
       code: 'INTERNAL_SERVER_ERROR',
     });
-    expect(own.app.tail.readers).toBe(0);
+    expect(server.app.tail.readers).toBe(0);
   });
 });
 
-/** The one error that a subscription is answered with. */
+interface GraphqlFailure {
+  message: string;
+  extensions?: Record<string, unknown>;
+}
+
+/** The first error of a refused subscription. */
 async function refusalOf(
-  app: TestApp,
+  client: Client,
   variables: Record<string, unknown>,
   transport: Transport,
-): Promise<any> {
+): Promise<Record<string, unknown>> {
   try {
-    for await (const event of app.subscribe(FOLLOW, variables, transport)) {
+    for await (const event of client.subscribe(print(FOLLOW), variables, transport)) {
       expect.fail(`An event came: ${JSON.stringify(event)}`);
     }
   } catch (error) {
-    const [first] = Array.isArray(error) ? error : ((error as any).errors ?? [error]);
-    if (!first.extensions) throw error;
+    const { errors } = error as { errors?: GraphqlFailure[] };
+    const [first] = Array.isArray(error) ? (error as GraphqlFailure[]) : (errors ?? []);
+    if (!first?.extensions) throw error;
     return { message: first.message, ...first.extensions };
   }
   return expect.fail('No error came.');
 }
 
 describe('the events of a run', () => {
-  it('show with VALUES what LangGraph streams in process', async () => {
+  it('show with VALUES what LangGraph streams in process', async ({ client }) => {
     for (const [assistantId, graph] of Object.entries({ steps, parallel })) {
-      const streamed = [];
-      for await (const values of await graph.stream({ log: ['in'] }, { streamMode: 'values' }))
+      const streamed: unknown[] = [];
+      for await (const values of await graph.stream({ log: ['in'] }, { streamMode: 'values' })) {
         streamed.push(values);
-      for (const onCompletion of ['KEEP', 'DELETE']) {
-        for (const durability of ['SYNC', 'ASYNC', 'EXIT']) {
-          const input = {
+      }
+      for (const onCompletion of ['KEEP', 'DELETE'] as const) {
+        for (const durability of ['SYNC', 'ASYNC', 'EXIT'] as const) {
+          const events = await record(client, {
             assistantId,
             input: { log: ['in'] },
             streamModes: ['VALUES'],
             durability,
             onCompletion,
-          };
-          const events = ofType(await server.follow(await start(input)), 'ValuesEvent');
-          expect(events.map(({ values }) => values)).toEqual(streamed);
+          });
+          expect(ofType(events, 'ValuesEvent').map(({ values }) => values)).toEqual(streamed);
         }
       }
     }
   });
 
-  it('show the last state also of a graph that ran out of steps', async () => {
-    const config = { recursion_limit: 3 };
-    const input = { assistantId: 'steps', input: { log: ['in'] }, config, streamModes: ['VALUES'] };
-    const events = ofType(await server.follow(await start(input)), 'ValuesEvent');
+  it('show the last state also of a graph that ran out of steps', async ({ client }) => {
+    const events = await record(client, {
+      assistantId: 'steps',
+      input: { log: ['in'] },
+      config: { recursion_limit: 3 },
+      streamModes: ['VALUES'],
+    });
     const streamed: unknown[] = [];
     await expect(async () => {
       for await (const values of await steps.stream(
@@ -315,11 +299,11 @@ describe('the events of a run', () => {
         streamed.push(values);
       }
     }).rejects.toThrow('Recursion limit');
-    expect(events.map(({ values }) => values)).toEqual(streamed);
+    expect(ofType(events, 'ValuesEvent').map(({ values }) => values)).toEqual(streamed);
   });
 
-  it('name each of the nodes that ran at once', async () => {
-    const events = await server.follow(await start({ assistantId: 'parallel', input: {} }));
+  it('name each of the nodes that ran at once', async ({ client }) => {
+    const events = await record(client, { assistantId: 'parallel', input: {} });
     const updates = ofType(events, 'UpdatesEvent').map(({ node, update }) => ({ node, update }));
     expect(updates).toHaveLength(3);
     expect(updates.slice(0, 2)).toEqual(
@@ -328,8 +312,8 @@ describe('the events of a run', () => {
     expect(updates[2]).toEqual({ node: 'join', update: { log: ['join'] } });
   });
 
-  it('show what a node writes to the stream itself, in order', async () => {
-    const events = await server.follow(await start({ assistantId: 'custom', input: {} }));
+  it('show what a node writes to the stream itself, in order', async ({ client }) => {
+    const events = await record(client, { assistantId: 'custom', input: {} });
     expect(ofType(events, 'CustomEvent').map(({ data }) => data)).toEqual([
       { n: 1 },
       { n: 2 },
@@ -337,28 +321,31 @@ describe('the events of a run', () => {
     ]);
   });
 
-  it('hold only what the run was asked to record', async () => {
-    const input = { assistantId: 'custom', input: {}, streamModes: ['CUSTOM'] };
-    const types = typesOf(await server.follow(await start(input)));
+  it('hold only what the run was asked to record', async ({ client }) => {
+    const types = typesOf(
+      await record(client, { assistantId: 'custom', input: {}, streamModes: ['CUSTOM'] }),
+    );
     expect(types).toEqual(['RunStartedEvent', ...Array(3).fill('CustomEvent'), 'RunFinishedEvent']);
   });
 
-  it('are token by token with MESSAGES: 16 runs of 200 tokens at once lose none', async () => {
-    const ids = await Promise.all(
+  it('are token by token with MESSAGES: 16 runs of 200 tokens at once lose none', async ({
+    client,
+  }) => {
+    const runs = await Promise.all(
       Array.from({ length: 16 }, () =>
-        start({ assistantId: 'tokens', input: human('go'), streamModes: ['MESSAGES'] }),
+        record(client, { assistantId: 'tokens', input: human('go'), streamModes: ['MESSAGES'] }),
       ),
     );
     const text = Array.from({ length: 200 }, (_, n) => String.fromCodePoint(97 + (n % 26))).join(
       '',
     );
     const messageIds = new Set();
-    for (const events of await Promise.all(ids.map((id) => server.follow(id)))) {
+    for (const events of runs) {
       const tokens = ofType(events, 'MessagesEvent');
       expect(tokens).toHaveLength(200);
       expect(tokens.map(({ message }) => message.text).join('')).toBe(text);
       expect(tokens.every(({ isChunk, message }) => isChunk && message.type === 'AI')).toBe(true);
-      expect(tokens[0].metadata).toMatchObject({ langgraph_node: 'llm' });
+      expect(tokens[0]?.metadata).toMatchObject({ langgraph_node: 'llm' });
       const [messageId, ...others] = new Set(tokens.map(({ message }) => message.messageId));
       expect(others).toEqual([]);
       messageIds.add(messageId);
@@ -366,104 +353,106 @@ describe('the events of a run', () => {
     expect(messageIds.size).toBe(16);
   });
 
-  it('are numbered on over the runs of a thread: a cursor of the first run skips nothing of the second', async () => {
-    const threadId = await createThread();
-    const first = await server.follow(
-      await runToEnd({ threadId, assistantId: 'custom', input: {} }),
-    );
-    const id = await runToEnd({ threadId, assistantId: 'custom', input: {} });
-    const second = await server.follow(id);
-    expect(await server.follow(id, { after: first.at(-1).id })).toEqual(second);
-    expect(await server.follow(id, { after: second.at(-1).id })).toEqual([]);
+  it('are numbered on over the runs of a thread: a cursor of the first run skips nothing of the second', async ({
+    client,
+  }) => {
+    const threadId = await client.createThread();
+    const input: RunInput = { threadId, assistantId: 'custom', input: {} };
+    const first = await client.follow(await runToEnd(client, input));
+    const id = await runToEnd(client, input);
+    const second = await client.follow(id);
+    expect(await client.follow(id, { after: lastId(first) })).toEqual(second);
+    expect(await client.follow(id, { after: lastId(second) })).toEqual([]);
   });
 
-  it('all reach a reader that falls far behind', async () => {
-    const id = await start({ assistantId: 'flood', input: {} });
+  it('all reach a reader that falls far behind', async ({ client, server }) => {
+    const runId = await start(client, { assistantId: 'flood', input: {} });
+    using slow = await openSocket(server);
+    const { socket, send } = slow;
     const numbers: number[] = [];
-    const socket = new WebSocket(
-      `${server.url.replace('http', 'ws')}/graphql`,
-      'graphql-transport-ws',
-    );
     const completed = new Promise<void>((resolve, reject) => {
       socket.on('error', reject);
       socket.on('close', (code, reason) =>
         reject(new Error(`closed: ${code} ${reason.toString()}`)),
       );
-      socket.on('open', () => socket.send(JSON.stringify({ type: 'connection_init' })));
       socket.on('message', (text: Buffer) => {
         const { type, payload } = JSON.parse(text.toString());
-        if (type === 'connection_ack') {
-          const query = { query: FOLLOW, variables: { runId: id, modes: ['CUSTOM'] } };
-          socket.send(JSON.stringify({ id: '1', type: 'subscribe', payload: query }));
-        } else if (type === 'complete') resolve();
-        else if (type === 'next') {
-          if (payload.data.runEvents.__typename === 'RunStartedEvent') socket.pause();
-          else if (payload.data.runEvents.data) numbers.push(payload.data.runEvents.data.n);
-        }
+        if (type === 'complete') resolve();
+        if (type !== 'next') return;
+        const { __typename, data } = payload.data.runEvents;
+        if (__typename === 'RunStartedEvent') socket.pause();
+        else if (data) numbers.push(data.n);
       });
     });
+    const query = print(FOLLOW);
+    send({
+      id: '1',
+      type: 'subscribe',
+      payload: { query, variables: { runId, modes: ['CUSTOM'] } },
+    });
     await until(() => socket.isPaused);
-    await server.follow(id, { modes: [] });
+    await client.follow(runId, { modes: [] });
     expect(server.app.tail.readers).toBe(1);
     expect(numbers.length).toBeLessThan(150);
     socket.resume();
     await completed;
     expect(numbers).toEqual(Array.from({ length: 150 }, (_, n) => n + 1));
-    socket.terminate();
   });
 });
 
 describe('a client that leaves while the server waits', () => {
-  async function waitingRun() {
-    const gate = closedGate();
-    const runId = await start({ assistantId: 'gate', input: { file: gate.file } });
-    await until(() => isRunning(runId));
+  async function waitingRun(client: Client) {
+    const gate = createGate();
+    const runId = await start(client, { assistantId: 'gate', input: { file: gate.file } });
+    await client.untilRunning(runId);
     return { gate, runId };
   }
 
-  it('leaves nothing behind when it unsubscribes over its WebSocket, which goes on', async () => {
-    const { gate, runId } = await waitingRun();
-    const client = createClient({
-      url: `${server.url.replace('http', 'ws')}/graphql`,
+  it('leaves nothing behind when it unsubscribes over its WebSocket, which goes on', async ({
+    client,
+    server,
+  }) => {
+    const { gate, runId } = await waitingRun(client);
+    const wsClient = createWsClient({
+      url: socketUrl(server),
       webSocketImpl: WebSocket,
       lazy: false,
     });
-    const events = client.iterate({ query: FOLLOW, variables: { runId } });
+    const events = wsClient.iterate({ query: print(FOLLOW), variables: { runId } });
     await events.next();
     expect(server.app.tail.readers).toBe(1);
     await events.return?.();
     await until(() => server.app.tail.readers === 0);
 
-    const answers = client.iterate({ query: '{ graphs { id } }' });
+    const answers = wsClient.iterate({ query: '{ graphs { id } }' });
     expect((await answers.next()).value?.data?.['graphs']).toBeDefined();
-    await client.dispose();
+    await wsClient.dispose();
     await gate.open();
   });
 
-  it('leaves nothing behind when its WebSocket breaks', async () => {
-    const { gate, runId } = await waitingRun();
-    const client = createClient({
-      url: `${server.url.replace('http', 'ws')}/graphql`,
+  it('leaves nothing behind when its WebSocket breaks', async ({ client, server }) => {
+    const { gate, runId } = await waitingRun(client);
+    const wsClient = createWsClient({
+      url: socketUrl(server),
       webSocketImpl: WebSocket,
       retryAttempts: 0,
     });
     const subscriptions = [1, 2, 3].map(() =>
-      client.iterate({ query: FOLLOW, variables: { runId } }),
+      wsClient.iterate({ query: print(FOLLOW), variables: { runId } }),
     );
     for (const events of subscriptions) await events.next();
     expect(server.app.tail.readers).toBe(3);
-    client.terminate();
+    wsClient.terminate();
     await until(() => server.app.tail.readers === 0);
     await gate.open();
   });
 
-  it('leaves nothing behind when its SSE request breaks', async () => {
-    const { gate, runId } = await waitingRun();
+  it('leaves nothing behind when its SSE request breaks', async ({ client, server }) => {
+    const { gate, runId } = await waitingRun(client);
     const leaving = new AbortController();
-    const response = await fetch(`${server.url}/graphql`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', accept: 'text/event-stream' },
-      body: JSON.stringify({ query: FOLLOW, variables: { runId } }),
+    const response = await post(client, {
+      body: { query: print(FOLLOW), variables: { runId } },
+      accept: 'text/event-stream',
       signal: leaving.signal,
     });
     await response.body?.getReader().read();
@@ -473,14 +462,16 @@ describe('a client that leaves while the server waits', () => {
     await gate.open();
   });
 
-  it('leaves nothing behind when it waits for the end of a run, and the run goes on', async () => {
-    const gate = closedGate();
+  it('leaves nothing behind when it waits for the end of a run, and the run goes on', async ({
+    client,
+    server,
+  }) => {
+    const gate = createGate();
     const leaving = new AbortController();
     const input = { assistantId: 'gate', input: { file: gate.file }, onCompletion: 'KEEP' };
-    const answer = fetch(`${server.url}/graphql`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ query: CREATE_RUN, variables: { input, wait: true } }),
+    const answer = post(client, {
+      body: { query: print(CREATE_RUN), variables: { input, wait: true } },
+      accept: 'application/json',
       signal: leaving.signal,
     });
     await until(() => server.app.tail.readers === 1);
@@ -489,14 +480,26 @@ describe('a client that leaves while the server waits', () => {
     await until(() => server.app.tail.readers === 0);
     await gate.open();
     await until(async () => {
-      const { runs } = await server.gql('{ runs(first: 1) { nodes { status } } }');
-      return runs.nodes[0].status === 'SUCCESS';
+      const { runs } = await client.gql(operation(`query { runs(first: 1) { nodes { status } } }`));
+      return runs.nodes[0]?.status === 'SUCCESS';
     });
   });
 
-  it('leaves nothing behind when it has read all', async () => {
-    const runId = await runToEnd({ assistantId: 'echo', input: human('x') });
-    for (const transport of TRANSPORTS) await server.follow(runId, { transport });
+  it('leaves nothing behind when it has read all', async ({ client, server }) => {
+    const runId = await runToEnd(client, { assistantId: 'echo', input: human('x') });
+    for (const transport of TRANSPORTS) await client.follow(runId, { transport });
     expect(server.app.tail.readers).toBe(0);
   });
 });
+
+function post(
+  { url }: Client,
+  { body, accept, signal }: { body: unknown; accept: string; signal: AbortSignal },
+): Promise<Response> {
+  return fetch(`${url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept },
+    body: JSON.stringify(body),
+    signal,
+  });
+}
