@@ -1,15 +1,11 @@
-import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import {
-  createTestApp,
-  CREATE_RUN,
-  human,
-  startTestServer,
-  until,
-  type TestApp,
-} from './support/app.ts';
-import { createTestDatabase, openTestDatabase } from './support/databases.ts';
-import { openRunDoor, type RunDoor } from './support/run-door.ts';
+import { describe, expect, inject } from 'vitest';
+import { human, until } from './support/app.ts';
+import { CREATE_RUN, nodesOf, type Client, type RunInput } from './support/client.ts';
+import { openTestDatabase } from './support/databases.ts';
+import { it as base } from './support/fixture.ts';
+import { createGate, type Gate } from './support/gates.ts';
+import { operation } from './support/graphql.ts';
+import { connect, connectBeside } from './support/pg-clients.ts';
 import { SEVERAL_STARTS_MS } from './support/servers.ts';
 import { openSilentWay } from './support/silent-way.ts';
 import { prepareTrouble, WORDS, type Table, type Trouble } from './support/trouble.ts';
@@ -17,71 +13,64 @@ import { prepareTrouble, WORDS, type Table, type Trouble } from './support/troub
 const onPostgres = inject('database') === 'postgres';
 const LONG = { timeout: SEVERAL_STARTS_MS };
 
+/** `trouble` is in the database of `server`. */
+const it = base.extend('trouble', { scope: 'file' }, ({ server }) =>
+  prepareTrouble(server.app.sql),
+);
+
 const statusOf = async (url: string) => (await fetch(`${url}/ready`)).status;
 
-/** A client beside the server. */
-async function connect(url: string | undefined) {
-  const client = new pg.Client(url);
-  client.on('error', () => {}); // its database goes with the test
-  await client.connect();
-  return Object.assign(client, { [Symbol.asyncDispose]: () => client.end() });
-}
+type Durability = NonNullable<RunInput['durability']>;
 
-/** The name of the database that the URL leads to, and a client of another one on the same server. */
-async function connectBeside(databaseUrl: string | undefined) {
-  const url = new URL(String(databaseUrl));
-  const name = url.pathname.slice(1);
-  const client = await connect(Object.assign(url, { pathname: '/postgres' }).href);
-  return Object.assign(client, {
-    set: (setting: string) => client.query(`ALTER DATABASE "${name}" ${setting}`),
-    terminate: () =>
-      client.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1`, [
-        name,
-      ]),
-  });
+const ECHO: RunInput = { assistantId: 'echo', input: human('x') };
+
+const atGate = ({ file }: Gate): RunInput => ({
+  assistantId: 'gate',
+  input: { log: ['in'], file },
+  onCompletion: 'KEEP',
+});
+
+/** Starts runs with the same gate. Returns when all are running. */
+async function startManyAtGate(
+  client: Client,
+  count: number,
+): Promise<{ ids: string[]; gate: Gate }> {
+  const gate = createGate();
+  const runs = await Promise.all(
+    Array.from({ length: count }, () => client.startRun(atGate(gate))),
+  );
+  for (const { id } of runs) await client.untilRunning(id);
+  return { ids: runs.map(({ id }) => id), gate };
 }
 
 describe('while the database fails, a run', () => {
-  let server: TestApp;
-  let door: RunDoor;
-  let trouble: Trouble;
-  beforeAll(async () => {
-    server = await createTestApp();
-    door = await openRunDoor(server);
-    trouble = await prepareTrouble(server.app.sql);
-  });
-  afterAll(async () => {
-    await server.stop();
-    await door[Symbol.asyncDispose]();
-  });
-
-  /** A run whose statements fail from the middle on, until some of them have. */
+  /** Runs graph `gate`. In its middle, three statements for the table fail, or more. */
   async function runThroughTrouble(
+    { client, trouble }: { client: Client; trouble: Trouble },
     table: Table,
-    state: string,
-    input: Record<string, unknown> = {},
+    { state = '53100', durability }: { state?: string; durability: Durability },
   ) {
-    const gate = door.closedGate();
-    const threadId = await door.createThread();
-    const { id } = await door.start({
+    const gate = createGate();
+    const threadId = await client.createThread();
+    const { id } = await client.startRun({
       threadId,
       assistantId: 'gate',
       input: { log: ['in'], file: gate.file },
-      ...input,
+      durability,
     });
-    const held = async () => (await door.thread(threadId)).state?.next.includes('hold');
-    if (input['durability'] !== 'EXIT') await until(held);
-    else await door.running(id);
+    // Under EXIT, the run stores no checkpoint before its end.
+    if (durability === 'EXIT') await client.untilRunning(id);
+    else await until(async () => (await client.getThread(threadId)).state?.next.includes('hold'));
     await trouble.begin(table, state);
     await gate.open();
     await until(async () => (await trouble.count()) >= 3);
-    expect((await door.run(id)).status).toBe('RUNNING');
+    expect((await client.getRun(id)).status).toBe('RUNNING');
     await trouble.end();
-    const events = await server.follow(id);
-    return { run: await door.run(id), events };
+    const events = await client.follow(id);
+    return { run: await client.getRun(id), events };
   }
 
-  it.each([
+  it.for([
     ['a lock timeout', '55P03'],
     ['a statement that was cancelled', '57014'],
     ['a database that is read only', '25006'],
@@ -92,17 +81,17 @@ describe('while the database fails, a run', () => {
     ['a deadlock', '40P01'],
     ['a right that is missing', '42501'],
     ['a row that was changed at the same time', 'XX000'],
-  ])('waits, and goes on where it was: %s', async (_, state) => {
-    const { run, events } = await runThroughTrouble('Checkpoint', state, { durability: 'SYNC' });
+  ] as const)('waits, and goes on where it was: %s', async ([, state], { client, trouble }) => {
+    const { run, events } = await runThroughTrouble({ client, trouble }, 'Checkpoint', {
+      state,
+      durability: 'SYNC',
+    });
     expect(run).toMatchObject({ status: 'SUCCESS', attempt: 1, error: null });
     expect(run.output.log).toEqual(['in', 'before', 'hold', 'after']);
-    const nodes = events.flatMap(({ __typename, node }) =>
-      __typename === 'UpdatesEvent' ? [node] : [],
-    );
-    expect(nodes).toEqual(['before', 'hold', 'after']);
+    expect(nodesOf(events)).toEqual(['before', 'hold', 'after']);
   });
 
-  it.each([
+  it.for([
     ['RunEvent', 'SYNC'],
     ['RunEvent', 'ASYNC'],
     ['CheckpointWrite', 'SYNC'],
@@ -111,83 +100,89 @@ describe('while the database fails, a run', () => {
     ['Run', 'SYNC'],
     ['Run', 'ASYNC'],
     ['Thread', 'ASYNC'],
-  ] as const)('waits for the table %s under %s', async (table, durability) => {
-    const { run, events } = await runThroughTrouble(table, '53100', { durability });
-    expect(run).toMatchObject({ status: 'SUCCESS', attempt: 1, error: null });
-    const told = events.map(({ __typename }) => __typename);
-    expect(told.filter((name) => name === 'RunStartedEvent')).toHaveLength(1);
-    expect(told.filter((name) => name === 'UpdatesEvent')).toHaveLength(3);
-  });
+  ] as const)(
+    'waits for the table %s under %s',
+    async ([table, durability], { client, trouble }) => {
+      const { run, events } = await runThroughTrouble({ client, trouble }, table, { durability });
+      expect(run).toMatchObject({ status: 'SUCCESS', attempt: 1, error: null });
+      const types = events.map(({ __typename }) => __typename);
+      expect(types.filter((name) => name === 'RunStartedEvent')).toHaveLength(1);
+      expect(types.filter((name) => name === 'UpdatesEvent')).toHaveLength(3);
+    },
+  );
 
-  it('that asks a question asks it once', async () => {
-    const gate = door.closedGate();
-    const threadId = await door.createThread();
+  it('that asks a question asks it once', async ({ client, trouble }) => {
+    const gate = createGate();
+    const threadId = await client.createThread();
     const input = { threadId, assistantId: 'askAtGate', input: { file: gate.file } };
-    const { id } = await door.start(input);
-    await door.running(id);
+    const { id } = await client.startRun(input);
+    await client.untilRunning(id);
     await trouble.begin('Interrupt', '53100');
     await gate.open();
     await until(async () => (await trouble.count()) >= 3);
     await trouble.end();
-    expect(await door.ended(id)).toMatchObject({ status: 'INTERRUPTED', attempt: 1 });
-    expect((await door.thread(threadId)).interrupts).toHaveLength(1);
+    expect(await client.untilEnded(id)).toMatchObject({ status: 'INTERRUPTED', attempt: 1 });
+    expect((await client.getThread(threadId)).interrupts).toHaveLength(1);
   });
 
-  it('that has failed itself ends with its own error', async () => {
-    const { id } = await door.start({ assistantId: 'slow', input: { ms: 300 } });
-    await door.running(id);
-    const failing = await door.start({ assistantId: 'fail', input: { log: [], fail: true } });
+  it('that has failed itself ends with its own error', async ({ client, trouble }) => {
+    const { ids, gate } = await startManyAtGate(client, 1);
+    const [running = ''] = ids;
+    const failing = await client.startRun({
+      assistantId: 'fail',
+      input: { log: [], fail: true },
+    });
     await trouble.begin('Run', '57014');
+    await gate.open();
     await until(async () => (await trouble.count()) >= 3);
     await trouble.end();
-    expect(await door.ended(failing.id)).toMatchObject({ status: 'ERROR' });
-    expect((await door.run(failing.id)).error.message).not.toContain(WORDS);
-    expect(await door.ended(id)).toMatchObject({ status: 'SUCCESS' });
+    const { status, error } = await client.untilEnded(failing.id);
+    expect(status).toBe('ERROR');
+    expect(error?.message).not.toContain(WORDS);
+    expect(await client.untilEnded(running)).toMatchObject({ status: 'SUCCESS' });
   });
 
-  it.each(['Checkpoint', 'RunEvent', 'CheckpointWrite'] as const)(
+  it.for(['Checkpoint', 'RunEvent', 'CheckpointWrite'] as const)(
     'that the database refuses for good says so in our words: %s',
-    async (table) => {
-      const gate = door.closedGate();
-      const { id } = await door.start({
-        threadId: await door.createThread(),
+    async (table, { client, trouble }) => {
+      const gate = createGate();
+      const { id } = await client.startRun({
+        threadId: await client.createThread(),
         assistantId: 'gate',
         input: { log: [], file: gate.file },
         durability: 'SYNC',
       });
-      await door.running(id);
+      await client.untilRunning(id);
       await trouble.begin(table, '22P05');
       await gate.open();
-      // Refused with other records, by themselves, and with the end of the run.
+      // With further records, alone, and with the end of the run.
       const refusals = table === 'RunEvent' ? 6 : 1;
       await until(async () => (await trouble.count()) >= refusals);
-      if (table !== 'RunEvent') await until(async () => (await door.run(id)).status === 'ERROR');
+      if (table !== 'RunEvent') {
+        await until(async () => (await client.getRun(id)).status === 'ERROR');
+      }
       await trouble.end();
-      const { status, error } = await door.ended(id);
+      const { status, error } = await client.untilEnded(id);
       expect(status).toBe('ERROR');
-      expect(error.message).toMatch(/the database refused it, .*SQLSTATE 22P05/);
-      expect(error.message).not.toContain(WORDS);
+      expect(error?.message).toMatch(/the database refused it, .*SQLSTATE 22P05/);
+      expect(error?.message).not.toContain(WORDS);
     },
   );
 
-  it('that nobody has claimed is claimed afterwards', async () => {
+  it('that nobody has claimed is claimed afterwards', async ({ client, trouble }) => {
     await trouble.begin('Run', '53100');
-    const [refused] = await server.errors(CREATE_RUN, {
-      input: { assistantId: 'echo', input: human('x') },
-    });
+    const [refused] = await client.errors(CREATE_RUN, { input: ECHO });
     expect(refused?.extensions).toEqual({ code: 'SERVICE_UNAVAILABLE' });
     expect(refused?.message).not.toContain(WORDS);
     await trouble.end();
-    const run = await door.runToEnd({ assistantId: 'echo', input: human('x') });
-    expect(run.status).toBe('SUCCESS');
+    expect((await client.runToEnd(ECHO)).status).toBe('SUCCESS');
   });
 
-  it.each(['websocket', 'sse'] as const)(
+  it.for(['websocket', 'sse'] as const)(
     'that is asked for over %s is refused with SERVICE_UNAVAILABLE',
-    async (transport) => {
+    async (transport, { client, trouble }) => {
       await trouble.begin('Run', '57014');
-      const variables = { input: { assistantId: 'echo', input: human('x') } };
-      const answer = server.subscribe(CREATE_RUN, variables, transport).next();
+      const answer = client.subscribe(CREATE_RUN, { input: ECHO }, transport).next();
       await expect(answer).rejects.toMatchObject({
         errors: [{ extensions: { code: 'SERVICE_UNAVAILABLE' } }],
       });
@@ -195,46 +190,42 @@ describe('while the database fails, a run', () => {
     },
   );
 
-  it.each(['25006', '53100', '58030'])(
+  it.for(['25006', '53100', '58030'])(
     'leaves the server not ready, until nothing fails any more: %s',
-    async (state) => {
-      await until(async () => (await statusOf(server.url)) === 200);
+    async (state, { client, trouble }) => {
+      await until(async () => (await statusOf(client.url)) === 200);
       await trouble.begin('Run', state);
-      await server.errors(CREATE_RUN, { input: { assistantId: 'echo', input: human('x') } });
-      expect(await statusOf(server.url)).toBe(503);
-      expect((await fetch(`${server.url}/health`)).status).toBe(200);
+      await client.errors(CREATE_RUN, { input: ECHO });
+      expect(await statusOf(client.url)).toBe(503);
+      expect((await fetch(`${client.url}/health`)).status).toBe(200);
       await trouble.end();
-      await until(async () => (await statusOf(server.url)) === 200);
+      await until(async () => (await statusOf(client.url)) === 200);
     },
   );
 });
 
 describe('a server that stops while the database fails', () => {
-  it('stops all the same; its run goes on with the next server', LONG, async () => {
-    const files = await createTestDatabase();
-    const first = await startTestServer(files);
-    await using door = await openRunDoor(first);
-    const trouble = await prepareTrouble(first.app.sql);
-    const gate = door.closedGate();
-    const input = { assistantId: 'gate', input: { log: [], file: gate.file } };
-    const { id } = await door.start({ ...input, onCompletion: 'KEEP' });
-    await door.running(id);
-    await trouble.begin('Checkpoint', '53100');
-    await gate.open();
-    await until(async () => (await trouble.count()) >= 2);
-    await first.stop();
+  it(
+    'stops all the same; its run goes on with the next server',
+    LONG,
+    async ({ ownDatabase, startServer }) => {
+      const first = await startServer({}, ownDatabase);
+      const trouble = await prepareTrouble(first.server.app.sql);
+      const { ids, gate } = await startManyAtGate(first.client, 1);
+      const [id = ''] = ids;
+      await trouble.begin('Checkpoint', '53100');
+      await gate.open();
+      await until(async () => (await trouble.count()) >= 2);
+      await first.server.stop();
 
-    const second = await startTestServer(files, { leaseSeconds: 1 });
-    await second.app.sql.query(`DELETE FROM trouble`);
-    await second.follow(id);
-    await using later = await openRunDoor(second);
-    expect(await later.run(id)).toMatchObject({ status: 'SUCCESS', attempt: 1 });
-    await second.stop();
-    await files.dispose();
-  });
+      const { server, client } = await startServer({}, ownDatabase);
+      await server.app.sql.query(`DELETE FROM trouble`);
+      expect(await client.untilEnded(id)).toMatchObject({ status: 'SUCCESS', attempt: 1 });
+    },
+  );
 });
 
-describe.runIf(onPostgres)('a PostgreSQL', () => {
+describe.runIf(onPostgres)('a PostgreSQL', LONG, () => {
   const SETTINGS = `SELECT "name", "setting" FROM pg_settings WHERE "name" = ANY($1)`;
   const HOSTILE: Record<string, string> = {
     lock_timeout: '1',
@@ -251,193 +242,152 @@ describe.runIf(onPostgres)('a PostgreSQL', () => {
     default_transaction_isolation: 'serializable',
   };
 
-  it('may have any defaults for sessions: the server sets what it needs', LONG, async () => {
-    const files = await createTestDatabase();
-    await using beside = await connectBeside(files.databaseUrl);
+  it('may have any defaults for sessions: the server sets what it needs', async ({
+    ownDatabase,
+    startServer,
+  }) => {
+    await using beside = await connectBeside(ownDatabase.databaseUrl);
     for (const [name, value] of Object.entries(HOSTILE)) {
       await beside.set(`SET ${name} = '${value}'`);
     }
-    await using server = await startTestServer(files);
-    await using door = await openRunDoor(server);
+    const { server, client } = await startServer({}, ownDatabase);
+    const { sql } = server.app;
     const names = Object.keys(HOSTILE);
-    const rows = await server.app.sql.query<{ name: string; setting: string }>(SETTINGS, [names]);
+    const rows = await sql.query<{ name: string; setting: string }>(SETTINGS, [names]);
     for (const { name, setting } of rows) expect(setting, name).not.toBe(HOSTILE[name]);
     const listeners = `SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = current_database()`;
     const [listener] = await until(async () => {
-      const found = await server.app.sql.query(listeners);
+      const found = await sql.query(listeners);
       return found.length > 0 ? found : undefined;
     });
-    const runs = await Promise.all(
-      Array.from({ length: 5 }, () =>
-        door.runToEnd({ assistantId: 'steps', input: {}, durability: 'SYNC' }),
-      ),
-    );
+    const steps = { assistantId: 'steps', input: {}, durability: 'SYNC' as const };
+    const runs = await Promise.all(Array.from({ length: 5 }, () => client.runToEnd(steps)));
     for (const run of runs) expect(run).toMatchObject({ status: 'SUCCESS', error: null });
-    const { startedAt } = await door.run(runs[0].id);
-    expect(Math.abs(Date.now() - Date.parse(startedAt))).toBeLessThan(120_000);
-    // It has been idle for longer than the database allows.
+    const { startedAt } = await client.getRun(runs[0]?.id ?? '');
+    expect(Math.abs(Date.now() - Date.parse(String(startedAt)))).toBeLessThan(120_000);
+    // The connection is idle for longer than the database allows.
     await until(async () => {
-      const idle = await server.app.sql.query(
-        `${listeners} AND state_change < now() - interval '1 second'`,
-      );
+      const idle = await sql.query(`${listeners} AND state_change < now() - interval '1 second'`);
       return idle.length > 0;
     });
-    expect(await server.app.sql.query(listeners)).toEqual([listener]);
-    await server.stop();
-    await files.dispose();
+    expect(await sql.query(listeners)).toEqual([listener]);
   });
 
-  it('of another encoding than UTF-8 stops the start with a sentence', async () => {
-    const files = await createTestDatabase();
-    await using beside = await connectBeside(files.databaseUrl);
-    const url = new URL(String(files.databaseUrl));
+  it('of another encoding than UTF-8 stops the start with a sentence', async ({ ownDatabase }) => {
+    await using beside = await connectBeside(ownDatabase.databaseUrl);
+    const url = new URL(String(ownDatabase.databaseUrl));
     const name = `${url.pathname.slice(1)}_latin1`;
     await beside.query(
       `CREATE DATABASE "${name}" ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0`,
     );
     const databaseUrl = Object.assign(url, { pathname: `/${name}` }).href;
-    await expect(openTestDatabase({ ...files, databaseUrl })).rejects.toThrow(
+    await expect(openTestDatabase({ ...ownDatabase, databaseUrl })).rejects.toThrow(
       `The database "${name}" has the encoding LATIN1, and threadql needs UTF8.`,
     );
     await beside.query(`DROP DATABASE "${name}"`);
-    await files.dispose();
   });
 
-  it(
-    'that becomes read only fails no run, and is not ready until it takes writes again',
-    LONG,
-    async () => {
-      const files = await createTestDatabase();
-      await using server = await startTestServer(files);
-      await using door = await openRunDoor(server);
-      const gate = door.closedGate();
-      const started = await Promise.all(
-        Array.from({ length: 10 }, () =>
-          door.start({
-            assistantId: 'gate',
-            input: { log: [], file: gate.file },
-            onCompletion: 'KEEP',
-          }),
-        ),
-      );
-      for (const { id } of started) await door.running(id);
-      await using beside = await connectBeside(files.databaseUrl);
-      await beside.set('SET default_transaction_read_only = on');
-      await beside.terminate();
-      await until(async () => (await statusOf(server.url)) === 503);
-      await gate.open();
-      const { errors } = await until(async () => {
-        const answer = await server.request(CREATE_RUN, {
-          input: { assistantId: 'echo', input: human('x') },
-        });
-        return answer.errors && answer;
-      });
-      expect(errors?.[0]?.extensions).toEqual({ code: 'SERVICE_UNAVAILABLE' });
-      await beside.set('RESET default_transaction_read_only');
-      await until(async () => (await statusOf(server.url)) === 200);
-      for (const { id } of started) {
-        expect(await door.ended(id)).toMatchObject({ status: 'SUCCESS', error: null });
-      }
-      await server.stop();
-      await files.dispose();
-    },
-  );
+  it('that becomes read only fails no run, and is not ready until it takes writes again', async ({
+    ownDatabase,
+    startServer,
+  }) => {
+    const { client } = await startServer({}, ownDatabase);
+    const { ids, gate } = await startManyAtGate(client, 10);
+    await using beside = await connectBeside(ownDatabase.databaseUrl);
+    await beside.set('SET default_transaction_read_only = on');
+    await beside.terminate();
+    await until(async () => (await statusOf(client.url)) === 503);
+    await gate.open();
+    const { errors } = await until(async () => {
+      const answer = await client.request(CREATE_RUN, { input: ECHO });
+      return answer.errors && answer;
+    });
+    expect(errors?.[0]?.extensions).toEqual({ code: 'SERVICE_UNAVAILABLE' });
+    await beside.set('RESET default_transaction_read_only');
+    await until(async () => (await statusOf(client.url)) === 200);
+    for (const id of ids) {
+      expect(await client.untilEnded(id)).toMatchObject({ status: 'SUCCESS', error: null });
+    }
+  });
 
-  it(
-    'that answers nothing is not ready and has no client wait for ever; runs go on when it answers',
-    LONG,
-    async () => {
-      const files = await createTestDatabase();
-      await using way = await openSilentWay(String(files.databaseUrl));
-      await using server = await startTestServer(
-        { ...files, databaseUrl: way.databaseUrl },
-        { operationSeconds: 5 },
-      );
-      await using door = await openRunDoor(server);
-      const gate = door.closedGate();
-      const input = { log: [], file: gate.file };
-      const { id } = await door.start({ assistantId: 'gate', input, onCompletion: 'KEEP' });
-      await door.running(id);
-      expect(await statusOf(server.url)).toBe(200);
-
-      way.silence();
-      await gate.open();
-      await until(async () => (await statusOf(server.url)) === 503);
-      const asked = Array.from({ length: 10 }, () =>
-        server.errors(`query ($id: ID!) { run(id: $id) { status } }`, { id }),
-      );
-      const answers = await Promise.all(asked);
-      way.speak();
-      const codes = answers.map(([error]) => error?.extensions['code']);
-      expect(new Set(codes)).toEqual(new Set(['SERVICE_UNAVAILABLE']));
-      await until(async () => (await statusOf(server.url)) === 200);
-      expect(await door.ended(id)).toMatchObject({ status: 'SUCCESS', error: null, attempt: 1 });
-      await server.stop();
-      await files.dispose();
-    },
-  );
-
-  it('that was away for longer than a lease costs no run an attempt', LONG, async () => {
-    const files = await createTestDatabase();
-    await using first = await startTestServer(files, { leaseSeconds: 3 });
-    await using second = await startTestServer(files, { leaseSeconds: 3 });
-    await using door = await openRunDoor(first);
-    const gate = door.closedGate();
-    const started = await Promise.all(
-      Array.from({ length: 6 }, () =>
-        door.start({
-          assistantId: 'gate',
-          input: { log: [], file: gate.file },
-          onCompletion: 'KEEP',
-        }),
-      ),
+  it('that answers nothing is not ready and has no client wait for ever; runs go on when it answers', async ({
+    ownDatabase,
+    startServer,
+  }) => {
+    await using way = await openSilentWay(String(ownDatabase.databaseUrl));
+    const { server, client } = await startServer(
+      { operationSeconds: 5 },
+      { ...ownDatabase, databaseUrl: way.databaseUrl },
     );
-    for (const { id } of started) await door.running(id);
-    await using beside = await connectBeside(files.databaseUrl);
+    const { ids, gate } = await startManyAtGate(client, 1);
+    const [id = ''] = ids;
+    expect(await statusOf(client.url)).toBe(200);
+
+    way.silence();
+    await gate.open();
+    await until(async () => (await statusOf(client.url)) === 503);
+    const asked = Array.from({ length: 10 }, () =>
+      client.errors(operation(`query ($id: ID!) { run(id: $id) { status } }`), { id }),
+    );
+    const answers = await Promise.all(asked);
+    way.speak();
+    const codes = answers.map(([error]) => error?.extensions['code']);
+    expect(new Set(codes)).toEqual(new Set(['SERVICE_UNAVAILABLE']));
+    await until(async () => (await statusOf(client.url)) === 200);
+    expect(await client.untilEnded(id)).toMatchObject({
+      status: 'SUCCESS',
+      error: null,
+      attempt: 1,
+    });
+    // Before `way` closes.
+    await server.stop();
+  });
+
+  it('that was away for longer than a lease costs no run an attempt', async ({
+    ownDatabase,
+    startServer,
+  }) => {
+    const { client } = await startServer({ leaseSeconds: 8 }, ownDatabase);
+    await startServer({ leaseSeconds: 8 }, ownDatabase);
+    const { ids, gate } = await startManyAtGate(client, 6);
+    await using beside = await connectBeside(ownDatabase.databaseUrl);
     await beside.set('ALLOW_CONNECTIONS false');
     await beside.terminate();
     const { rows: begin } = await beside.query(`SELECT clock_timestamp() AS "at"`);
     await until(async () => {
       const { rows } = await beside.query(
-        `SELECT clock_timestamp() > $1::timestamptz + interval '8 seconds' AS "isOver"`,
+        `SELECT clock_timestamp() > $1::timestamptz + interval '12 seconds' AS "isOver"`,
         [begin[0].at],
       );
       return rows[0].isOver;
     });
     await beside.set('ALLOW_CONNECTIONS true');
-    await until(async () => (await statusOf(first.url)) === 200);
+    await until(async () => (await statusOf(client.url)) === 200);
     await gate.open();
-    for (const { id } of started) {
-      expect(await door.ended(id)).toMatchObject({ status: 'SUCCESS', attempt: 1 });
+    for (const id of ids) {
+      expect(await client.untilEnded(id)).toMatchObject({ status: 'SUCCESS', attempt: 1 });
     }
-    await second.stop();
-    await first.stop();
-    await files.dispose();
   });
 
-  it(
-    'that cancels a statement of any part of the server is away, for its client',
-    LONG,
-    async () => {
-      const files = await createTestDatabase();
-      await using server = await startTestServer(files);
-      await using door = await openRunDoor(server);
-      const { id } = await door.runToEnd({ assistantId: 'echo', input: human('x') });
-      await using client = await connect(files.databaseUrl);
-      await client.query(`BEGIN; LOCK TABLE "Assistant" IN ACCESS EXCLUSIVE MODE`);
-      const asked = server.errors(`query ($id: ID!) { run(id: $id) { assistant { name } } }`, {
-        id,
-      });
-      await until(async () => {
-        const { rowCount } = await client.query(
-          `SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`,
-        );
-        return (rowCount ?? 0) > 0;
-      });
-      expect((await asked)[0]?.extensions).toEqual({ code: 'SERVICE_UNAVAILABLE' });
-      await client.query('ROLLBACK');
-      await server.stop();
-      await files.dispose();
-    },
-  );
+  it('that cancels a statement of any part of the server is away, for its client', async ({
+    ownDatabase,
+    startServer,
+  }) => {
+    const { client } = await startServer({}, ownDatabase);
+    const { id } = await client.runToEnd(ECHO);
+    await using locking = await connect(ownDatabase.databaseUrl);
+    await locking.query(`BEGIN; LOCK TABLE "Assistant" IN ACCESS EXCLUSIVE MODE`);
+    const asked = client.errors(
+      operation(`query ($id: ID!) { run(id: $id) { assistant { name } } }`),
+      { id },
+    );
+    await until(async () => {
+      const { rowCount } = await locking.query(
+        `SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`,
+      );
+      return (rowCount ?? 0) > 0;
+    });
+    expect((await asked)[0]?.extensions).toEqual({ code: 'SERVICE_UNAVAILABLE' });
+    await locking.query('ROLLBACK');
+  });
 });
