@@ -1,78 +1,81 @@
 import { spawnSync } from 'node:child_process';
-import pg from 'pg';
 import { pino } from 'pino';
-import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
-import type { Database } from '../src/db/open.ts';
-import { createLeaseRenewer, type Claim, type LeaseRenewer } from '../src/runs/lease-renewer.ts';
+import { describe, expect, inject } from 'vitest';
+import { createLeaseRenewer, type Claim } from '../src/runs/lease-renewer.ts';
 import { randomId, until } from './support/app.ts';
-import { createTestDatabase, openTestDatabase, type TestDatabase } from './support/databases.ts';
+import { openTestDatabase } from './support/databases.ts';
+import { it as base } from './support/fixture.ts';
+import { connectBeside } from './support/pg-clients.ts';
 import { startCode } from './support/processes.ts';
+import { SEVERAL_STARTS_MS } from './support/servers.ts';
 
 const CONNECTIONS = `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'threadql leases'`;
 
-// The embedded database has no leases.
-describe.skipIf(inject('database') === 'embedded')('a claim that is kept', () => {
-  let files: TestDatabase;
-  let database: Database;
-  let renewer: LeaseRenewer;
-  let lost: string[];
-  let cancelled: string[];
-  let logged: { level: number; msg: string }[];
-
-  beforeEach(async () => {
-    files = await createTestDatabase();
-    database = await openTestDatabase(files);
-    [lost, cancelled, logged] = [[], [], []];
-    renewer = createLeaseRenewer({
-      databaseUrl: files.databaseUrl,
-      // Renewed every second.
-      leaseSeconds: 3,
-      maxBlockedSeconds: 0,
-      log: pino({ level: 'debug' }, { write: (line) => logged.push(JSON.parse(line)) }),
-      onLost: (id) => lost.push(id),
-      onCancel: (id) => cancelled.push(id),
-    });
+/** `leases` is a lease renewer on `ownDatabase`, with the calls of its handlers and the lines of its log. */
+const it = base.extend('leases', async ({ ownDatabase }, { onCleanup }) => {
+  const { sql, close } = await openTestDatabase(ownDatabase);
+  const [lost, cancelled]: [string[], string[]] = [[], []];
+  const logged: { level: number; msg: string }[] = [];
+  const renewer = createLeaseRenewer({
+    databaseUrl: ownDatabase.databaseUrl,
+    // Renewed every second.
+    leaseSeconds: 3,
+    maxBlockedSeconds: 0,
+    log: pino({ level: 'debug' }, { write: (line) => logged.push(JSON.parse(line)) }),
+    onLost: (id) => lost.push(id),
+    onCancel: (id) => cancelled.push(id),
   });
-  afterEach(async () => {
+  onCleanup(async () => {
     await renewer.stop();
-    await database.close();
-    await files.dispose();
+    await close();
   });
-
-  /** A claimed run with an expired lease. */
-  async function claimedRun(): Promise<Claim> {
-    const [id, threadId, claimToken] = [randomId(), randomId(), randomId()];
-    await database.sql.query(`INSERT INTO "Thread" ("id") VALUES ($1)`, [threadId]);
-    await database.sql.query(
-      `INSERT INTO "Run" ("id", "status", "threadId", "assistantId", "graphId", "claimToken", "leaseExpiresAt")
-       VALUES ($1, 'RUNNING', $2, gen_random_uuid(), 'echo', $3, now())`,
-      [id, threadId, claimToken],
-    );
-    return { id, claimToken };
-  }
 
   /** The end of its lease, in seconds since 1970. */
   async function leaseOf({ id }: Claim): Promise<number> {
-    const [row] = await database.sql.query<{ at: number }>(
+    const [row] = await sql.query<{ at: number }>(
       `SELECT extract(epoch FROM "leaseExpiresAt")::float8 AS "at" FROM "Run" WHERE "id" = $1`,
       [id],
     );
     return row?.at ?? Number.NaN;
   }
 
-  async function renewed(claim: Claim): Promise<void> {
-    const before = await leaseOf(claim);
-    await until(async () => (await leaseOf(claim)) > before);
-  }
+  return {
+    sql,
+    renewer,
+    lost,
+    cancelled,
+    logged,
+    leaseOf,
+    /** A claimed run with an expired lease. */
+    async claimedRun(): Promise<Claim> {
+      const [id, threadId, claimToken] = [randomId(), randomId(), randomId()];
+      await sql.query(`INSERT INTO "Thread" ("id") VALUES ($1)`, [threadId]);
+      await sql.query(
+        `INSERT INTO "Run" ("id", "status", "threadId", "assistantId", "graphId", "claimToken", "leaseExpiresAt")
+         VALUES ($1, 'RUNNING', $2, gen_random_uuid(), 'echo', $3, now())`,
+        [id, threadId, claimToken],
+      );
+      return { id, claimToken };
+    },
+    async renewed(claim: Claim): Promise<void> {
+      const before = await leaseOf(claim);
+      await until(async () => (await leaseOf(claim)) > before);
+    },
+  };
+});
 
-  it('is renewed again and again', async () => {
+// The embedded database has no leases.
+describe.skipIf(inject('database') === 'embedded')('a claim that is kept', () => {
+  it('is renewed again and again', async ({ leases }) => {
+    const { renewer, lost, cancelled, logged, claimedRun, renewed } = leases;
     const claim = await claimedRun();
     renewer.hold(claim);
     for (let times = 0; times < 3; times++) await renewed(claim);
     expect([lost, cancelled, logged]).toEqual([[], [], []]);
   });
 
-  it('is renewed while something blocks the event loop', async () => {
+  it('is renewed while something blocks the event loop', async ({ leases, ownDatabase }) => {
+    const { renewer, claimedRun, renewed } = leases;
     const claim = await claimedRun();
     renewer.hold(claim);
     await renewed(claim);
@@ -88,13 +91,14 @@ describe.skipIf(inject('database') === 'embedded')('a claim that is kept', () =>
       }
       await client.end();`;
     const { status } = spawnSync(process.execPath, ['--input-type=module', '-e', look], {
-      env: { URL: files.databaseUrl },
-      timeout: 20_000,
+      env: { URL: ownDatabase.databaseUrl },
+      timeout: 50_000,
     });
     expect(status).toBe(0);
   });
 
-  it('is no longer renewed when it has been dropped', async () => {
+  it('is no longer renewed when it has been dropped', async ({ leases }) => {
+    const { sql, renewer, lost, leaseOf, claimedRun, renewed } = leases;
     const [dropped, kept] = [await claimedRun(), await claimedRun()];
     renewer.hold(dropped);
     renewer.hold(kept);
@@ -105,18 +109,21 @@ describe.skipIf(inject('database') === 'embedded')('a claim that is kept', () =>
     const before = await leaseOf(dropped);
     for (let times = 0; times < 2; times++) await renewed(kept);
     expect(await leaseOf(dropped)).toBe(before);
-    await database.sql.query(`UPDATE "Run" SET "claimToken" = gen_random_uuid()`);
+    await sql.query(`UPDATE "Run" SET "claimToken" = gen_random_uuid()`);
     await until(() => lost.includes(kept.id));
     expect(lost).toEqual([kept.id]);
   });
 
-  it('is told of once when it is lost, and the next claim of the same run is kept', async () => {
+  it('is told of once when it is lost, and the next claim of the same run is kept', async ({
+    leases,
+  }) => {
+    const { sql, renewer, lost, claimedRun, renewed } = leases;
     const [first, other] = [await claimedRun(), await claimedRun()];
     renewer.hold(first);
     renewer.hold(other);
     await renewed(other);
     const second = { id: first.id, claimToken: randomId() };
-    await database.sql.query(`UPDATE "Run" SET "claimToken" = $2 WHERE "id" = $1`, [
+    await sql.query(`UPDATE "Run" SET "claimToken" = $2 WHERE "id" = $1`, [
       second.id,
       second.claimToken,
     ]);
@@ -130,21 +137,23 @@ describe.skipIf(inject('database') === 'embedded')('a claim that is kept', () =>
     expect(lost).toEqual([first.id]);
   });
 
-  it('is lost when its run has ended or is gone', async () => {
+  it('is lost when its run has ended or is gone', async ({ leases }) => {
+    const { sql, renewer, lost, claimedRun } = leases;
     const [ended, gone] = [await claimedRun(), await claimedRun()];
     renewer.hold(ended);
     renewer.hold(gone);
-    await database.sql.query(`UPDATE "Run" SET "status" = 'SUCCESS' WHERE "id" = $1`, [ended.id]);
-    await database.sql.query(`DELETE FROM "Run" WHERE "id" = $1`, [gone.id]);
+    await sql.query(`UPDATE "Run" SET "status" = 'SUCCESS' WHERE "id" = $1`, [ended.id]);
+    await sql.query(`DELETE FROM "Run" WHERE "id" = $1`, [gone.id]);
     await until(() => lost.length === 2);
     expect(lost.toSorted()).toEqual([ended.id, gone.id].toSorted());
   });
 
-  it('is told of when its run is to be cancelled, once for each way', async () => {
+  it('is told of when its run is to be cancelled, once for each way', async ({ leases }) => {
+    const { sql, renewer, lost, cancelled, claimedRun, renewed } = leases;
     const claim = await claimedRun();
     renewer.hold(claim);
     const cancel = (action: string) =>
-      database.sql.query(`UPDATE "Run" SET "cancelAction" = $1::text::"CancelAction"`, [action]);
+      sql.query(`UPDATE "Run" SET "cancelAction" = $1::text::"CancelAction"`, [action]);
     await cancel('KEEP');
     await until(() => cancelled.length > 0);
     for (let times = 0; times < 2; times++) await renewed(claim);
@@ -154,12 +163,13 @@ describe.skipIf(inject('database') === 'embedded')('a claim that is kept', () =>
     expect([cancelled, lost]).toEqual([[claim.id, claim.id], []]);
   });
 
-  it('is renewed while the row of another one is locked, which is not lost', async () => {
+  it('is renewed while the row of another one is locked, which is not lost', async ({ leases }) => {
+    const { sql, renewer, lost, claimedRun, renewed } = leases;
     const [locked, free] = [await claimedRun(), await claimedRun()];
     renewer.hold(locked);
     renewer.hold(free);
     await renewed(locked);
-    await database.sql.transaction(async (query) => {
+    await sql.transaction(async (query) => {
       await query(`SELECT 1 FROM "Run" WHERE "id" = $1 FOR UPDATE`, [locked.id]);
       for (let times = 0; times < 2; times++) await renewed(free);
     });
@@ -167,27 +177,29 @@ describe.skipIf(inject('database') === 'embedded')('a claim that is kept', () =>
     expect(lost).toEqual([]);
   });
 
-  it('is renewed over another connection when one has broken', async () => {
+  it('is renewed over another connection when one has broken', async ({ leases }) => {
+    const { sql, renewer, lost, claimedRun, renewed } = leases;
     const claim = await claimedRun();
     renewer.hold(claim);
     await renewed(claim);
-    await database.sql.query(`SELECT pg_terminate_backend(pid) FROM (${CONNECTIONS}) AS c`);
+    await sql.query(`SELECT pg_terminate_backend(pid) FROM (${CONNECTIONS}) AS c`);
     await renewed(claim);
     expect(lost).toEqual([]);
   });
 
-  it('survives a database that refuses connections, and says so once', async () => {
+  it('survives a database that refuses connections, and says so once', async ({
+    leases,
+    ownDatabase,
+  }) => {
+    const { sql, renewer, lost, logged, claimedRun, renewed } = leases;
     const claim = await claimedRun();
     renewer.hold(claim);
     await renewed(claim);
-    const { pathname } = new URL(files.databaseUrl ?? '');
-    await using elsewhere = await connect(inject('testDatabaseUrl'));
-    const refuse = (yes: boolean) =>
-      elsewhere.query(`ALTER DATABASE ${pathname.slice(1)} ALLOW_CONNECTIONS ${!yes}`);
-    await refuse(true);
-    await database.sql.query(`SELECT pg_terminate_backend(pid) FROM (${CONNECTIONS}) AS c`);
+    await using beside = await connectBeside(ownDatabase.databaseUrl);
+    await beside.set('ALLOW_CONNECTIONS false');
+    await sql.query(`SELECT pg_terminate_backend(pid) FROM (${CONNECTIONS}) AS c`);
     await until(() => logged.length > 0);
-    await refuse(false);
+    await beside.set('ALLOW_CONNECTIONS true');
     await renewed(claim);
     await until(() => logged.length > 1);
     expect(logged.map(({ level, msg }) => [level, msg])).toEqual([
@@ -197,21 +209,19 @@ describe.skipIf(inject('database') === 'embedded')('a claim that is kept', () =>
     expect(lost).toEqual([]);
   });
 
-  it('leaves no connection behind when the lease renewer stops', async () => {
+  it('leaves no connection behind when the lease renewer stops', async ({ leases }) => {
+    const { sql, renewer, claimedRun, renewed } = leases;
     const claim = await claimedRun();
     renewer.hold(claim);
     await renewed(claim);
-    expect(await database.sql.query(CONNECTIONS)).toHaveLength(1);
+    expect(await sql.query(CONNECTIONS)).toHaveLength(1);
     await renewer.stop();
-    await until(async () => (await database.sql.query(CONNECTIONS)).length === 0);
+    await until(async () => (await sql.query(CONNECTIONS)).length === 0);
   });
 });
 
-async function connect(url: string | undefined) {
-  const client = new pg.Client(url);
-  await client.connect();
-  return Object.assign(client, { [Symbol.asyncDispose]: () => client.end() });
-}
+/** Also on a busy machine. */
+const NEVER_BLOCKED_SECONDS = 60;
 
 /** Starts a process with a renewer and one claim, and then executes `then`. */
 function startRenewer(then: string, maxBlockedSeconds = 2) {
@@ -230,13 +240,13 @@ function startRenewer(then: string, maxBlockedSeconds = 2) {
 
 const HELD = randomId();
 
-describe('a process with a lease renewer', () => {
-  it.each([
+describe('a process with a lease renewer', { timeout: SEVERAL_STARTS_MS }, () => {
+  it.for([
     ['a loop', 'while (true) {}'],
     ['promises', '(async () => { for (;;) await 1; })()'],
     ['an expression', `/^(a+)+$/.test('a'.repeat(100) + 'b')`],
     ['a wait for a thread', 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)'],
-  ])('ends with status 70 when its event loop is blocked for too long: by %s', async (_, code) => {
+  ])('ends with status 70 when its event loop is blocked for too long: by %s', async ([, code]) => {
     await using blocked = startRenewer(`setTimeout(() => { ${code} });`);
     expect(await blocked.ended).toBe(70);
     const lines = blocked.output().split('\n');
@@ -267,8 +277,11 @@ describe('a process with a lease renewer', () => {
   });
 
   it('ends by itself when there is nothing else to do, whether it stops the lease renewer or not', async () => {
-    await using left = startRenewer('');
-    await using stopped = startRenewer(`await renewer.stop(); log.info('stopped');`);
+    await using left = startRenewer('', NEVER_BLOCKED_SECONDS);
+    await using stopped = startRenewer(
+      `await renewer.stop(); log.info('stopped');`,
+      NEVER_BLOCKED_SECONDS,
+    );
     expect(await Promise.all([left.ended, stopped.ended])).toEqual([0, 0]);
     expect(stopped.output()).toContain('stopped');
   });
