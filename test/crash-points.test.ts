@@ -1,18 +1,21 @@
-import pg from 'pg';
-import { describe, expect, inject, it } from 'vitest';
-import { CREATE_RUN, CREATE_THREAD, until, type TestApp } from './support/app.ts';
-import { createTestDatabase } from './support/databases.ts';
-import { startServerProcess, type ServerProcess } from './support/processes.ts';
+import type { ResultOf } from 'gql.tada';
+import { describe, expect, inject } from 'vitest';
+import { until, type FollowedEvent } from './support/app.ts';
+import type { Client, RunInput } from './support/client.ts';
+import type { TestDatabase } from './support/databases.ts';
+import { it, type StartProcess } from './support/fixture.ts';
+import { operation } from './support/graphql.ts';
+import { connect } from './support/pg-clients.ts';
 
 /** Each durable step costs the start of a server. */
 const MANY_STARTS_MS = 1_800_000;
 
-/** More than any run here has. */
+/** The runs have fewer steps. */
 const MOST_STEPS = 40;
 
 const GATE = 4711;
 
-/** Counts the transactions in which a run leaves something; the one whose number is armed waits at a gate. */
+/** Counts the transactions that store data of a run. The transaction with the armed number waits at a gate. */
 const CRASH_POINTS = `
 CREATE SEQUENCE durable_steps;
 CREATE TABLE armed (step int);
@@ -31,36 +34,39 @@ CREATE TRIGGER step AFTER INSERT OR UPDATE ON "CheckpointWrite" FOR EACH ROW EXE
 CREATE TRIGGER step AFTER INSERT ON "Interrupt" FOR EACH ROW EXECUTE FUNCTION count_step();
 `;
 
-/** What a thread shows in the end. */
-interface Told {
-  thread: Record<string, unknown>;
-  /** What each run told, one list for each of its attempts. */
+/** The answers about a thread at its end. */
+interface Outcome {
+  thread: ResultOf<typeof THREAD>['thread'];
+  /** For each run, the events of each of its attempts. */
   events: unknown[][][];
 }
 
-/** What one run after the other is asked to do on a thread. */
-type Script = readonly Record<string, unknown>[];
+/** The requests for the runs of a thread, one after the other. */
+type Script = readonly Omit<RunInput, 'threadId'>[];
 
-/** A database with crash points, and the process at work on it: another one after each crash. */
+/** A database with crash points, and a server on it: a new one after each crash. */
 interface CrashSite extends AsyncDisposable {
   /**
-   * Plays a script on a thread of its own, and kills the process of its run `crashing` at that run's durable step number
-   * `step`. Undefined where the run has no such step.
+   * Executes a script on a new thread, and kills the server at durable step number `step` of its run `crashing`. Undefined if
+   * the run has no such step.
    */
-  play(script: Script, at?: { crashing: number; step: number }): Promise<Told | undefined>;
+  play(script: Script, at?: { crashing: number; step: number }): Promise<Outcome | undefined>;
 }
 
-async function openCrashSite(): Promise<CrashSite> {
-  const database = await createTestDatabase();
-  const gate = new pg.Client(database.databaseUrl);
-  await gate.connect();
+interface Site {
+  ownDatabase: TestDatabase;
+  startProcess: StartProcess;
+}
+
+async function openCrashSite({ ownDatabase, startProcess }: Site): Promise<CrashSite> {
+  const gate = await connect(ownDatabase.databaseUrl);
   await gate.query(CRASH_POINTS);
   await gate.query(`SELECT pg_advisory_lock(${GATE})`);
   let server = await start();
 
-  /** Nobody but us takes a claim away. */
-  function start(): Promise<ServerProcess> {
-    return startServerProcess(database, { LEASE_SECONDS: '3600' });
+  /** With this lease, only the test takes a claim away. */
+  function start() {
+    return startProcess(ownDatabase, { LEASE_SECONDS: '3600' });
   }
 
   async function arm(step: number | null): Promise<void> {
@@ -69,7 +75,7 @@ async function openCrashSite(): Promise<CrashSite> {
     await gate.query(`INSERT INTO armed VALUES ($1)`, [step]);
   }
 
-  /** The connection that waits at the gate, if one does. */
+  /** The connection at the gate. */
   async function waiting(): Promise<number | undefined> {
     const { rows } = await gate.query<{ pid: number }>(
       `SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = ${GATE} AND NOT granted
@@ -78,7 +84,7 @@ async function openCrashSite(): Promise<CrashSite> {
     return rows[0]?.pid;
   }
 
-  /** Whether so many runs of the thread have ended. The server may not answer: it may have asked behind what waits at the gate. */
+  /** Whether so many runs of the thread have ended. A request to the server could wait behind the connection at the gate. */
   async function areOver(threadId: string, count: number): Promise<boolean> {
     const { rows } = await gate.query(
       `SELECT FROM "Run" WHERE "threadId" = $1 AND "finishedAt" IS NOT NULL`,
@@ -87,9 +93,9 @@ async function openCrashSite(): Promise<CrashSite> {
     return rows.length === count;
   }
 
-  /** Ends the process where its run waits at the gate. Nothing of that step is kept. Another process takes over. */
+  /** Kills the server while its run waits at the gate, and undoes that step. Another server takes over. */
   async function crash(connection: number): Promise<void> {
-    await server[Symbol.asyncDispose]();
+    await server.end('SIGKILL');
     await gate.query(`SELECT pg_terminate_backend($1)`, [connection]);
     await until(async () => (await waiting()) === undefined);
     await arm(null);
@@ -97,46 +103,52 @@ async function openCrashSite(): Promise<CrashSite> {
     server = await start();
   }
 
+  /** Requests a run and crashes at its step. Undefined if the run has no such step. */
+  async function crashAt(
+    step: number,
+    request: () => Promise<string>,
+    isOver: () => Promise<boolean>,
+  ): Promise<string | undefined> {
+    await arm(step);
+    // If the armed step is the acceptance of the run, the request fails with the server.
+    const accepted = request().catch(() => undefined);
+    const connection = await until(
+      async () => (await waiting()) ?? ((await isOver()) ? 'over' : null),
+    );
+    if (connection === 'over') return undefined;
+    await crash(connection);
+    return (await accepted) ?? request();
+  }
+
   return {
     async play(script, at) {
-      const threadId: string = (await server.client.gql(CREATE_THREAD)).createThread.id;
+      const threadId = await server.client.createThread();
       const runIds: string[] = [];
       for (const [i, input] of script.entries()) {
-        if (i === at?.crashing) await arm(at.step);
-        const request = async (): Promise<string> =>
-          (await server.client.gql(CREATE_RUN, { input: { threadId, ...input } })).createRun.id;
-        // Its first step may be the one that accepts it: then it is not answered, and asked again.
-        let accepted: Promise<string | undefined> = request();
-        if (i === at?.crashing) {
-          accepted = accepted.catch(() => undefined);
-          const connection = await until(async () => {
-            return (await waiting()) ?? ((await areOver(threadId, i + 1)) ? 'over' : null);
-          });
-          if (connection === 'over') return undefined;
-          await crash(connection);
-        }
-        const runId = (await accepted) ?? (await request());
+        const request = async () => (await server.client.startRun({ threadId, ...input })).id;
+        const runId =
+          i === at?.crashing
+            ? await crashAt(at.step, request, () => areOver(threadId, i + 1))
+            : await request();
+        if (runId === undefined) return undefined;
         runIds.push(runId);
         await server.client.follow(runId);
       }
-      return told(server.client, threadId, runIds);
+      return outcomeOf(server.client, threadId, runIds);
     },
-    async [Symbol.asyncDispose]() {
-      await server[Symbol.asyncDispose]();
-      await gate.end();
-      await database.dispose();
-    },
+    [Symbol.asyncDispose]: () => gate.end(),
   };
 }
 
-/** Plays it undisturbed, and then once for each durable step of its run `crashing`. Gives how many that has. */
+/** Plays a script undisturbed, and then once for each durable step of its run `crashing`. Returns the number of these steps. */
 async function expectSameAtEveryStep(
+  place: Site,
   script: Script,
   { crashing = 0, repeatable }: { crashing?: number; repeatable?: number } = {},
 ): Promise<number> {
-  await using site = await openCrashSite();
+  await using site = await openCrashSite(place);
   const undisturbed = await site.play(script);
-  if (!undisturbed) throw new Error('It was not played.');
+  if (!undisturbed) throw new Error('The script was not played.');
   for (let step = 1; step < MOST_STEPS; step++) {
     const disturbed = await site.play(script, { crashing, step });
     if (!disturbed) return step - 1;
@@ -144,93 +156,111 @@ async function expectSameAtEveryStep(
     expect(disturbed.thread, where).toEqual(undisturbed.thread);
     expectSameEvents(disturbed.events, undisturbed.events, { where, repeatable });
   }
-  throw new Error('There is no end to its steps.');
+  throw new Error('The steps have no end.');
 }
 
 const IS_POSTGRES = inject('database') === 'postgres';
 
-// At once: most of the time goes into starting servers.
+// Concurrent: the start of the servers takes most of the time.
 describe.runIf(IS_POSTGRES)(
   'a run whose process is killed at one of its durable steps',
   { timeout: MANY_STARTS_MS, concurrent: true },
   () => {
-    it('ends as if nobody had disturbed it, under SYNC', async () => {
-      const script = [{ assistantId: 'parallel', input: { log: ['in'] }, durability: 'SYNC' }];
-      const steps = await expectSameAtEveryStep(script, { repeatable: 2 });
-      // Its acceptance, which is its start; its input, and where it begins; what the nodes told and wrote, and a checkpoint, twice; its end.
+    it('ends as if nobody had disturbed it, under SYNC', async ({ ownDatabase, startProcess }) => {
+      const place = { ownDatabase, startProcess };
+      const script: Script = [
+        { assistantId: 'parallel', input: { log: ['in'] }, durability: 'SYNC' },
+      ];
+      const steps = await expectSameAtEveryStep(place, script, { repeatable: 2 });
+      // Its acceptance and start; its input; twice, the events and writes of the nodes with a checkpoint; its end.
       expect(steps).toBeGreaterThanOrEqual(5);
     });
 
-    it.each(['ASYNC', 'EXIT'])(
+    it.for(['ASYNC', 'EXIT'] as const)(
       'ends as if nobody had disturbed it, under %s',
-      async (durability) => {
-        const script = [{ assistantId: 'ask', input: { log: ['in'] }, durability }];
-        const steps = await expectSameAtEveryStep(script);
-        // It waits for an answer: what it told and put is stored before its end.
+      async (durability, { ownDatabase, startProcess }) => {
+        const place = { ownDatabase, startProcess };
+        const script: Script = [{ assistantId: 'ask', input: { log: ['in'] }, durability }];
+        const steps = await expectSameAtEveryStep(place, script);
+        // The run waits for an answer: its events and records are stored before its end.
         expect(steps).toBeGreaterThanOrEqual(3);
       },
     );
 
-    const answer = (value: string) => ({
+    const answer = (value: string): Script[number] => ({
       assistantId: 'questions',
       command: { resume: [{ value }] },
       durability: 'SYNC',
     });
-    const conversation = [
+    const conversation: Script = [
       { assistantId: 'questions', input: { log: ['in'] }, durability: 'SYNC' },
       answer('a'),
       answer('b'),
       answer('c'),
     ];
 
-    it.each([
+    it.for([
       ['to a node that then asks on', 1, 3],
       ['with which a node ends', 2, 3],
-    ])('takes an answer once, %s', async (_, crashing, least) => {
-      const steps = await expectSameAtEveryStep(conversation, {
-        crashing,
-        repeatable: 1,
-      });
-      expect(steps).toBeGreaterThanOrEqual(least);
-    });
+    ] as const)(
+      'takes an answer once, %s',
+      async ([, crashing, least], { ownDatabase, startProcess }) => {
+        const place = { ownDatabase, startProcess };
+        const steps = await expectSameAtEveryStep(place, conversation, {
+          crashing,
+          repeatable: 1,
+        });
+        expect(steps).toBeGreaterThanOrEqual(least);
+      },
+    );
   },
 );
 
-const THREAD = `query ($id: ID!) {
+const THREAD = operation(`query ($id: ID!) {
   thread(id: $id) {
     status values error { name } interrupts { value node }
     runs { nodes { status output error { name } interrupts { value node } } }
     history { nodes { source step values next writes interrupts { value node } } }
   }
-}`;
+}`);
 
-async function told(client: TestApp, threadId: string, runIds: readonly string[]): Promise<Told> {
+async function outcomeOf(
+  client: Client,
+  threadId: string,
+  runIds: readonly string[],
+): Promise<Outcome> {
   const { thread } = await client.gql(THREAD, { id: threadId });
   const events: unknown[][][] = [];
   for (const runId of runIds) {
     const attempts: unknown[][] = [];
     for (const event of await client.follow(runId)) {
       if (event.__typename === 'RunStartedEvent') attempts.push([]);
-      else attempts.at(-1)?.push(shown(event));
+      else attempts.at(-1)?.push(withoutIds(event));
     }
     events.push(attempts);
   }
   return { thread, events };
 }
 
-/** An event without what differs from run to run. */
-function shown({ __typename, node, update, status, interrupts }: any): unknown {
-  const asked = interrupts?.map(({ value, node }: any) => ({ value, node }));
-  return { __typename, node, update, status, asked };
+/** The data of an event that are the same in each run of a script. */
+function withoutIds(event: FollowedEvent): unknown {
+  const { __typename } = event;
+  if (__typename === 'UpdatesEvent') {
+    return { __typename, node: event.node, update: event.update };
+  }
+  if (__typename === 'InterruptEvent') {
+    return { __typename, asked: event.interrupts.map(({ value, node }) => ({ value, node })) };
+  }
+  return __typename === 'RunFinishedEvent' ? { __typename, status: event.status } : { __typename };
 }
 
 /**
- * The first attempt told how the undisturbed run begins, the last one how it ends; under SYNC they told all of it
- * together, and no more than the step that was under way, of so many nodes, twice.
+ * The first attempt has the first events of the undisturbed run, the last attempt its last events. Under SYNC they have all
+ * events together. Only the nodes of the interrupted step, at most `repeatable`, may have two events.
  */
 function expectSameEvents(
-  disturbed: Told['events'],
-  undisturbed: Told['events'],
+  disturbed: Outcome['events'],
+  undisturbed: Outcome['events'],
   { where, repeatable }: { where: string; repeatable: number | undefined },
 ): void {
   for (const [i, attempts] of disturbed.entries()) {
