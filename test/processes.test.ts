@@ -9,7 +9,7 @@ import { SEVERAL_STARTS_MS } from './support/servers.ts';
 
 type StartWorker = (env?: Record<string, string>) => ReturnType<StartProcess>;
 
-/** `client` is the client of a server that executes no runs. `startWorker` starts a process on the same database. */
+/** `client` belongs to a server without worker slots. `startWorker` starts a process on the same database. */
 const it = base.extend('startWorker', ({ database, startProcess }): StartWorker => {
   return (env) => startProcess(database, { LEASE_SECONDS: '2', LOG_LEVEL: 'info', ...env });
 });
