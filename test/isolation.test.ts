@@ -98,7 +98,7 @@ describe('a run that blocks the event loop', { timeout: SEVERAL_STARTS_MS }, () 
     expect(await hung.ended).toBe(70);
     const lines = hung.output().split('\n');
     expect(lines.filter((line) => line.startsWith('threadql ends'))).toEqual([
-      expect.stringMatching(`node "work" of run ${runId} has blocked.*graphs\\.ts`),
+      expect.stringMatching(`node "work" of run ${runId} has blocked.*control-flow\\.ts`),
     ]);
 
     await queryDirectly(
