@@ -1,4 +1,5 @@
 import { describe, expect } from 'vitest';
+import { sql } from '../src/db/sql.ts';
 import { human, randomId, type Document } from './support/app.ts';
 import {
   CREATE_ASSISTANT,
@@ -411,8 +412,7 @@ describe('deleteAssistant', () => {
       });
     }
     const versions = await server.app.sql.query(
-      'SELECT 1 FROM "AssistantVersion" WHERE "assistantId" = $1',
-      [id],
+      sql`SELECT 1 FROM "AssistantVersion" WHERE "assistantId" = ${id}`,
     );
     expect(versions).toEqual([]);
   });

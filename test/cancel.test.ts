@@ -1,5 +1,6 @@
 import type { VariablesOf } from 'gql.tada';
 import { describe, expect, inject } from 'vitest';
+import { sql } from '../src/db/sql.ts';
 import { human, randomId, until } from './support/app.ts';
 import type { Client } from './support/client.ts';
 import { isWaitedFor } from './support/databases.ts';
@@ -179,21 +180,19 @@ describe('cancelRuns', () => {
       const threadId = await own.createThread();
       const waiting = await own.startRun({ threadId, assistantId: 'echo', input: human('x') });
       const { cancelling } = await front.app.sql.transaction(async (query) => {
-        await query(`SELECT FROM "Thread" WHERE "id" = $1 FOR NO KEY UPDATE`, [threadId]);
+        await query(sql`SELECT FROM "Thread" WHERE "id" = ${threadId} FOR NO KEY UPDATE`);
         const asked = front.gql(CANCEL_MANY, { filter: { threadId, status: ['PENDING'] } });
         await until(() => isWaitedFor(query));
         // The same statement as the claim of another server.
         await query(
-          `UPDATE "Run" SET "status" = 'RUNNING', "attempt" = 1, "claimToken" = gen_random_uuid(),
-             "leaseExpiresAt" = now() + interval '1 hour', "startedAt" = now() WHERE "threadId" = $1`,
-          [threadId],
+          sql`UPDATE "Run" SET "status" = 'RUNNING', "attempt" = 1, "claimToken" = gen_random_uuid(),
+             "leaseExpiresAt" = now() + interval '1 hour', "startedAt" = now() WHERE "threadId" = ${threadId}`,
         );
         return { cancelling: asked };
       });
       expect((await cancelling).cancelRuns).toEqual([]);
       const [run] = await front.app.sql.query(
-        `SELECT "status", "cancelAction" FROM "Run" WHERE "id" = $1`,
-        [waiting.id],
+        sql`SELECT "status", "cancelAction" FROM "Run" WHERE "id" = ${waiting.id}`,
       );
       expect(run).toEqual({ status: 'RUNNING', cancelAction: null });
     },
@@ -227,21 +226,22 @@ describe('cancelRuns', () => {
     { timeout: 120_000 },
     async ({ startServer }) => {
       const { server: front } = await startServer({ workerConcurrency: 0 });
-      const { sql } = front.app;
-      const insert = `INSERT INTO "Run" ("id", "threadId", "assistantId", "graphId", "metadata")
-      SELECT gen_random_uuid(), t."id", gen_random_uuid(), 'echo', '{"batch": 1}' FROM "Thread" t, generate_series(1, 25)`;
-      await sql.query(
-        `INSERT INTO "Thread" ("id") SELECT gen_random_uuid() FROM generate_series(1, 10)`,
+      const { query } = front.app.sql;
+      await query(
+        sql`INSERT INTO "Thread" ("id") SELECT gen_random_uuid() FROM generate_series(1, 10)`,
       );
-      await sql.query(insert);
+      await query(
+        sql`INSERT INTO "Run" ("id", "threadId", "assistantId", "graphId", "metadata")
+      SELECT gen_random_uuid(), t."id", gen_random_uuid(), 'echo', '{"batch": 1}' FROM "Thread" t, generate_series(1, 25)`,
+      );
       const cancelled = await front.gql(CANCEL_MANY, { filter: { metadata: { batch: 1 } } });
       expect(cancelled.cancelRuns).toHaveLength(100);
-      const statuses = await sql.query(
-        `SELECT "status", count(*)::int AS "count", count(DISTINCT "xmin"::text)::int AS "transactions" FROM "Run" GROUP BY 1`,
+      const statuses = await query(
+        sql`SELECT "status", count(*)::int AS "count", count(DISTINCT "xmin"::text)::int AS "transactions" FROM "Run" GROUP BY 1`,
       );
       expect(statuses).toEqual([{ status: 'CANCELLED', count: 250, transactions: 3 }]);
-      const [events] = await sql.query(
-        `SELECT count(*)::int AS "count" FROM "RunEvent" WHERE "type" = 'FINISHED'`,
+      const [events] = await query(
+        sql`SELECT count(*)::int AS "count" FROM "RunEvent" WHERE "type" = 'FINISHED'`,
       );
       expect(events).toEqual({ count: 250 });
     },

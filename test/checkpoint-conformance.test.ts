@@ -12,6 +12,7 @@ import { deltaChannelHistoryTests, validate } from '@langchain/langgraph-checkpo
 import { v5 as uuidv5, validate as isUuid } from 'uuid';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Database } from '../src/db/open.ts';
+import { param, sql } from '../src/db/sql.ts';
 import { startAttempt, type TestAttempt } from './support/attempts.ts';
 import { createTestDatabase, openTestDatabase, type TestDatabase } from './support/databases.ts';
 
@@ -58,9 +59,9 @@ class ConformingSaver extends BaseCheckpointSaver {
     newVersions: ChannelVersions,
   ): Promise<RunnableConfig> {
     const place = this.#toUuid(config);
+    const threadId = param(place.configurable?.['thread_id'] ?? null);
     await this.#database.sql.query(
-      `INSERT INTO "Thread" ("id") SELECT $1::uuid WHERE $1 IS NOT NULL ON CONFLICT DO NOTHING`,
-      [place.configurable?.['thread_id'] ?? null],
+      sql`INSERT INTO "Thread" ("id") SELECT ${threadId}::uuid WHERE ${threadId} IS NOT NULL ON CONFLICT DO NOTHING`,
     );
     const after = await this.#attempt.saver.put(place, checkpoint, metadata, newVersions);
     this.#throwFailure();
@@ -128,7 +129,7 @@ const initializer = {
     return new ConformingSaver(database, await startAttempt(database.sql.query));
   },
   async destroyCheckpointer() {
-    await database.sql.query(`DELETE FROM "Thread"`);
+    await database.sql.query(sql`DELETE FROM "Thread"`);
   },
 };
 

@@ -7,6 +7,7 @@ import { lastMessages } from '../src/checkpoints/schema.ts';
 import { findState } from '../src/checkpoints/states.ts';
 import type { Database } from '../src/db/open.ts';
 import type { Query } from '../src/db/query.ts';
+import { raw, sql } from '../src/db/sql.ts';
 import { CREATE_RUN, CREATE_THREAD, createTestApp, human, startTestServer } from './support/app.ts';
 import { startAttempt } from './support/attempts.ts';
 import { kilobyte } from './support/graphs.ts';
@@ -152,7 +153,7 @@ describe.runIf(onPostgres)('A long thread among short ones', () => {
       const server = await startTestServer({ ...database, databaseUrl: recorder.databaseUrl });
       try {
         for (let i = 0; i < SHORT_THREADS; i++) await run(await createThread());
-        await server.app.sql.query('ANALYZE');
+        await server.app.sql.query(sql`ANALYZE`);
         const threadId = await createThread();
         for (let turn = 1; turn < TURNS; turn++) await run(threadId);
         const { length: before } = recorder.executed;
@@ -210,8 +211,7 @@ describe.runIf(onPostgres).each([
       }
       async function unfinished(): Promise<number> {
         const rows = await query(
-          `SELECT 1 FROM "Run" WHERE "threadId" = $1 AND "status" <> 'SUCCESS'`,
-          [threadId],
+          sql`SELECT 1 FROM "Run" WHERE "threadId" = ${threadId} AND "status" <> 'SUCCESS'`,
         );
         return rows.length;
       }
@@ -219,8 +219,7 @@ describe.runIf(onPostgres).each([
         let bytes = 0;
         for (const table of await threadTables(query)) {
           const [row] = await query<{ bytes: number }>(
-            `SELECT coalesce(sum(pg_column_size(r.*)), 0)::bigint AS "bytes" FROM "${table}" r WHERE "threadId" = $1`,
-            [threadId],
+            sql`SELECT coalesce(sum(pg_column_size(r.*)), 0)::bigint AS "bytes" FROM ${raw(`"${table}"`)} r WHERE "threadId" = ${threadId}`,
           );
           bytes += row?.bytes ?? 0;
         }

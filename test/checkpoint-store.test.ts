@@ -26,6 +26,7 @@ import { EditSaver } from '../src/checkpoints/edit-saver.ts';
 import { CheckpointReader } from '../src/checkpoints/reader.ts';
 import type { Database } from '../src/db/open.ts';
 import type { Query } from '../src/db/query.ts';
+import { sql } from '../src/db/sql.ts';
 import { ClaimLostError } from '../src/errors.ts';
 import { withCheckpointer } from '../src/graphs/load.ts';
 import type { CompiledGraph } from '../src/graphs/load.ts';
@@ -115,9 +116,9 @@ async function headOf(threadId: string): Promise<string> {
  */
 async function untilBlocked(holding: Query, statements = 1): Promise<number> {
   return until(async () => {
-    await holding('SELECT pg_stat_clear_snapshot()');
+    await holding(sql`SELECT pg_stat_clear_snapshot()`);
     const blocked = await holding(
-      `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+      sql`SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
     );
     return blocked.length >= statements ? blocked.length : 0;
   });
@@ -191,9 +192,7 @@ describe('Branches of a thread', () => {
     const origin = await headOf(threadId);
     const count = async () =>
       (
-        await query(`SELECT 1 FROM "ChannelItem" WHERE "threadId" = $1 AND "type" = 'json'`, [
-          threadId,
-        ])
+        await query(sql`SELECT 1 FROM "ChannelItem" WHERE "threadId" = ${threadId} AND "type" = 'json'`)
       ).length;
     const before = await count();
     const fork = [new HumanMessage({ content: 'two', id: 'two' })];
@@ -265,8 +264,7 @@ describe('An attempt that has lost its claim', () => {
     const { values } = await read(graph, attempt.threadId);
     expect(values.log).toEqual(['input', 'n0']);
     const rows = await query(
-      `SELECT 1 FROM "CheckpointWrite" WHERE "threadId" = $1 AND "channel" = 'log'`,
-      [attempt.threadId],
+      sql`SELECT 1 FROM "CheckpointWrite" WHERE "threadId" = ${attempt.threadId} AND "channel" = 'log'`,
     );
     expect(rows).toHaveLength(2); // the input, and what n0 wrote
 
@@ -306,12 +304,10 @@ describe('An attempt that has lost its claim', () => {
     const lost = invoke(graph.compile(), { log: [] }, { attempt, durability: 'async' });
     await expect(lost).rejects.toThrow(ClaimLostError);
     // Whatever was still to be done has been given the time to be done.
-    for (let i = 0; i < 20; i++) await query('SELECT 1');
+    for (let i = 0; i < 20; i++) await query(sql`SELECT 1`);
     expect(ran.length).toBeLessThanOrEqual(1);
     expect(
-      await query(`SELECT 1 FROM "Checkpoint" WHERE "threadId" = $1 AND "step" > 0`, [
-        attempt.threadId,
-      ]),
+      await query(sql`SELECT 1 FROM "Checkpoint" WHERE "threadId" = ${attempt.threadId} AND "step" > 0`),
     ).toEqual([]);
   });
 
@@ -322,13 +318,11 @@ describe('An attempt that has lost its claim', () => {
       const graph = chain(1);
       let lost: Promise<unknown> | undefined;
       await database.sql.transaction(async (claiming) => {
-        await claiming(`SELECT 1 FROM "Run" WHERE "id" = $1 FOR UPDATE`, [attempt.runId]);
+        await claiming(sql`SELECT 1 FROM "Run" WHERE "id" = ${attempt.runId} FOR UPDATE`);
         lost = invoke(graph, { log: ['input'] }, { attempt, durability: 'sync' });
         lost.catch(() => {});
         await untilBlocked(claiming);
-        await claiming(`UPDATE "Run" SET "claimToken" = gen_random_uuid() WHERE "id" = $1`, [
-          attempt.runId,
-        ]);
+        await claiming(sql`UPDATE "Run" SET "claimToken" = gen_random_uuid() WHERE "id" = ${attempt.runId}`);
       });
       await expect(lost).rejects.toThrow(ClaimLostError);
       const owned = await threadRows(query, attempt.threadId);
@@ -339,24 +333,22 @@ describe('An attempt that has lost its claim', () => {
 
     it('lets a claim wait for a statement that holds it, and whoever claims sees what it stored', async () => {
       const attempt = await startAttempt(query);
-      await query(`CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS
+      await query(sql`CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN PERFORM pg_advisory_xact_lock(4); RETURN NEW; END $$`);
       await query(
-        `CREATE TRIGGER pause BEFORE INSERT ON "Checkpoint" FOR EACH ROW EXECUTE FUNCTION pause()`,
+        sql`CREATE TRIGGER pause BEFORE INSERT ON "Checkpoint" FOR EACH ROW EXECUTE FUNCTION pause()`,
       );
       let claimed: Promise<void> | undefined;
       let seen: unknown[] = [];
       let lost: Promise<unknown> | undefined;
       await database.sql.transaction(async (holding) => {
-        await holding('SELECT pg_advisory_xact_lock(4)');
+        await holding(sql`SELECT pg_advisory_xact_lock(4)`);
         lost = invoke(chain(2), { log: ['input'] }, { attempt, durability: 'sync' });
         lost.catch(() => {});
         await untilBlocked(holding);
         claimed = database.sql.transaction(async (claiming) => {
           await attempt.loseClaim(claiming);
-          seen = await claiming(`SELECT "step" FROM "Checkpoint" WHERE "threadId" = $1`, [
-            attempt.threadId,
-          ]);
+          seen = await claiming(sql`SELECT "step" FROM "Checkpoint" WHERE "threadId" = ${attempt.threadId}`);
         });
         expect(await untilBlocked(holding, 2)).toBe(2);
       });
@@ -364,11 +356,9 @@ describe('An attempt that has lost its claim', () => {
       expect(seen).toContainEqual({ step: -1 });
       await expect(lost).rejects.toThrow(ClaimLostError);
       expect(
-        await query(`SELECT "step" FROM "Checkpoint" WHERE "threadId" = $1 ORDER BY "seq"`, [
-          attempt.threadId,
-        ]),
+        await query(sql`SELECT "step" FROM "Checkpoint" WHERE "threadId" = ${attempt.threadId} ORDER BY "seq"`),
       ).toEqual(seen);
-      await query(`DROP TRIGGER pause ON "Checkpoint"`);
+      await query(sql`DROP TRIGGER pause ON "Checkpoint"`);
     });
   });
 });
@@ -543,8 +533,7 @@ describe('A value', () => {
     const { values } = await read(graph, threadId);
     expect(values.list).toEqual(list);
     const [items] = await query<{ count: number }>(
-      `SELECT count(*) FROM "ChannelItem" WHERE "threadId" = $1`,
-      [threadId],
+      sql`SELECT count(*) FROM "ChannelItem" WHERE "threadId" = ${threadId}`,
     );
     expect(items?.count).toBeLessThan(300);
   });
@@ -585,19 +574,17 @@ describe('An item that the thread holds already', () => {
     );
     await database.sql.transaction((each) => edit.store(each));
     const rows = await query<{ text: string }>(
-      `SELECT convert_from("value", 'UTF8') AS "text" FROM "ChannelItem"
-       WHERE "threadId" = $1 AND "number" > 0 ORDER BY "number"`,
-      [threadId],
+      sql`SELECT convert_from("value", 'UTF8') AS "text" FROM "ChannelItem"
+       WHERE "threadId" = ${threadId} AND "number" > 0 ORDER BY "number"`,
     );
     expect(rows.map(({ text }) => JSON.parse(text))).toEqual(['x', 'a', 'b', 'y', 'z']);
     const hashes = await query<{ hash: Buffer }>(
-      `SELECT "hash" FROM "ChannelItem" WHERE "threadId" = $1`,
-      [threadId],
+      sql`SELECT "hash" FROM "ChannelItem" WHERE "threadId" = ${threadId}`,
     );
     expect(new Set(hashes.map(({ hash }) => hash.toString('hex'))).size).toBe(hashes.length);
     // The same once more adds nothing at all.
     await run(graph, { list: ['y', 'a'] }, { threadId });
-    const again = await query(`SELECT 1 FROM "ChannelItem" WHERE "threadId" = $1`, [threadId]);
+    const again = await query(sql`SELECT 1 FROM "ChannelItem" WHERE "threadId" = ${threadId}`);
     expect(again).toHaveLength(hashes.length);
     expect((await read(graph, threadId)).values.list).toEqual(['a', 'b']);
   });
@@ -632,9 +619,8 @@ describe('copyThread', () => {
       await run(graph, { log: ['again'] }, { threadId, durability: 'async' });
       await run(graph, { log: ['and again'] }, { threadId, durability: 'async' });
       await query(
-        `INSERT INTO "Interrupt" ("id", "threadId", "checkpointId", "namespace", "taskId", "node", "langgraphId", "ordinal", "value")
-       VALUES (gen_random_uuid(), $1, gen_random_uuid(), 'inner:x', 'task', 'ask', 'id', 0, '"sure?"')`,
-        [threadId],
+        sql`INSERT INTO "Interrupt" ("id", "threadId", "checkpointId", "namespace", "taskId", "node", "langgraphId", "ordinal", "value")
+       VALUES (gen_random_uuid(), ${threadId}, gen_random_uuid(), 'inner:x', 'task', 'ask', 'id', 0, '"sure?"')`,
       );
       const copy = await copyThread({ sql: database.sql }, threadId);
 

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { MemorySaver } from '@langchain/langgraph';
 import { describe, expect } from 'vitest';
+import { sql } from '../src/db/sql.ts';
 import { randomId } from './support/app.ts';
 import { callsWithSaver, callsWithoutSaver } from './support/child-graphs.ts';
 import type { Client, RunInput } from './support/client.ts';
@@ -110,8 +111,7 @@ describe('A node that calls a graph on a thread of its own', () => {
     const { threadId } = await run(client, 'callsRemembering', { input: { threads: ['a'] } });
     const count = async () => {
       const [row] = await server.app.sql.query<{ count: number }>(
-        `SELECT count(*)::int AS "count" FROM "Checkpoint" WHERE "threadId" = $1 AND "namespace" <> ''`,
-        [threadId],
+        sql`SELECT count(*)::int AS "count" FROM "Checkpoint" WHERE "threadId" = ${threadId} AND "namespace" <> ''`,
       );
       return row?.count;
     };

@@ -1,4 +1,5 @@
 import { describe, expect, inject } from 'vitest';
+import { sql } from '../src/db/sql.ts';
 import { human, until } from './support/app.ts';
 import { CREATE_RUN, nodesOf, type Client, type RunInput } from './support/client.ts';
 import { openTestDatabase } from './support/databases.ts';
@@ -219,14 +220,13 @@ describe('a server that stops while the database fails', () => {
       await first.server.stop();
 
       const { server, client } = await startServer({}, ownDatabase);
-      await server.app.sql.query(`DELETE FROM trouble`);
+      await server.app.sql.query(sql`DELETE FROM trouble`);
       expect(await client.untilEnded(id)).toMatchObject({ status: 'SUCCESS', attempt: 1 });
     },
   );
 });
 
 describe.runIf(onPostgres)('a PostgreSQL', LONG, () => {
-  const SETTINGS = `SELECT "name", "setting" FROM pg_settings WHERE "name" = ANY($1)`;
   const HOSTILE: Record<string, string> = {
     lock_timeout: '1',
     statement_timeout: '1',
@@ -251,13 +251,15 @@ describe.runIf(onPostgres)('a PostgreSQL', LONG, () => {
       await beside.set(`SET ${name} = '${value}'`);
     }
     const { server, client } = await startServer({}, ownDatabase);
-    const { sql } = server.app;
+    const { sql: database } = server.app;
     const names = Object.keys(HOSTILE);
-    const rows = await sql.query<{ name: string; setting: string }>(SETTINGS, [names]);
+    const rows = await database.query<{ name: string; setting: string }>(
+      sql`SELECT "name", "setting" FROM pg_settings WHERE "name" = ANY(${names})`,
+    );
     for (const { name, setting } of rows) expect(setting, name).not.toBe(HOSTILE[name]);
-    const listeners = `SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = current_database()`;
+    const listeners = sql`SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = current_database()`;
     const [listener] = await until(async () => {
-      const found = await sql.query(listeners);
+      const found = await database.query(listeners);
       return found.length > 0 ? found : undefined;
     });
     const steps = { assistantId: 'steps', input: {}, durability: 'SYNC' as const };
@@ -267,10 +269,12 @@ describe.runIf(onPostgres)('a PostgreSQL', LONG, () => {
     expect(Math.abs(Date.now() - Date.parse(String(startedAt)))).toBeLessThan(120_000);
     // The connection is idle for longer than the database allows.
     await until(async () => {
-      const idle = await sql.query(`${listeners} AND state_change < now() - interval '1 second'`);
+      const idle = await database.query(
+        sql`${listeners} AND state_change < now() - interval '1 second'`,
+      );
       return idle.length > 0;
     });
-    expect(await sql.query(listeners)).toEqual([listener]);
+    expect(await database.query(listeners)).toEqual([listener]);
   });
 
   it('of another encoding than UTF-8 stops the start with a sentence', async ({ ownDatabase }) => {

@@ -8,6 +8,7 @@ import { text } from 'node:stream/consumers';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished, vi } from 'vitest';
 import type { Database } from '../src/db/open.ts';
+import { raw, sql } from '../src/db/sql.ts';
 import { vacuum } from '../src/db/vacuum.ts';
 import { createEmptyDatabase, createTestDatabase, openTestDatabase } from './support/databases.ts';
 import type { TestDatabase } from './support/databases.ts';
@@ -57,60 +58,64 @@ describe('a database', () => {
   const used = useDatabase();
 
   it('is one behind both doors', async () => {
-    const { db, sql } = used.opened;
+    const { db, sql: database } = used.opened;
     const written = await db.assistant.create({ data: newAssistant() });
-    const [read] = await sql.query('SELECT * FROM "Assistant" WHERE "id" = $1', [written.id]);
+    const [read] = await database.query(sql`SELECT * FROM "Assistant" WHERE "id" = ${written.id}`);
     expect(read).toEqual({ ...written });
   });
 
   it('tells the same time at both doors, whatever the time zone of the server', async () => {
     const [{ name } = { name: '' }] = await used.opened.sql.query<{ name: string }>(
-      'SELECT current_database() AS name',
+      sql`SELECT current_database() AS name`,
     );
-    await used.opened.sql.query(`ALTER DATABASE "${name}" SET TimeZone TO 'America/New_York'`);
+    await used.opened.sql.query(
+      sql`ALTER DATABASE ${raw(`"${name}"`)} SET TimeZone TO 'America/New_York'`,
+    );
     await used.opened.close();
     used.opened = await openTestDatabase(used.database);
 
-    const { db, sql } = used.opened;
+    const { db, sql: database } = used.opened;
     const { id, createdAt } = await db.assistant.create({ data: newAssistant() });
-    const [read] = await sql.query('SELECT "createdAt" FROM "Assistant" WHERE "id" = $1', [id]);
+    const [read] = await database.query(
+      sql`SELECT "createdAt" FROM "Assistant" WHERE "id" = ${id}`,
+    );
     expect(read).toEqual({ createdAt });
     expect(Math.abs(Date.now() - createdAt.getTime())).toBeLessThan(60_000);
   });
 
   it('gives int8 as a number', async () => {
-    const rows = await used.opened.sql.query('SELECT 9007199254740991::int8 AS n');
+    const rows = await used.opened.sql.query(sql`SELECT 9007199254740991::int8 AS n`);
     expect(rows).toEqual([{ n: Number.MAX_SAFE_INTEGER }]);
   });
 
   it('goes on after a statement that failed, at either door', async () => {
-    const { db, sql } = used.opened;
+    const { db, sql: database } = used.opened;
     const assistant = newAssistant();
     await db.assistant.create({ data: assistant });
     for (let round = 0; round < 3; round++) {
       await expect(db.assistant.create({ data: assistant })).rejects.toMatchObject({
         code: 'P2002',
       });
-      await expect(sql.query('SELECT 1 / $1::int AS n', [0])).rejects.toMatchObject({
+      await expect(database.query(sql`SELECT 1 / ${0}::int AS n`)).rejects.toMatchObject({
         code: '22012',
       });
-      expect(await sql.query('SELECT 1 / $1::int AS n', [1])).toEqual([{ n: 1 }]);
+      expect(await database.query(sql`SELECT 1 / ${1}::int AS n`)).toEqual([{ n: 1 }]);
     }
   });
 
   it('answers many statements at once', async () => {
     const asked = Array.from({ length: 100 }, (_, n) => n);
     const rows = await Promise.all(
-      asked.map((n) => used.opened.sql.query<{ n: number }>('SELECT $1::int AS n', [n])),
+      asked.map((n) => used.opened.sql.query<{ n: number }>(sql`SELECT ${n}::int AS n`)),
     );
     expect(rows.map(([row]) => row?.n)).toEqual(asked);
   });
 
   it.runIf(onPostgres)('survives the loss of its connections', async () => {
-    const { sql, db } = used.opened;
+    const { sql: database, db } = used.opened;
     const admin = new pg.Client(used.database.databaseUrl);
     await admin.connect();
-    const sleeping = sql.query('SELECT pg_sleep(30)');
+    const sleeping = database.query(sql`SELECT pg_sleep(30)`);
     const failure = sleeping.catch((error: unknown) => error);
     await vi.waitFor(async () => {
       const { rowCount } = await admin.query(
@@ -129,7 +134,7 @@ describe('a database', () => {
     );
     await admin.end();
     await vi.waitFor(async () => {
-      expect(await sql.query('SELECT 1 AS n')).toEqual([{ n: 1 }]);
+      expect(await database.query(sql`SELECT 1 AS n`)).toEqual([{ n: 1 }]);
       expect(await db.thread.count()).toBe(0);
     }, SOON);
   });
@@ -146,21 +151,21 @@ describe('a database', () => {
 
 describe('a connection', () => {
   const used = useDatabase();
-  const ONE = `SELECT 1 AS "one"`;
+  const ONE = sql`SELECT 1 AS "one"`;
 
   it.runIf(onPostgres)('is shared by statements that are sent together', async () => {
-    const { sql } = used.opened;
+    const { sql: database } = used.opened;
     const pids = await Promise.all(
-      Array.from({ length: 10 }, () => sql.query(`SELECT pg_backend_pid()`)),
+      Array.from({ length: 10 }, () => database.query(sql`SELECT pg_backend_pid()`)),
     );
     expect(new Set(pids.map(([row]) => row?.['pg_backend_pid'])).size).toBe(1);
   });
 
   it('gives each statement that shares it its own answer, or its own error', async () => {
-    const { sql } = used.opened;
+    const { sql: database } = used.opened;
     const numbers = [0, 1, 2, 3, 0, 4, 5];
     const answers = await Promise.allSettled(
-      numbers.map((number) => sql.query(`SELECT 60 / $1::int AS "answer"`, [number])),
+      numbers.map((number) => database.query(sql`SELECT 60 / ${number}::int AS "answer"`)),
     );
     expect(answers).toMatchObject(
       numbers.map((number) =>
@@ -172,16 +177,16 @@ describe('a connection', () => {
   });
 
   it.runIf(onPostgres)('is not shared by those who come while it does not answer', async () => {
-    const { sql } = used.opened;
+    const { sql: database } = used.opened;
     let isOver = false;
     let blocked: Promise<unknown> | undefined;
-    await sql.transaction(async (query) => {
-      await query('SELECT pg_advisory_xact_lock(7)');
-      blocked = sql.query('SELECT pg_advisory_xact_lock(7)').then(() => (isOver = true));
+    await database.transaction(async (query) => {
+      await query(sql`SELECT pg_advisory_xact_lock(7)`);
+      blocked = database.query(sql`SELECT pg_advisory_xact_lock(7)`).then(() => (isOver = true));
       // The first of these statements may wait behind it.
       const answers: unknown[] = [];
       await vi.waitFor(() => {
-        void sql.query(ONE).then((rows) => answers.push(rows));
+        void database.query(ONE).then((rows) => answers.push(rows));
         expect(answers).not.toEqual([]);
       }, SOON);
       expect(isOver).toBe(false);
@@ -190,15 +195,15 @@ describe('a connection', () => {
   });
 
   it('comes free for a transaction, however many go on sharing it', async () => {
-    const { sql } = used.opened;
+    const { sql: database } = used.opened;
     const done = new AbortController();
     const askOnAndOn = async () => {
-      while (!done.signal.aborted) await sql.query('SELECT pg_sleep(0.005)');
+      while (!done.signal.aborted) await database.query(sql`SELECT pg_sleep(0.005)`);
     };
     // Enough loops for a constant number of running statements.
     const asking = Array.from({ length: 8 }, askOnAndOn);
     const counts = await Promise.all(
-      Array.from({ length: 20 }, () => sql.transaction((query) => query(ONE))),
+      Array.from({ length: 20 }, () => database.transaction((query) => query(ONE))),
     );
     done.abort();
     await Promise.all(asking);
@@ -208,17 +213,17 @@ describe('a connection', () => {
 
 describe('a transaction', () => {
   const used = useDatabase();
-  const insert = 'INSERT INTO "Thread" ("id") VALUES ($1)';
+  const insert = (id: string) => sql`INSERT INTO "Thread" ("id") VALUES (${id})`;
 
   async function threadExists(id: string): Promise<boolean> {
-    const rows = await used.opened.sql.query('SELECT 1 FROM "Thread" WHERE "id" = $1', [id]);
+    const rows = await used.opened.sql.query(sql`SELECT 1 FROM "Thread" WHERE "id" = ${id}`);
     return rows.length > 0;
   }
 
   it('keeps what it did', async () => {
     const id = randomUUID();
     const result = await used.opened.sql.transaction(async (query) => {
-      await query(insert, [id]);
+      await query(insert(id));
       return 'done';
     });
     expect(result).toBe('done');
@@ -228,7 +233,7 @@ describe('a transaction', () => {
   it('does nothing when it throws', async () => {
     const id = randomUUID();
     const transaction = used.opened.sql.transaction(async (query) => {
-      await query(insert, [id]);
+      await query(insert(id));
       throw new Error('changed my mind');
     });
     await expect(transaction).rejects.toThrow('changed my mind');
@@ -238,8 +243,8 @@ describe('a transaction', () => {
   it('does not pass for done when the error of a statement in it was swallowed', async () => {
     const id = randomUUID();
     const transaction = used.opened.sql.transaction(async (query) => {
-      await query(insert, [id]);
-      await query('SELECT 1 / 0').catch(() => {});
+      await query(insert(id));
+      await query(sql`SELECT 1 / 0`).catch(() => {});
     });
     await expect(transaction).rejects.toThrow('had failed');
     expect(await threadExists(id)).toBe(false);
@@ -250,8 +255,8 @@ describe('a transaction', () => {
     let tries = 0;
     await used.opened.sql.transaction(async (query) => {
       tries += 1;
-      await query(insert, [id]);
-      if (tries < 3) await query(`DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40001'; END $$`);
+      await query(insert(id));
+      if (tries < 3) await query(sql`DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40001'; END $$`);
     });
     expect(tries).toBe(3);
     expect(await threadExists(id)).toBe(true);
@@ -262,28 +267,28 @@ describe('a hint', () => {
   const used = useDatabase();
 
   it('reaches the listeners of its process until they leave', async () => {
-    const { sql } = used.opened;
+    const { sql: database } = used.opened;
     const heard: string[] = [];
-    const leave = sql.listen('runs', (payload) => heard.push(`first ${payload}`));
-    const leaveSecond = sql.listen('runs', (payload) => heard.push(`second ${payload}`));
+    const leave = database.listen('runs', (payload) => heard.push(`first ${payload}`));
+    const leaveSecond = database.listen('runs', (payload) => heard.push(`second ${payload}`));
     onTestFinished(leaveSecond);
-    sql.notify('runs', 'a');
+    database.notify('runs', 'a');
     await vi.waitFor(() => expect(heard).toEqual(['first a', 'second a']), SOON);
     leave();
-    sql.notify('runs', 'b');
+    database.notify('runs', 'b');
     await vi.waitFor(() => expect(heard).toEqual(['first a', 'second a', 'second b']), SOON);
   });
 
   it('reaches the other listeners when one fails', async () => {
-    const { sql } = used.opened;
+    const { sql: database } = used.opened;
     const heard: string[] = [];
     onTestFinished(
-      sql.listen('failing', () => {
+      database.listen('failing', () => {
         throw new Error('not today');
       }),
     );
-    onTestFinished(sql.listen('failing', (payload) => void heard.push(payload)));
-    sql.notify('failing', 'a');
+    onTestFinished(database.listen('failing', (payload) => void heard.push(payload)));
+    database.notify('failing', 'a');
     await vi.waitFor(() => expect(heard).toEqual(['a']), SOON);
   });
 
@@ -354,16 +359,18 @@ describe('a hint', () => {
 
     it('arrives again after the connection that listens was lost', async () => {
       await connect('lost');
-      const { sql } = used.opened;
-      const lost = await sql.query<{ pid: number }>(
-        `SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity
+      const { sql: database } = used.opened;
+      const lost = await database.query<{ pid: number }>(
+        sql`SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity
          WHERE datname = current_database() AND query LIKE 'LISTEN%'`,
       );
       expect(lost).toHaveLength(2);
       const pids = lost.map(({ pid }) => pid);
       // Until then, these sessions still listen.
       await vi.waitFor(async () => {
-        const left = await sql.query('SELECT FROM pg_stat_activity WHERE pid = ANY($1)', [pids]);
+        const left = await database.query(
+          sql`SELECT FROM pg_stat_activity WHERE pid = ANY(${pids})`,
+        );
         expect(left).toEqual([]);
       }, SOON);
       const heard = await connect('lost');
@@ -393,13 +400,13 @@ describe.skipIf(onPostgres)('the embedded database', () => {
       const { query } = used.opened.sql;
       const sizes: number[] = [];
       for (let i = 0; i < 6; i++) {
-        await query(`DELETE FROM "Thread"`);
+        await query(sql`DELETE FROM "Thread"`);
         await query(
-          `INSERT INTO "Thread" ("id") SELECT gen_random_uuid() FROM generate_series(1, 3000)`,
+          sql`INSERT INTO "Thread" ("id") SELECT gen_random_uuid() FROM generate_series(1, 3000)`,
         );
         await vacuum(query);
         const [row] = await query<{ size: number }>(
-          `SELECT pg_relation_size('"Thread"') AS "size"`,
+          sql`SELECT pg_relation_size('"Thread"') AS "size"`,
         );
         sizes.push(row?.size ?? 0);
       }
@@ -408,12 +415,12 @@ describe.skipIf(onPostgres)('the embedded database', () => {
 
     it('plans for what it holds', async () => {
       const { query } = used.opened.sql;
-      await query(`DELETE FROM "Thread"`);
+      await query(sql`DELETE FROM "Thread"`);
       await vacuum(query);
-      const counted = `SELECT "reltuples" AS "rows" FROM "pg_class" WHERE "relname" = 'Thread'`;
+      const counted = sql`SELECT "reltuples" AS "rows" FROM "pg_class" WHERE "relname" = 'Thread'`;
       expect(await query(counted)).toEqual([{ rows: 0 }]);
       await query(
-        `INSERT INTO "Thread" ("id") SELECT gen_random_uuid() FROM generate_series(1, 60)`,
+        sql`INSERT INTO "Thread" ("id") SELECT gen_random_uuid() FROM generate_series(1, 60)`,
       );
       await vacuum(query);
       expect(await query(counted)).toEqual([{ rows: 60 }]);

@@ -1,4 +1,5 @@
 import { describe, expect } from 'vitest';
+import { join, raw, sql } from '../src/db/sql.ts';
 import { human, until } from './support/app.ts';
 import type { Client } from './support/client.ts';
 import { it } from './support/fixture.ts';
@@ -20,8 +21,6 @@ async function busyThread(client: Client) {
 const UNDO = operation(
   `mutation ($id: ID!) { cancelRun(id: $id, action: ROLLBACK, wait: true) { id } }`,
 );
-
-const RUN_OR_TOMBSTONE = `SELECT "status"::text, "tombstone" FROM "Run" WHERE "id" = $1`;
 
 describe('INTERRUPT', () => {
   it('stops the run that is running; what it has finished stays, and the new run goes on from there', async ({
@@ -98,9 +97,10 @@ describe('ROLLBACK', () => {
     const { runs, history } = await client.getThread(threadId);
     expect(runs.nodes.map((run) => run.id)).not.toContain(id);
     expect(history.nodes.map((state) => state.runId)).not.toContain(id);
-    expect(await server.app.sql.query(RUN_OR_TOMBSTONE, [id])).toEqual([
-      { status: 'CANCELLED', tombstone: true },
-    ]);
+    const rows = await server.app.sql.query(
+      sql`SELECT "status"::text, "tombstone" FROM "Run" WHERE "id" = ${id}`,
+    );
+    expect(rows).toEqual([{ status: 'CANCELLED', tombstone: true }]);
   });
 
   it('leaves no row of the run, and no value that only it used', async ({ client, server }) => {
@@ -114,9 +114,10 @@ describe('ROLLBACK', () => {
         'CheckpointHead',
       ];
       const counts = tables.map(
-        (table) => `(SELECT count(*)::int FROM "${table}" WHERE "threadId" = $1) AS "${table}"`,
+        (table) =>
+          sql`(SELECT count(*)::int FROM ${raw(`"${table}"`)} WHERE "threadId" = ${threadId}) AS ${raw(`"${table}"`)}`,
       );
-      return (await server.app.sql.query(`SELECT ${counts.join(', ')}`, [threadId]))[0];
+      return (await server.app.sql.query(sql`SELECT ${join(counts)}`))[0];
     };
     const copy = (
       await client.gql(operation(`mutation ($id: ID!) { copyThread(id: $id) { id } }`), {
@@ -133,10 +134,9 @@ describe('ROLLBACK', () => {
     const twin = await client.createThread();
     await client.runToEnd({ threadId: twin, assistantId: 'steps', input: { log: ['earlier'] } });
     const [twinRows] = await server.app.sql.query(
-      `SELECT (SELECT count(*)::int FROM "ChannelItem" WHERE "threadId" = $1) AS "ChannelItem",
-         (SELECT count(*)::int FROM "ChannelValue" WHERE "threadId" = $1) AS "ChannelValue",
-         (SELECT count(*)::int FROM "CheckpointWrite" WHERE "threadId" = $1) AS "CheckpointWrite"`,
-      [twin],
+      sql`SELECT (SELECT count(*)::int FROM "ChannelItem" WHERE "threadId" = ${twin}) AS "ChannelItem",
+         (SELECT count(*)::int FROM "ChannelValue" WHERE "threadId" = ${twin}) AS "ChannelValue",
+         (SELECT count(*)::int FROM "CheckpointWrite" WHERE "threadId" = ${twin}) AS "CheckpointWrite"`,
     );
     expect(await rows()).toMatchObject(twinRows as object);
     expect(await client.getRun(earlier?.id ?? '')).toMatchObject({ status: 'SUCCESS' });
@@ -235,8 +235,7 @@ describe('50 runs that come at once on one thread', () => {
       );
       await Promise.all(accepted.map(({ id }) => client.follow(id, { modes: [] })));
       const rows = await server.app.sql.query<{ id: string; status: string }>(
-        `SELECT "id", "status"::text FROM "Run" WHERE "threadId" = $1 ORDER BY "seq"`,
-        [threadId],
+        sql`SELECT "id", "status"::text FROM "Run" WHERE "threadId" = ${threadId} ORDER BY "seq"`,
       );
       expect(rows.at(-1)).toMatchObject({ status: 'SUCCESS' });
       for (const { status } of rows.slice(2, -1))

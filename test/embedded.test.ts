@@ -6,6 +6,7 @@ import pg from 'pg';
 import { describe, expect, inject, onTestFinished } from 'vitest';
 import { openEmbedded } from '../src/db/embedded.ts';
 import type { Database } from '../src/db/open.ts';
+import { param, sql } from '../src/db/sql.ts';
 import { createLogger } from '../src/log.ts';
 import { until } from './support/app.ts';
 import { createTestDatabase, openTestDatabase, type TestDatabase } from './support/databases.ts';
@@ -34,9 +35,9 @@ describe.skipIf(onPostgres)('a value of the embedded database', () => {
   it('of many megabytes arrives as it was sent, both ways', async () => {
     const { database } = await open();
     const sent = randomBytes(20_000_000);
+    const bytes = param(sent);
     const [row] = await database.sql.query<{ value: Buffer; bytes: number }>(
-      `SELECT $1::bytea AS "value", octet_length($1::bytea) AS "bytes"`,
-      [sent],
+      sql`SELECT ${bytes}::bytea AS "value", octet_length(${bytes}::bytea) AS "bytes"`,
     );
     expect(row?.bytes).toBe(sent.length);
     expect(row?.value.equals(sent)).toBe(true);
@@ -47,7 +48,7 @@ describe.skipIf(onPostgres)('a value of the embedded database', () => {
     const lengths = Array.from({ length: 200 }, (_, i) => (i * 7919) % 200_000);
     const rows = await Promise.all(
       lengths.map((length) =>
-        database.sql.query<{ text: string }>(`SELECT repeat('x', $1::int) AS "text"`, [length]),
+        database.sql.query<{ text: string }>(sql`SELECT repeat('x', ${length}::int) AS "text"`),
       ),
     );
     expect(rows.map(([row]) => row?.text.length)).toEqual(lengths);
@@ -95,19 +96,19 @@ describe.skipIf(onPostgres)('a connection to the embedded database', () => {
 
 describe.skipIf(onPostgres)('the embedded engine', () => {
   // Fills the first file of the write-ahead log.
-  const WRITE_ON = `SELECT pg_logical_emit_message(true, 'test', repeat(md5(random()::text), 700000))`;
+  const WRITE_ON = sql`SELECT pg_logical_emit_message(true, 'test', repeat(md5(random()::text), 700000))`;
 
   it('that broke is started again, with all that was committed, once its storage works', async () => {
     const { files, database } = await open();
     const { query } = database.sql;
     const log = path.join(files.dataDir, 'database/pg_wal');
-    await query(`INSERT INTO "Thread" ("id") VALUES (gen_random_uuid())`);
+    await query(sql`INSERT INTO "Thread" ("id") VALUES (gen_random_uuid())`);
     await rename(log, `${log}.away`);
     await expect(query(WRITE_ON)).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
     // The next statement does not wait for the engine.
-    await expect(query('SELECT 1')).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+    await expect(query(sql`SELECT 1`)).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
     await rename(`${log}.away`, log);
-    const rows = await until(() => query(`SELECT * FROM "Thread"`).catch(() => undefined));
+    const rows = await until(() => query(sql`SELECT * FROM "Thread"`).catch(() => undefined));
     expect(rows).toHaveLength(1);
     await query(WRITE_ON);
   });
@@ -123,7 +124,7 @@ describe.skipIf(onPostgres)('the embedded engine', () => {
 });
 
 describe.skipIf(onPostgres)('a disk that is full', { timeout: SEVERAL_STARTS_MS }, () => {
-  const WRITE_MUCH = `SELECT pg_logical_emit_message(true, 'test', repeat(md5(random()::text), 300000))`;
+  const WRITE_MUCH = sql`SELECT pg_logical_emit_message(true, 'test', repeat(md5(random()::text), 300000))`;
 
   it('holds runs back until there is room, and keeps all that was accepted', async ({
     skip,
@@ -198,7 +199,7 @@ describe.skipIf(onPostgres || process.platform === 'win32')('the data directory'
     await chmod(files.dataDir, 0o755);
     await chmod(file, 0o644);
     const database = await openTestDatabase(files);
-    await database.sql.query(`CREATE TABLE "new" AS SELECT 1`);
+    await database.sql.query(sql`CREATE TABLE "new" AS SELECT 1`);
     expect(await permissionsIn(files.dataDir)).toEqual(['600', '700']);
     await database.close();
     expect(await permissionsIn(files.dataDir)).toEqual(['600', '700']);

@@ -1,5 +1,6 @@
 import { describe, expect } from 'vitest';
 import type { Sql } from '../src/db/query.ts';
+import { raw, sql } from '../src/db/sql.ts';
 import type { StoredEvent } from '../src/events/event.ts';
 import { createEventTail, type EventTail } from '../src/events/tail.ts';
 import { createLogger } from '../src/log.ts';
@@ -24,10 +25,9 @@ async function createWriter(server: TestApp) {
       const first = last + 1;
       last += count;
       return server.app.sql.query<StoredEvent>(
-        `INSERT INTO "RunEvent" ("threadId", "runId", "number", "type", "namespace", "data")
-         SELECT $1, $2, n, 'CUSTOM', '{}', json_build_object('data', json_build_object('n', n, 'text', repeat('x', $5)))
-         FROM generate_series($3::bigint, $4::bigint) AS n RETURNING *, ${size} AS "size"`,
-        [threadId, runId, first, last, size],
+        sql`INSERT INTO "RunEvent" ("threadId", "runId", "number", "type", "namespace", "data")
+         SELECT ${threadId}, ${runId}, n, 'CUSTOM', '{}', json_build_object('data', json_build_object('n', n, 'text', repeat('x', ${size})))
+         FROM generate_series(${first}::bigint, ${last}::bigint) AS n RETURNING *, ${raw(size)} AS "size"`,
       );
     },
   };
@@ -40,17 +40,17 @@ async function writeOne({ write }: Awaited<ReturnType<typeof createWriter>>): Pr
 }
 
 /** The same database, and a count of the statements sent to it. */
-function counted(sql: Sql): { sql: Sql; statements: () => number } {
+function counted(database: Sql): { sql: Sql; statements: () => number } {
   let statements = 0;
-  const query = intercept(sql.query, (_statement, send) => {
+  const query = intercept(database.query, (_statement, send) => {
     statements += 1;
     return send();
   });
-  return { sql: { ...sql, query }, statements: () => statements };
+  return { sql: { ...database, query }, statements: () => statements };
 }
 
-async function withTail<T>(sql: Sql, work: (tail: EventTail) => Promise<T>): Promise<T> {
-  const tail = createEventTail(sql, createLogger('silent'));
+async function withTail<T>(database: Sql, work: (tail: EventTail) => Promise<T>): Promise<T> {
+  const tail = createEventTail(database, createLogger('silent'));
   try {
     return await work(tail);
   } finally {
@@ -59,7 +59,7 @@ async function withTail<T>(sql: Sql, work: (tail: EventTail) => Promise<T>): Pro
 }
 
 /** A database without notifications. */
-const withoutListen = (sql: Sql): Sql => ({ ...sql, listen: () => () => {} });
+const withoutListen = (database: Sql): Sql => ({ ...database, listen: () => () => {} });
 
 describe('the readers of a process', () => {
   it.for<[string, number, number, number]>([
@@ -101,8 +101,8 @@ describe('the readers of a process', () => {
     const READERS = 50;
     const writer = await createWriter(server);
     await writeOne(writer);
-    const { sql, statements } = counted(server.app.sql);
-    await withTail(sql, async (tail) => {
+    const { sql: database, statements } = counted(server.app.sql);
+    await withTail(database, async (tail) => {
       const readers = Array.from({ length: READERS }, () =>
         tail.follow({ threadId: writer.threadId }, { after: 0 }),
       );
@@ -113,7 +113,7 @@ describe('the readers of a process', () => {
       expect(before).toBeGreaterThanOrEqual(READERS);
       const began = performance.now();
       await writer.write(5, 10);
-      sql.notify('threadql_events', writer.threadId);
+      database.notify('threadql_events', writer.threadId);
       for (const { value } of await Promise.all(nexts)) expect(value).toMatchObject({ number: 2 });
       for (let n = 3; n <= 6; n++) {
         for (const reader of readers)
@@ -129,8 +129,8 @@ describe('the readers of a process', () => {
     server,
   }) => {
     const writers = await Promise.all(Array.from({ length: 20 }, () => createWriter(server)));
-    const { sql, statements } = counted(server.app.sql);
-    await withTail(sql, async (tail) => {
+    const { sql: database, statements } = counted(server.app.sql);
+    await withTail(database, async (tail) => {
       const readers = writers.flatMap(({ threadId, runId }) =>
         [{ threadId }, { threadId, runId }, { threadId }, { threadId, runId }, { threadId }].map(
           (followed) => tail.follow(followed, { after: 0 }),
@@ -153,11 +153,11 @@ describe('the readers of a process', () => {
     server,
   }) => {
     const { threadId, runId, write } = await createWriter(server);
-    const { sql } = server.app;
-    await withTail(withoutListen(sql), async (tail) => {
+    const { sql: database } = server.app;
+    await withTail(withoutListen(database), async (tail) => {
       const reader = tail.follow({ threadId, runId }, { after: 'now', types: ['FINISHED'] });
       const end = reader.next();
-      await sql.query(`UPDATE "Run" SET "status" = 'CANCELLED' WHERE "id" = $1`, [runId]);
+      await database.query(sql`UPDATE "Run" SET "status" = 'CANCELLED' WHERE "id" = ${runId}`);
       const events = await write(2, 10);
       tail.publish(events.slice(1));
       expect(await end).toEqual({ done: true, value: undefined });

@@ -2,6 +2,7 @@ import { emptyCheckpoint, uuid6 } from '@langchain/langgraph-checkpoint';
 import type { ResultOf } from 'gql.tada';
 import { describe, expect, inject } from 'vitest';
 import type { Query, Sql } from '../src/db/query.ts';
+import { raw, sql } from '../src/db/sql.ts';
 import { DatabaseAwayError } from '../src/errors.ts';
 import { createEventBatches, type Writer } from '../src/events/batches.ts';
 import type { StoredEvent } from '../src/events/event.ts';
@@ -44,7 +45,7 @@ async function startWaiting(client: Client, threadId: string): Promise<string> {
 describe('an event that cannot be stored', () => {
   it.beforeAll(async ({ server }) => {
     await server.app.sql.query(
-      `ALTER TABLE "RunEvent" ADD CONSTRAINT harmless CHECK ("data"::text NOT LIKE '%poison%')`,
+      sql`ALTER TABLE "RunEvent" ADD CONSTRAINT harmless CHECK ("data"::text NOT LIKE '%poison%')`,
     );
   });
 
@@ -114,10 +115,10 @@ describe('an event that cannot be stored', () => {
 
 /** The journal and the saver of a running run, as a worker has them. Their statements go through `query`. */
 async function startWriting(
-  { app: { sql, tail } }: TestApp,
-  { query = sql.query, waits = false }: { query?: Query; waits?: boolean } = {},
+  { app: { sql: database, tail } }: TestApp,
+  { query = database.query, waits = false }: { query?: Query; waits?: boolean } = {},
 ) {
-  const { runId, threadId, claimToken } = await startAttempt(sql.query);
+  const { runId, threadId, claimToken } = await startAttempt(database.query);
   const failures: unknown[] = [];
   const fail = (error: unknown): void => void failures.push(error);
   const writer: Writer = { runId, threadId, claimToken };
@@ -125,14 +126,14 @@ async function startWriting(
   /** True if a reader finds the checkpoint of an event at its publication. */
   async function isThere({ checkpointId }: StoredEvent): Promise<boolean> {
     if (checkpointId === undefined) return true;
-    const rows = await sql.query(`SELECT 1 FROM "Checkpoint" WHERE "checkpointId" = $1`, [
-      checkpointId,
-    ]);
+    const rows = await database.query(
+      sql`SELECT 1 FROM "Checkpoint" WHERE "checkpointId" = ${checkpointId}`,
+    );
     return rows.length > 0;
   }
   const publish = (events: readonly StoredEvent[]) => shown.push(...events.map(isThere));
   const observed = { ...tail, publish };
-  const batches = createEventBatches({ ...sql, query }, observed, createLogger('silent'));
+  const batches = createEventBatches({ ...database, query }, observed, createLogger('silent'));
   const { journal, saver } = openJournal(query, {
     writer,
     events: { batches, tail: observed },
@@ -163,9 +164,8 @@ async function startWriting(
       return failures.length === 0;
     },
     stored: () =>
-      sql.query<{ number: number }>(
-        `SELECT "number" FROM "RunEvent" WHERE "runId" = $1 ORDER BY "number"`,
-        [runId],
+      database.query<{ number: number }>(
+        sql`SELECT "number" FROM "RunEvent" WHERE "runId" = ${runId} ORDER BY "number"`,
       ),
   };
 }
@@ -186,7 +186,7 @@ describe('what a run tells of what it puts', () => {
   }) => {
     const { runId, journal, put, tell, flush, shown, stored } = await startWriting(server);
     // A run with a cancellation request does not end as a success.
-    await server.app.sql.query(`UPDATE "Run" SET "cancelAction" = 'KEEP' WHERE "id" = $1`, [runId]);
+    await server.app.sql.query(sql`UPDATE "Run" SET "cancelAction" = 'KEEP' WHERE "id" = ${runId}`);
     const putting = put(1);
     const finishing = journal.finish({ status: 'SUCCESS', interrupts: [] });
     await tell(await putting);
@@ -215,7 +215,7 @@ describe('what a run tells of what it puts', () => {
     await sent.promise;
     await tell(await put(1));
     // In this time, the statement with the checkpoint could be sent.
-    for (let n = 0; n < 20; n++) await ask('SELECT 1');
+    for (let n = 0; n < 20; n++) await ask(sql`SELECT 1`);
     await tell(await put(2));
     opened.resolve();
     expect(await flush()).toBe(true);
@@ -262,31 +262,28 @@ describe('what a run tells of what it puts', () => {
 // These tests take two sessions.
 describe.runIf(onPostgres)('while other runs of its thread are undone', () => {
   it('its newest checkpoint stays the head', async ({ server, client }) => {
-    const { sql } = server.app;
+    const { sql: database } = server.app;
     const { runId, threadId, put, flush } = await startWriting(server);
-    await sql.query(`UPDATE "Run" SET "startedAt" = now() WHERE "id" = $1`, [runId]);
+    await database.query(sql`UPDATE "Run" SET "startedAt" = now() WHERE "id" = ${runId}`);
     const waiting = await startWaiting(client, threadId);
     await put(1);
     await flush();
     // Stores a checkpoint in an open transaction, like the running run.
-    const { cancelled, newest } = await sql.transaction(async (query) => {
+    const { cancelled, newest } = await database.transaction(async (query) => {
       const [second] = await query<{ checkpointId: string }>(
-        `INSERT INTO "Checkpoint" SELECT (jsonb_populate_record(c, jsonb_build_object('checkpointId', gen_random_uuid(), 'seq', "seq" + 1))).*
-         FROM "Checkpoint" c WHERE "threadId" = $1 RETURNING "checkpointId"`,
-        [threadId],
+        sql`INSERT INTO "Checkpoint" SELECT (jsonb_populate_record(c, jsonb_build_object('checkpointId', gen_random_uuid(), 'seq', "seq" + 1))).*
+         FROM "Checkpoint" c WHERE "threadId" = ${threadId} RETURNING "checkpointId"`,
       );
-      await query(`UPDATE "CheckpointHead" SET "checkpointId" = $2 WHERE "threadId" = $1`, [
-        threadId,
-        second?.checkpointId,
-      ]);
+      await query(
+        sql`UPDATE "CheckpointHead" SET "checkpointId" = ${second?.checkpointId} WHERE "threadId" = ${threadId}`,
+      );
       const cancelling = client.gql(CANCEL, { id: waiting, action: 'ROLLBACK' });
       await Promise.race([cancelling, until(() => isWaitedFor(query))]);
       return { cancelled: cancelling, newest: second?.checkpointId };
     });
     expect((await cancelled).cancelRun).toEqual({ status: 'CANCELLED' });
-    const heads = await sql.query(
-      `SELECT "checkpointId" FROM "CheckpointHead" WHERE "threadId" = $1`,
-      [threadId],
+    const heads = await database.query(
+      sql`SELECT "checkpointId" FROM "CheckpointHead" WHERE "threadId" = ${threadId}`,
     );
     expect(heads).toEqual([{ checkpointId: newest }]);
   });
@@ -299,9 +296,8 @@ async function insertEvent(
   type: 'CUSTOM' | 'FINISHED',
 ): Promise<void> {
   await query(
-    `INSERT INTO "RunEvent" ("threadId", "runId", "number", "type", "namespace")
-     SELECT $1, $2, coalesce(max("number"), 0) + 1, '${type}', '{}' FROM "RunEvent" WHERE "threadId" = $1`,
-    [threadId, runId],
+    sql`INSERT INTO "RunEvent" ("threadId", "runId", "number", "type", "namespace")
+     SELECT ${threadId}, ${runId}, coalesce(max("number"), 0) + 1, '${raw(type)}', '{}' FROM "RunEvent" WHERE "threadId" = ${threadId}`,
   );
 }
 
@@ -314,7 +310,7 @@ describe.runIf(onPostgres)('a run that tells without a pause', () => {
     // One statement after the other. Each takes until another transaction waits for it.
     for (let n = 0; n < 12 && !over.signal.aborted; n++) {
       await server.app.sql.transaction(async (query) => {
-        await query(`SELECT 1 FROM "Run" WHERE "id" = $1 FOR KEY SHARE`, [writing.runId]);
+        await query(sql`SELECT 1 FROM "Run" WHERE "id" = ${writing.runId} FOR KEY SHARE`);
         await insertEvent(query, writing, 'CUSTOM');
         cancelling ??= client.request(CANCEL, { id });
         void cancelling.finally(() => over.abort());
@@ -377,8 +373,7 @@ const tickOf = (data: unknown) => (data as { n: number }).n;
 /** The number of blocked sessions. */
 async function countWaiting({ query }: Sql): Promise<number> {
   const rows = await query(
-    `SELECT FROM pg_stat_activity WHERE "datname" = current_database() AND cardinality(pg_blocking_pids("pid")) > 0`,
-    [],
+    sql`SELECT FROM pg_stat_activity WHERE "datname" = current_database() AND cardinality(pg_blocking_pids("pid")) > 0`,
     { takesLong: true },
   );
   return rows.length;
@@ -387,15 +382,15 @@ async function countWaiting({ query }: Sql): Promise<number> {
 describe('a run that tells while those that wait behind it are cancelled', () => {
   // This test takes several sessions.
   it.skipIf(!onPostgres)('goes on, however many are cancelled at once', async ({ server }) => {
-    const { sql } = server.app;
+    const { sql: database } = server.app;
     const writing = await startWriting(server);
     let told: Promise<boolean> | undefined;
     let isOver = false;
     /** Takes a number like a cancellation. The next cancellation waits for its commit. */
     async function takeNumber(left: number): Promise<void> {
       let next: Promise<void> | undefined;
-      await sql.transaction(async (query) => {
-        await query(`SELECT FROM "Run" WHERE "id" = $1 FOR UPDATE`, [writing.runId]);
+      await database.transaction(async (query) => {
+        await query(sql`SELECT FROM "Run" WHERE "id" = ${writing.runId} FOR UPDATE`);
         await insertEvent(query, writing, 'FINISHED');
         if (!told) {
           void writing.tell();
@@ -404,7 +399,7 @@ describe('a run that tells while those that wait behind it are cancelled', () =>
         await until(async () => isOver || (await isWaitedFor(query)));
         if (isOver || left === 0) return;
         next = takeNumber(left - 1);
-        await until(async () => isOver || (await countWaiting(sql)) === 2);
+        await until(async () => isOver || (await countWaiting(database)) === 2);
       });
       await next;
     }

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { isInputObjectType } from 'graphql';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
+import { raw, sql } from '../src/db/sql.ts';
 import { schema } from '../src/graphql/index.ts';
 import {
   CREATE_RUN,
@@ -254,10 +255,10 @@ async function send(transport: Transport, request: Request): Promise<Answer> {
 /** Returns the number of rows of every table. */
 async function countRows(): Promise<Record<string, number>> {
   const tables = await server.app.sql.query<{ name: string }>(
-    `SELECT "tablename" AS "name" FROM pg_tables WHERE "schemaname" = 'public' ORDER BY 1`,
+    sql`SELECT "tablename" AS "name" FROM pg_tables WHERE "schemaname" = 'public' ORDER BY 1`,
   );
   const counts = tables.map(({ name }) => `(SELECT count(*)::int FROM "${name}") AS "${name}"`);
-  const [row] = await server.app.sql.query<Record<string, number>>(`SELECT ${counts.join(', ')}`);
+  const [row] = await server.app.sql.query<Record<string, number>>(sql`SELECT ${raw(counts.join(', '))}`);
   return row ?? {};
 }
 
@@ -265,7 +266,7 @@ async function countRows(): Promise<Record<string, number>> {
 async function settle(): Promise<void> {
   await until(async () => {
     const open = await server.app.sql.query<{ threadId: string; later: boolean }>(
-      `SELECT DISTINCT "threadId", "dueAt" > now() AS "later" FROM "Run" WHERE "status" IN ('PENDING', 'RUNNING')`,
+      sql`SELECT DISTINCT "threadId", "dueAt" > now() AS "later" FROM "Run" WHERE "status" IN ('PENDING', 'RUNNING')`,
     );
     for (const { threadId, later } of open) {
       if (later) await server.request(DELETE_THREAD, { id: threadId });

@@ -1,4 +1,5 @@
 import { describe, expect } from 'vitest';
+import { sql } from '../src/db/sql.ts';
 import { randomId } from './support/app.ts';
 import type { Client } from './support/client.ts';
 import { it } from './support/fixture.ts';
@@ -168,7 +169,7 @@ describe('Assistant.graph', () => {
       { id },
     );
     // Simulates a server started without the graph.
-    await server.app.sql.query(`UPDATE "Assistant" SET "graphId" = 'gone' WHERE "id" = $1`, [id]);
+    await server.app.sql.query(sql`UPDATE "Assistant" SET "graphId" = 'gone' WHERE "id" = ${id}`);
     const { assistant } = await client.gql(
       `query ($id: ID!) {
         assistant(id: $id) { graphId graph { ${FIELDS} } }

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { print } from 'graphql';
 import { describe, expect } from 'vitest';
 import { WebSocket } from 'ws';
+import { sql } from '../src/db/sql.ts';
 import { human } from './support/app.ts';
 import { CREATE_THREAD, type Client } from './support/client.ts';
 import { it } from './support/fixture.ts';
@@ -235,7 +236,7 @@ describe('an error', () => {
 
   it('says nothing about a bug, over HTTP, SSE and WebSocket', async ({ startServer }) => {
     const { server: broken } = await startServer();
-    await broken.app.sql.query('DROP TABLE "AssistantVersion"');
+    await broken.app.sql.query(sql`DROP TABLE "AssistantVersion"`);
     const query = '{ assistant(id: "echo") { versions { nodes { name } } } }';
     const masked = { message: 'Unexpected error.', extensions: { code: 'INTERNAL_SERVER_ERROR' } };
     expect(await broken.errors(query)).toMatchObject([masked]);

@@ -1,4 +1,5 @@
 import { describe, expect, inject } from 'vitest';
+import { sql } from '../src/db/sql.ts';
 import { until, type FollowedEvent, type FollowOptions } from './support/app.ts';
 import { createClient, type Client } from './support/client.ts';
 import { queryDirectly } from './support/databases.ts';
@@ -78,10 +79,9 @@ describe(
 
       const [stored] = await queryDirectly(
         ownDatabase,
-        `SELECT count(*)::int AS "count", bool_and(("data"->'data'->>'n')::int = "place") AS "inOrder" FROM (
+        sql`SELECT count(*)::int AS "count", bool_and(("data"->'data'->>'n')::int = "place") AS "inOrder" FROM (
          SELECT "data", row_number() OVER (ORDER BY "number") AS "place" FROM "RunEvent"
-         WHERE "runId" = $1 AND "type" = 'CUSTOM') AS told`,
-        [talking.id],
+         WHERE "runId" = ${talking.id} AND "type" = 'CUSTOM') AS told`,
       );
       expect(stored).toEqual({ count: 100_000, inOrder: true });
     });
@@ -103,7 +103,7 @@ describe('a run that blocks the event loop', { timeout: SEVERAL_STARTS_MS }, () 
 
     await queryDirectly(
       ownDatabase,
-      `UPDATE "Run" SET "leaseExpiresAt" = now(), "input" = '{"ms":0}'`,
+      sql`UPDATE "Run" SET "leaseExpiresAt" = now(), "input" = '{"ms":0}'`,
     );
     const { client } = await startProcess(ownDatabase);
     expect(await endOf(client, runId)).toMatchObject({ status: 'SUCCESS' });
@@ -128,11 +128,11 @@ describe('a run that blocks the event loop', { timeout: SEVERAL_STARTS_MS }, () 
         await started.then(({ ended }) => ended).catch(() => {});
         const runs = await queryDirectly(
           ownDatabase,
-          `SELECT "id", "status"::text, "attempt" FROM "Run" ORDER BY "seq"`,
+          sql`SELECT "id", "status"::text, "attempt" FROM "Run" ORDER BY "seq"`,
         );
         await queryDirectly(
           ownDatabase,
-          `UPDATE "Run" SET "leaseExpiresAt" = now() WHERE "status" = 'RUNNING'`,
+          sql`UPDATE "Run" SET "leaseExpiresAt" = now() WHERE "status" = 'RUNNING'`,
         );
         return runs;
       };
@@ -166,8 +166,7 @@ describe('a run that blocks the event loop', { timeout: SEVERAL_STARTS_MS }, () 
       const attempt = async () => {
         const [run] = await queryDirectly<{ attempt: number }>(
           ownDatabase,
-          `SELECT "attempt" FROM "Run" WHERE "id" = $1`,
-          [runId],
+          sql`SELECT "attempt" FROM "Run" WHERE "id" = ${runId}`,
         );
         return run?.attempt;
       };

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { pino } from 'pino';
 import { describe, expect, inject } from 'vitest';
+import { sql } from '../src/db/sql.ts';
 import { createLeaseRenewer, type Claim } from '../src/runs/lease-renewer.ts';
 import { randomId, until } from './support/app.ts';
 import { openTestDatabase } from './support/databases.ts';
@@ -9,11 +10,11 @@ import { connectBeside } from './support/pg-clients.ts';
 import { startCode } from './support/processes.ts';
 import { SEVERAL_STARTS_MS } from './support/servers.ts';
 
-const CONNECTIONS = `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'threadql leases'`;
+const CONNECTIONS = sql`SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'threadql leases'`;
 
 /** `leases` is a lease renewer on `ownDatabase`, with the calls of its handlers and the lines of its log. */
 const it = base.extend('leases', async ({ ownDatabase }, { onCleanup }) => {
-  const { sql, close } = await openTestDatabase(ownDatabase);
+  const { sql: database, close } = await openTestDatabase(ownDatabase);
   const [lost, cancelled]: [string[], string[]] = [[], []];
   const logged: { level: number; msg: string }[] = [];
   const renewer = createLeaseRenewer({
@@ -32,15 +33,14 @@ const it = base.extend('leases', async ({ ownDatabase }, { onCleanup }) => {
 
   /** The end of its lease, in seconds since 1970. */
   async function leaseOf({ id }: Claim): Promise<number> {
-    const [row] = await sql.query<{ at: number }>(
-      `SELECT extract(epoch FROM "leaseExpiresAt")::float8 AS "at" FROM "Run" WHERE "id" = $1`,
-      [id],
+    const [row] = await database.query<{ at: number }>(
+      sql`SELECT extract(epoch FROM "leaseExpiresAt")::float8 AS "at" FROM "Run" WHERE "id" = ${id}`,
     );
     return row?.at ?? Number.NaN;
   }
 
   return {
-    sql,
+    database,
     renewer,
     lost,
     cancelled,
@@ -49,11 +49,10 @@ const it = base.extend('leases', async ({ ownDatabase }, { onCleanup }) => {
     /** A claimed run with an expired lease. */
     async claimedRun(): Promise<Claim> {
       const [id, threadId, claimToken] = [randomId(), randomId(), randomId()];
-      await sql.query(`INSERT INTO "Thread" ("id") VALUES ($1)`, [threadId]);
-      await sql.query(
-        `INSERT INTO "Run" ("id", "status", "threadId", "assistantId", "graphId", "claimToken", "leaseExpiresAt")
-         VALUES ($1, 'RUNNING', $2, gen_random_uuid(), 'echo', $3, now())`,
-        [id, threadId, claimToken],
+      await database.query(sql`INSERT INTO "Thread" ("id") VALUES (${threadId})`);
+      await database.query(
+        sql`INSERT INTO "Run" ("id", "status", "threadId", "assistantId", "graphId", "claimToken", "leaseExpiresAt")
+         VALUES (${id}, 'RUNNING', ${threadId}, gen_random_uuid(), 'echo', ${claimToken}, now())`,
       );
       return { id, claimToken };
     },
@@ -98,7 +97,7 @@ describe.skipIf(inject('database') === 'embedded')('a claim that is kept', () =>
   });
 
   it('is no longer renewed when it has been dropped', async ({ leases }) => {
-    const { sql, renewer, lost, leaseOf, claimedRun, renewed } = leases;
+    const { database, renewer, lost, leaseOf, claimedRun, renewed } = leases;
     const [dropped, kept] = [await claimedRun(), await claimedRun()];
     renewer.hold(dropped);
     renewer.hold(kept);
@@ -109,7 +108,7 @@ describe.skipIf(inject('database') === 'embedded')('a claim that is kept', () =>
     const before = await leaseOf(dropped);
     for (let times = 0; times < 2; times++) await renewed(kept);
     expect(await leaseOf(dropped)).toBe(before);
-    await sql.query(`UPDATE "Run" SET "claimToken" = gen_random_uuid()`);
+    await database.query(sql`UPDATE "Run" SET "claimToken" = gen_random_uuid()`);
     await until(() => lost.includes(kept.id));
     expect(lost).toEqual([kept.id]);
   });
@@ -117,16 +116,15 @@ describe.skipIf(inject('database') === 'embedded')('a claim that is kept', () =>
   it('is told of once when it is lost, and the next claim of the same run is kept', async ({
     leases,
   }) => {
-    const { sql, renewer, lost, claimedRun, renewed } = leases;
+    const { database, renewer, lost, claimedRun, renewed } = leases;
     const [first, other] = [await claimedRun(), await claimedRun()];
     renewer.hold(first);
     renewer.hold(other);
     await renewed(other);
     const second = { id: first.id, claimToken: randomId() };
-    await sql.query(`UPDATE "Run" SET "claimToken" = $2 WHERE "id" = $1`, [
-      second.id,
-      second.claimToken,
-    ]);
+    await database.query(
+      sql`UPDATE "Run" SET "claimToken" = ${second.claimToken} WHERE "id" = ${second.id}`,
+    );
     await until(() => lost.length > 0);
     for (let times = 0; times < 2; times++) await renewed(other);
     expect(lost).toEqual([first.id]);
@@ -138,22 +136,22 @@ describe.skipIf(inject('database') === 'embedded')('a claim that is kept', () =>
   });
 
   it('is lost when its run has ended or is gone', async ({ leases }) => {
-    const { sql, renewer, lost, claimedRun } = leases;
+    const { database, renewer, lost, claimedRun } = leases;
     const [ended, gone] = [await claimedRun(), await claimedRun()];
     renewer.hold(ended);
     renewer.hold(gone);
-    await sql.query(`UPDATE "Run" SET "status" = 'SUCCESS' WHERE "id" = $1`, [ended.id]);
-    await sql.query(`DELETE FROM "Run" WHERE "id" = $1`, [gone.id]);
+    await database.query(sql`UPDATE "Run" SET "status" = 'SUCCESS' WHERE "id" = ${ended.id}`);
+    await database.query(sql`DELETE FROM "Run" WHERE "id" = ${gone.id}`);
     await until(() => lost.length === 2);
     expect(lost.toSorted()).toEqual([ended.id, gone.id].toSorted());
   });
 
   it('is told of when its run is to be cancelled, once for each way', async ({ leases }) => {
-    const { sql, renewer, lost, cancelled, claimedRun, renewed } = leases;
+    const { database, renewer, lost, cancelled, claimedRun, renewed } = leases;
     const claim = await claimedRun();
     renewer.hold(claim);
     const cancel = (action: string) =>
-      sql.query(`UPDATE "Run" SET "cancelAction" = $1::text::"CancelAction"`, [action]);
+      database.query(sql`UPDATE "Run" SET "cancelAction" = ${action}::text::"CancelAction"`);
     await cancel('KEEP');
     await until(() => cancelled.length > 0);
     for (let times = 0; times < 2; times++) await renewed(claim);
@@ -164,13 +162,13 @@ describe.skipIf(inject('database') === 'embedded')('a claim that is kept', () =>
   });
 
   it('is renewed while the row of another one is locked, which is not lost', async ({ leases }) => {
-    const { sql, renewer, lost, claimedRun, renewed } = leases;
+    const { database, renewer, lost, claimedRun, renewed } = leases;
     const [locked, free] = [await claimedRun(), await claimedRun()];
     renewer.hold(locked);
     renewer.hold(free);
     await renewed(locked);
-    await sql.transaction(async (query) => {
-      await query(`SELECT 1 FROM "Run" WHERE "id" = $1 FOR UPDATE`, [locked.id]);
+    await database.transaction(async (query) => {
+      await query(sql`SELECT 1 FROM "Run" WHERE "id" = ${locked.id} FOR UPDATE`);
       for (let times = 0; times < 2; times++) await renewed(free);
     });
     await renewed(locked);
@@ -178,11 +176,11 @@ describe.skipIf(inject('database') === 'embedded')('a claim that is kept', () =>
   });
 
   it('is renewed over another connection when one has broken', async ({ leases }) => {
-    const { sql, renewer, lost, claimedRun, renewed } = leases;
+    const { database, renewer, lost, claimedRun, renewed } = leases;
     const claim = await claimedRun();
     renewer.hold(claim);
     await renewed(claim);
-    await sql.query(`SELECT pg_terminate_backend(pid) FROM (${CONNECTIONS}) AS c`);
+    await database.query(sql`SELECT pg_terminate_backend(pid) FROM (${CONNECTIONS}) AS c`);
     await renewed(claim);
     expect(lost).toEqual([]);
   });
@@ -191,13 +189,13 @@ describe.skipIf(inject('database') === 'embedded')('a claim that is kept', () =>
     leases,
     ownDatabase,
   }) => {
-    const { sql, renewer, lost, logged, claimedRun, renewed } = leases;
+    const { database, renewer, lost, logged, claimedRun, renewed } = leases;
     const claim = await claimedRun();
     renewer.hold(claim);
     await renewed(claim);
     await using beside = await connectBeside(ownDatabase.databaseUrl);
     await beside.set('ALLOW_CONNECTIONS false');
-    await sql.query(`SELECT pg_terminate_backend(pid) FROM (${CONNECTIONS}) AS c`);
+    await database.query(sql`SELECT pg_terminate_backend(pid) FROM (${CONNECTIONS}) AS c`);
     await until(() => logged.length > 0);
     await beside.set('ALLOW_CONNECTIONS true');
     await renewed(claim);
@@ -210,13 +208,13 @@ describe.skipIf(inject('database') === 'embedded')('a claim that is kept', () =>
   });
 
   it('leaves no connection behind when the lease renewer stops', async ({ leases }) => {
-    const { sql, renewer, claimedRun, renewed } = leases;
+    const { database, renewer, claimedRun, renewed } = leases;
     const claim = await claimedRun();
     renewer.hold(claim);
     await renewed(claim);
-    expect(await sql.query(CONNECTIONS)).toHaveLength(1);
+    expect(await database.query(CONNECTIONS)).toHaveLength(1);
     await renewer.stop();
-    await until(async () => (await sql.query(CONNECTIONS)).length === 0);
+    await until(async () => (await database.query(CONNECTIONS)).length === 0);
   });
 });
 

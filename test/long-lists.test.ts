@@ -7,6 +7,7 @@ import { EditSaver } from '../src/checkpoints/edit-saver.ts';
 import { CheckpointReader } from '../src/checkpoints/reader.ts';
 import type { Database } from '../src/db/open.ts';
 import type { Query } from '../src/db/query.ts';
+import { param, sql } from '../src/db/sql.ts';
 import { withCheckpointer, type CompiledGraph } from '../src/graphs/load.ts';
 import { copyThread } from '../src/threads/copy.ts';
 import { startAttempt } from './support/attempts.ts';
@@ -80,10 +81,9 @@ async function valuesOf(threadId: string): Promise<any> {
 /** Returns the stored rows of a thread. */
 async function stored(threadId: string): Promise<{ items: number; bytes: number; ranges: number }> {
   const [row] = await query<{ items: number; bytes: number; ranges: number }>(
-    `SELECT (SELECT count(*) FROM "ChannelItem" WHERE "threadId" = $1) AS "items",
-       (SELECT sum(octet_length("value")) FROM "ChannelItem" WHERE "threadId" = $1)::bigint AS "bytes",
-       (SELECT max(cardinality("ranges")) FROM "ChannelValue" WHERE "threadId" = $1) AS "ranges"`,
-    [threadId],
+    sql`SELECT (SELECT count(*) FROM "ChannelItem" WHERE "threadId" = ${threadId}) AS "items",
+       (SELECT sum(octet_length("value")) FROM "ChannelItem" WHERE "threadId" = ${threadId})::bigint AS "bytes",
+       (SELECT max(cardinality("ranges")) FROM "ChannelValue" WHERE "threadId" = ${threadId}) AS "ranges"`,
   );
   return row as { items: number; bytes: number; ranges: number };
 }
@@ -247,20 +247,18 @@ describe('A thread of an earlier version', () => {
     const old = ['one', { two: 2 }, 3, 'one'];
     const { threadId } = await change({ list: old.slice(0, 0) });
     const [{ version } = { version: 0 }] = await query<{ version: number }>(
-      `SELECT "version" FROM "ChannelValue" WHERE "threadId" = $1 AND "channel" = 'list' ORDER BY "version" DESC LIMIT 1`,
-      [threadId],
+      sql`SELECT "version" FROM "ChannelValue" WHERE "threadId" = ${threadId} AND "channel" = 'list' ORDER BY "version" DESC LIMIT 1`,
     );
     for (const [i, each] of old.slice(0, 3).entries()) {
+      const json = param(JSON.stringify(each));
       await query(
-        `INSERT INTO "ChannelItem" ("threadId", "number", "hash", "type", "value")
-         VALUES ($1, $2, substring(sha256(convert_to('json', 'UTF8') || '\\x00'::bytea || convert_to($3, 'UTF8')), 1, 16), 'json',
-           convert_to($3, 'UTF8'))`,
-        [threadId, i + 1, JSON.stringify(each)],
+        sql`INSERT INTO "ChannelItem" ("threadId", "number", "hash", "type", "value")
+         VALUES (${threadId}, ${i + 1}, substring(sha256(convert_to('json', 'UTF8') || '\\x00'::bytea || convert_to(${json}, 'UTF8')), 1, 16), 'json',
+           convert_to(${json}, 'UTF8'))`,
       );
     }
     await query(
-      `UPDATE "ChannelValue" SET "ranges" = '{1,3,1,1}' WHERE "threadId" = $1 AND "channel" = 'list' AND "version" = $2`,
-      [threadId, version],
+      sql`UPDATE "ChannelValue" SET "ranges" = '{1,3,1,1}' WHERE "threadId" = ${threadId} AND "channel" = 'list' AND "version" = ${version}`,
     );
     expect((await valuesOf(threadId)).list).toEqual(old);
 
@@ -326,7 +324,7 @@ describe.runIf(inject('database') === 'postgres')('A long list among short ones'
   it('finds its stored items by their hashes, however the statements were planned', async () => {
     await using own = await openRecorded();
     for (let i = 0; i < 60; i++) await change({ list: [i, 'short'] }, undefined, own.query);
-    await own.query('ANALYZE');
+    await own.query(sql`ANALYZE`);
     const list = Array.from({ length: 8000 }, (_, i) => kilobyte(`element ${i}`));
     const { threadId } = await change({ list }, undefined, own.query);
     await change({ list: [...list, 'one more'] }, threadId, own.query);

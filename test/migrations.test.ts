@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
 import { CheckpointReader } from '../src/checkpoints/reader.ts';
 import { openEmbedded } from '../src/db/embedded.ts';
 import { migrate, MIGRATIONS } from '../src/db/migrate.ts';
+import { empty, raw, sql } from '../src/db/sql.ts';
 import { createLogger } from '../src/log.ts';
 import { createEmptyDatabase, createTestDatabase, openTestDatabase } from './support/databases.ts';
 import type { TestDatabase } from './support/databases.ts';
@@ -198,34 +199,38 @@ describe('a database of the first version', () => {
       await pool.end();
       await embedded?.close();
 
-      const { sql, close } = await openTestDatabase(database);
-      const threads = await sql.query(`SELECT "id", "status" FROM "Thread" ORDER BY "id"`);
+      const opened = await openTestDatabase(database);
+      const threads = await opened.sql.query(
+        sql`SELECT "id", "status" FROM "Thread" ORDER BY "id"`,
+      );
       expect(threads).toEqual(THREADS.map(([id, status]) => ({ id, status })));
-      expect(await sql.query(`SELECT "restStatus" FROM "Thread" ORDER BY "id"`)).toEqual(
+      expect(await opened.sql.query(sql`SELECT "restStatus" FROM "Thread" ORDER BY "id"`)).toEqual(
         ['IDLE', 'IDLE', 'INTERRUPTED', 'ERROR'].map((restStatus) => ({ restStatus })),
       );
-      expect(await sql.query(`SELECT 1 FROM "Run" JOIN "RunEvent" ON "runId" = "id"`)).toHaveLength(
-        1,
-      );
+      expect(
+        await opened.sql.query(sql`SELECT 1 FROM "Run" JOIN "RunEvent" ON "runId" = "id"`),
+      ).toHaveLength(1);
       // An empty context was equal to no context.
       for (const [table, order] of [
         ['Assistant', 'id'],
         ['AssistantVersion', 'assistantId'],
         ['Run', 'threadId'],
       ]) {
-        const pending = table === 'Run' ? `WHERE "status" = 'PENDING'` : '';
+        const pending = table === 'Run' ? sql`WHERE "status" = 'PENDING'` : empty;
         expect(
-          await sql.query(`SELECT "context" FROM "${table}" ${pending} ORDER BY "${order}"`),
+          await opened.sql.query(
+            sql`SELECT "context" FROM ${raw(`"${table}"`)} ${pending} ORDER BY ${raw(`"${order}"`)}`,
+          ),
         ).toEqual([{ context: null }, { context: { a: {} } }]);
       }
-      const tuple = await new CheckpointReader(sql.query).getTuple({
+      const tuple = await new CheckpointReader(opened.sql.query).getTuple({
         configurable: { thread_id: THREAD_ID },
       });
       expect(tuple?.checkpoint).toMatchObject({
         id: CHECKPOINT_ID,
         channel_values: { list: ['kept'] },
       });
-      await close();
+      await opened.close();
       await database.dispose();
       await rm(folder, { recursive: true });
     },
@@ -239,7 +244,7 @@ describe('a fresh database', () => {
       const database = await createEmptyDatabase();
       const opened = await Promise.all([openTestDatabase(database), openTestDatabase(database)]);
       const applied = await opened[0].sql.query<{ migration_name: string }>(
-        'SELECT "migration_name" FROM _prisma_migrations ORDER BY 1',
+        sql`SELECT "migration_name" FROM _prisma_migrations ORDER BY 1`,
       );
       const folders = await readdir(MIGRATIONS, { withFileTypes: true });
       expect(applied.map(({ migration_name: name }) => name)).toEqual(

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect } from 'vitest';
+import { sql } from '../src/db/sql.ts';
 import { until, type Document, type TestApp } from './support/app.ts';
 import { CREATE_RUN, type Client, type RunInput } from './support/client.ts';
 import { it } from './support/fixture.ts';
@@ -180,8 +181,7 @@ function expectedAnswers(
 async function inOrder<T extends { id: string }>(server: TestApp, accepted: T[]): Promise<T[]> {
   if (accepted.length < 2) return accepted;
   const rows = await server.app.sql.query<{ id: string }>(
-    `SELECT "id" FROM "Run" WHERE "id" = ANY($1::uuid[]) ORDER BY "seq"`,
-    [accepted.map(({ id }) => id)],
+    sql`SELECT "id" FROM "Run" WHERE "id" = ANY(${accepted.map(({ id }) => id)}::uuid[]) ORDER BY "seq"`,
   );
   const ids = rows.map(({ id }) => id);
   return accepted.toSorted((a, b) => ids.indexOf(a.id) - ids.indexOf(b.id));

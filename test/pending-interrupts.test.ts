@@ -1,11 +1,12 @@
 import type { VariablesOf } from 'gql.tada';
 import { describe, expect } from 'vitest';
+import { sql } from '../src/db/sql.ts';
 import { randomId } from './support/app.ts';
 import { CREATE_RUN, CREATE_THREAD, type Client } from './support/client.ts';
 import { it } from './support/fixture.ts';
 import { operation, valuesOf } from './support/graphql.ts';
 
-it.afterEach(({ server }) => server.app.sql.query(`DELETE FROM "Thread"`));
+it.afterEach(({ server }) => server.app.sql.query(sql`DELETE FROM "Thread"`));
 
 const PENDING =
   operation(`query ($graphId: ID, $metadata: JSONObject, $first: Int, $after: String) {
@@ -217,13 +218,12 @@ describe('pendingInterrupts', () => {
   }) => {
     const threadId = randomId();
     const { query } = server.app.sql;
-    await query(`INSERT INTO "Thread" ("id", "graphId") VALUES ($1, 'ask')`, [threadId]);
+    await query(sql`INSERT INTO "Thread" ("id", "graphId") VALUES (${threadId}, 'ask')`);
     // Every tenth interrupt is open.
     await query(
-      `INSERT INTO "Interrupt" ("id", "threadId", "checkpointId", "namespace", "taskId", "node", "langgraphId", "ordinal", "pending")
-       SELECT gen_random_uuid(), $1, gen_random_uuid(), '', 'task', n::text, 'question', 0, n % 10 = 0
+      sql`INSERT INTO "Interrupt" ("id", "threadId", "checkpointId", "namespace", "taskId", "node", "langgraphId", "ordinal", "pending")
+       SELECT gen_random_uuid(), ${threadId}, gen_random_uuid(), '', 'task', n::text, 'question', 0, n % 10 = 0
        FROM generate_series(1, 3000) n`,
-      [threadId],
     );
     const seen: number[] = [];
     let after: string | null = null;

@@ -1,5 +1,6 @@
 import { Kind, parse, visit } from 'graphql';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { raw, sql } from '../src/db/sql.ts';
 import { schema } from '../src/graphql/index.ts';
 import { human, startTestServer, type TestApp, type Transport } from './support/app.ts';
 import { createTestDatabase, type TestDatabase } from './support/databases.ts';
@@ -150,8 +151,7 @@ describe.runIf(inject('database') === 'postgres')('Among 200,000 threads', () =>
       try {
         for (const metadata of [{ percent: true }, { oldest: true }, { five: true }]) {
           const expected = await server.app.sql.query<{ id: string }>(
-            `SELECT "id" FROM "Thread" WHERE "metadata" @> $1::jsonb ORDER BY ${column} ${direction}, "id" ${direction}`,
-            [JSON.stringify(metadata)],
+            sql`SELECT "id" FROM "Thread" WHERE "metadata" @> ${JSON.stringify(metadata)}::jsonb ORDER BY ${raw(column)} ${raw(direction)}, "id" ${raw(direction)}`,
           );
           const forwards: string[] = [];
           const backwards: string[] = [];
@@ -226,7 +226,7 @@ describe.runIf(inject('database') === 'postgres')(
               { id, values: human(`Message ${i}`) },
             );
           }
-          await server.app.sql.query('ANALYZE');
+          await server.app.sql.query(sql`ANALYZE`);
           for (let i = 0; i < 10; i++)
             await server.gql(`mutation ($id: ID!) { copyThread(id: $id) { id } }`, { id });
         } finally {

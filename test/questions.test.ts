@@ -1,4 +1,5 @@
 import { describe, expect } from 'vitest';
+import { sql } from '../src/db/sql.ts';
 import { human, until } from './support/app.ts';
 import type { Client } from './support/client.ts';
 import { it } from './support/fixture.ts';
@@ -264,8 +265,7 @@ describe('a question', () => {
       const answering = await client.startRun(resume(threadId, 'askAtGate', [{ value: 'source' }]));
       await until(async () => {
         const rows = await server.app.sql.query(
-          `SELECT FROM "CheckpointWrite" WHERE "threadId" = $1 AND "channel" = '__resume__'`,
-          [threadId],
+          sql`SELECT FROM "CheckpointWrite" WHERE "threadId" = ${threadId} AND "channel" = '__resume__'`,
         );
         return rows.length > 0;
       });

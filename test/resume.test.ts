@@ -1,4 +1,5 @@
 import { describe, expect, inject } from 'vitest';
+import { raw, sql } from '../src/db/sql.ts';
 import { human, randomId, until } from './support/app.ts';
 import { CREATE_RUN, type RunInput } from './support/client.ts';
 import { isWaitedFor } from './support/databases.ts';
@@ -98,7 +99,7 @@ describe('an answer', () => {
     'is not overtaken by a run that becomes due, and is being claimed, while it is given',
     async ({ startServer }) => {
       const { server, client } = await startServer({ workerConcurrency: 3 });
-      const { sql } = server.app;
+      const { sql: database } = server.app;
       const threadId = await waitingThread(client, 'ask');
       const first = await client.createThread();
       await client.runToEnd({ threadId: first, assistantId: 'echo', input: human('x') });
@@ -112,18 +113,20 @@ describe('an answer', () => {
         await client.startRun({ threadId, assistantId: 'ask', input: {}, afterSeconds: 3600 }),
       ].map(({ id }) => id);
       // A claim reads the events of the first thread and waits there, before it reaches the second thread.
-      await sql.query(`CREATE FUNCTION stop(thread uuid) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
-        IF thread = '${first}' THEN PERFORM pg_advisory_xact_lock_shared(1); END IF; RETURN true; END $$`);
-      await sql.query(`ALTER TABLE "RunEvent" RENAME TO "Event"`);
-      await sql.query(`CREATE VIEW "RunEvent" AS SELECT * FROM "Event" WHERE stop("threadId")`);
+      await database.query(sql`CREATE FUNCTION stop(thread uuid) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+        IF thread = '${raw(first)}' THEN PERFORM pg_advisory_xact_lock_shared(1); END IF; RETURN true; END $$`);
+      await database.query(sql`ALTER TABLE "RunEvent" RENAME TO "Event"`);
+      await database.query(
+        sql`CREATE VIEW "RunEvent" AS SELECT * FROM "Event" WHERE stop("threadId")`,
+      );
       let answered = '';
-      await sql.transaction(async (query) => {
-        await query(`SELECT pg_advisory_xact_lock(1)`);
-        const { answering } = await sql.transaction(async (queryToo) => {
-          await queryToo(`SELECT 1 FROM "Interrupt" WHERE "threadId" = $1 FOR UPDATE`, [threadId]);
+      await database.transaction(async (query) => {
+        await query(sql`SELECT pg_advisory_xact_lock(1)`);
+        const { answering } = await database.transaction(async (queryToo) => {
+          await queryToo(sql`SELECT 1 FROM "Interrupt" WHERE "threadId" = ${threadId} FOR UPDATE`);
           const given = client.startRun(resume(threadId, 'ask', [{ value: 'yes' }]));
           await until(() => isWaitedFor(queryToo));
-          await makeDue(sql, delayed);
+          await makeDue(database, delayed);
           await until(() => isWaitedFor(query));
           return { answering: given };
         });

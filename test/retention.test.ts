@@ -1,6 +1,7 @@
 import type { ResultOf } from 'gql.tada';
 import { describe, expect } from 'vitest';
 import { readConfig } from '../src/config.ts';
+import { raw, sql } from '../src/db/sql.ts';
 import { createLogger } from '../src/log.ts';
 import { startRetention } from '../src/runs/retention.ts';
 import { human, randomId, until, type TestApp, type Transport } from './support/app.ts';
@@ -36,8 +37,7 @@ const typesOf = (events: ({ __typename: string } | undefined)[]) =>
 /** Sets the end of these runs to a time in the past. */
 async function age({ app }: TestApp, ids: string[], seconds: number): Promise<void> {
   await app.sql.query(
-    `UPDATE "Run" SET "finishedAt" = now() - make_interval(secs => $2) WHERE "id" = ANY($1::uuid[])`,
-    [ids, seconds],
+    sql`UPDATE "Run" SET "finishedAt" = now() - make_interval(secs => ${seconds}) WHERE "id" = ANY(${ids}::uuid[])`,
   );
 }
 
@@ -162,9 +162,8 @@ describe('a reader', () => {
     await age(server, [id], LONG_AGO);
     // The first statement of retention removes this many events.
     await server.app.sql.query(
-      `DELETE FROM "RunEvent" WHERE ("threadId", "number") IN (SELECT "threadId", "number" FROM "RunEvent"
-         WHERE "runId" = $1 AND "type" <> 'FINISHED' ORDER BY "number" DESC LIMIT 500)`,
-      [id],
+      sql`DELETE FROM "RunEvent" WHERE ("threadId", "number") IN (SELECT "threadId", "number" FROM "RunEvent"
+         WHERE "runId" = ${id} AND "type" <> 'FINISHED' ORDER BY "number" DESC LIMIT 500)`,
     );
     const kept = before.length - 501;
     const events = await client.follow(id);
@@ -231,9 +230,8 @@ describe('EVENT_RETENTION', () => {
     expect(await exists(client, young)).toBe(true);
     expect(await exists(client, stateless)).toBe(false);
     const rows = await server.app.sql.query(
-      `SELECT 1 FROM "Run" r WHERE "id" = ANY($1::uuid[])
-       UNION ALL SELECT 1 FROM "RunEvent" WHERE "runId" = ANY($1::uuid[])`,
-      [[stateless, tombstone]],
+      sql`SELECT 1 FROM "Run" r WHERE "id" = ANY(${[stateless, tombstone]}::uuid[])
+       UNION ALL SELECT 1 FROM "RunEvent" WHERE "runId" = ANY(${[stateless, tombstone]}::uuid[])`,
     );
     expect(rows).toEqual([]);
   });
@@ -251,8 +249,7 @@ describe('EVENT_RETENTION', () => {
     expect(typesOf(await client.follow(id)).at(-1)).toBe('RunFinishedEvent');
     // The next sweep continues at the end of the last sweep. The row comes after it.
     const [row] = await server.app.sql.query(
-      `SELECT "finishedAt" > now() - interval '1 hour' AS "isAhead" FROM "Run" WHERE "id" = $1`,
-      [id],
+      sql`SELECT "finishedAt" > now() - interval '1 hour' AS "isAhead" FROM "Run" WHERE "id" = ${id}`,
     );
     expect(row).toEqual({ isAhead: true });
   });
@@ -290,7 +287,7 @@ describe('EVENT_RETENTION', () => {
         { inputs },
       );
       await Promise.all(createRuns.map(({ id }) => client.follow(id, { modes: [] })));
-      await first.app.sql.query(`UPDATE "Run" SET "finishedAt" = now() - interval '2 days'`);
+      await first.app.sql.query(sql`UPDATE "Run" SET "finishedAt" = now() - interval '2 days'`);
       const warnings: unknown[] = [];
       const log = Object.assign(createLogger('silent'), {
         warn: (...args: unknown[]) => warnings.push(args),
@@ -300,7 +297,7 @@ describe('EVENT_RETENTION', () => {
       );
       const countEvents = async (where: string) => {
         const [row] = await first.app.sql.query<{ count: number }>(
-          `SELECT count(*) AS "count" FROM "RunEvent" WHERE ${where}`,
+          sql`SELECT count(*) AS "count" FROM "RunEvent" WHERE ${raw(where)}`,
         );
         return row?.count;
       };
@@ -315,7 +312,9 @@ describe('EVENT_RETENTION', () => {
     const before = await startServer({}, ownDatabase);
     const input = { assistantId: 'echo', input: human('x'), onCompletion: 'KEEP' as const };
     const id = await runToEnd(before.client, input);
-    await before.server.app.sql.query(`UPDATE "Run" SET "finishedAt" = now() - interval '1 hour'`);
+    await before.server.app.sql.query(
+      sql`UPDATE "Run" SET "finishedAt" = now() - interval '1 hour'`,
+    );
     await before.server.stop();
     const after = await startServer({ eventRetentionSeconds: HOUR / 2 }, ownDatabase);
     await until(async () => (await after.client.follow(id)).length === 2);

@@ -2,6 +2,7 @@ import { print } from 'graphql';
 import { createClient as createWsClient } from 'graphql-ws';
 import { describe, expect } from 'vitest';
 import { WebSocket } from 'ws';
+import { sql } from '../src/db/sql.ts';
 import {
   human,
   randomId,
@@ -228,7 +229,7 @@ describe.for(TRANSPORTS)('runEvents over %s', (transport) => {
   it('does not tell a client what went wrong inside', async ({ startServer }) => {
     const { server, client } = await startServer();
     const runId = await runToEnd(client, { assistantId: 'echo', input: human('x') });
-    await server.app.sql.query('ALTER TABLE "RunEvent" RENAME TO "Elsewhere"');
+    await server.app.sql.query(sql`ALTER TABLE "RunEvent" RENAME TO "Elsewhere"`);
     expect(await refusalOf(client, { runId }, transport)).toEqual({
       message: 'Unexpected error.',
       code: 'INTERNAL_SERVER_ERROR',

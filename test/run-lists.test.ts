@@ -1,5 +1,6 @@
 import type { ResultOf, VariablesOf } from 'gql.tada';
 import { describe, expect } from 'vitest';
+import { sql } from '../src/db/sql.ts';
 import { human, randomId, until } from './support/app.ts';
 import type { Client } from './support/client.ts';
 import { it } from './support/fixture.ts';
@@ -250,9 +251,9 @@ describe('deleteRun', () => {
       { ids: [first.id, second.id] },
     );
     expect(runs.nodes).toEqual([{ id: second.id }]);
-    const rows = await server.app.sql.query(`SELECT 1 FROM "RunEvent" WHERE "runId" = $1`, [
-      first.id,
-    ]);
+    const rows = await server.app.sql.query(
+      sql`SELECT 1 FROM "RunEvent" WHERE "runId" = ${first.id}`,
+    );
     expect(rows).toEqual([]);
 
     const after = await stateOf(threadId);

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import type { VariablesOf } from 'gql.tada';
 import { describe, expect } from 'vitest';
+import { sql } from '../src/db/sql.ts';
 import { randomId } from './support/app.ts';
 import type { Client } from './support/client.ts';
 import { it } from './support/fixture.ts';
@@ -272,8 +273,9 @@ describe("A thread's history", () => {
           { size: 2, backwards: false },
           async (page) => {
             await insertRows(server, 'Checkpoint', coming.splice(0, 2));
-            const remove = `DELETE FROM "Checkpoint" WHERE "checkpointId" = $1`;
-            await server.app.sql.query(remove, [page.at(-1)]);
+            await server.app.sql.query(
+              sql`DELETE FROM "Checkpoint" WHERE "checkpointId" = ${page.at(-1)}`,
+            );
           },
         );
         expect(seen).toEqual(rows.map(({ checkpointId }) => checkpointId).toReversed());

@@ -1,4 +1,5 @@
 import { describe, expect, vi } from 'vitest';
+import { raw, sql } from '../src/db/sql.ts';
 import { human, randomId, until } from './support/app.ts';
 import { CREATE_RUN, type Client } from './support/client.ts';
 import { it } from './support/fixture.ts';
@@ -98,10 +99,10 @@ describe('createRun', () => {
     startServer,
   }) => {
     const { server, client } = await startServer();
-    const { sql } = server.app;
-    const { query } = sql;
+    const { sql: database } = server.app;
+    const { query } = database;
     let texts: string[] = [];
-    sql.query = intercept(query, ({ text }, send) => {
+    database.query = intercept(query, ({ text }, send) => {
       texts.push(text);
       return send();
     });
@@ -276,8 +277,7 @@ describe('a stateless run', () => {
     const { id } = await client.startRun({ assistantId: 'echo', input: human('hello') });
     await client.untilEnded(id);
     const [event] = await server.app.sql.query<{ threadId: string }>(
-      `SELECT "threadId" FROM "RunEvent" WHERE "runId" = $1`,
-      [id],
+      sql`SELECT "threadId" FROM "RunEvent" WHERE "runId" = ${id}`,
     );
     const threadId = event?.threadId ?? '';
     for (const table of [
@@ -289,7 +289,9 @@ describe('a stateless run', () => {
       'Interrupt',
     ]) {
       expect(
-        await server.app.sql.query(`SELECT 1 FROM "${table}" WHERE "threadId" = $1`, [threadId]),
+        await server.app.sql.query(
+          sql`SELECT 1 FROM ${raw(`"${table}"`)} WHERE "threadId" = ${threadId}`,
+        ),
       ).toEqual([]);
     }
     expect(await client.findThread(threadId)).toBeNull();

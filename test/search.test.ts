@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { isInterfaceType } from 'graphql';
 import pg from 'pg';
 import { describe, expect, vi } from 'vitest';
+import { raw, sql } from '../src/db/sql.ts';
 import { human, randomId } from './support/app.ts';
 import { createAssistant } from './support/assistants.ts';
 import type { Client } from './support/client.ts';
@@ -205,7 +206,9 @@ describe.each(SEARCHED)('A search for $name', ({ name, table, orderField, row, f
     }));
     const [oldest, middle, newest] = idsOf(rows);
     const touch = (id: string | undefined) =>
-      server.app.sql.query(`UPDATE "${table}" SET "updatedAt" = now() WHERE "id" = $1`, [id]);
+      server.app.sql.query(
+        sql`UPDATE ${raw(`"${table}"`)} SET "updatedAt" = now() WHERE "id" = ${id}`,
+      );
     const read = async (direction: string, touched: string | undefined) => {
       await replaceRows(server, table, rows);
       let first = true;
@@ -305,10 +308,9 @@ describe('totalCount', () => {
   it.for([9_999, 10_000, 10_001, 10_010])(
     'is exact up to 10,000, and 10,001 for more: of %i threads',
     async (count, { client, server }) => {
-      await server.app.sql.query(`DELETE FROM "Thread"`);
+      await server.app.sql.query(sql`DELETE FROM "Thread"`);
       await server.app.sql.query(
-        `INSERT INTO "Thread" ("id") SELECT gen_random_uuid() FROM generate_series(1, $1::int)`,
-        [count],
+        sql`INSERT INTO "Thread" ("id") SELECT gen_random_uuid() FROM generate_series(1, ${count}::int)`,
       );
       const { totalCount } = await list(client, 'threads')({ first: 1 });
       expect(totalCount).toBe(Math.min(count, 10_001));

@@ -1,5 +1,6 @@
 import type { ResultOf } from 'gql.tada';
 import { describe, expect } from 'vitest';
+import { raw, sql } from '../src/db/sql.ts';
 import { human, type TestApp } from './support/app.ts';
 import { CREATE_THREAD, type Client, type RunInput, type ThreadInput } from './support/client.ts';
 import { it } from './support/fixture.ts';
@@ -365,7 +366,7 @@ describe('Stateless runs', () => {
     const counts: Record<string, number> = {};
     for (const table of OF_A_THREAD) {
       const [row] = await server.app.sql.query<{ count: number }>(
-        `SELECT count(*)::int AS "count" FROM "${table}"`,
+        sql`SELECT count(*)::int AS "count" FROM ${raw(`"${table}"`)}`,
       );
       counts[table] = row?.count ?? -1;
     }

@@ -1,4 +1,5 @@
 import { describe, expect } from 'vitest';
+import { sql } from '../src/db/sql.ts';
 import { human } from './support/app.ts';
 import { it } from './support/fixture.ts';
 import { operation, valuesOf } from './support/graphql.ts';
@@ -77,8 +78,7 @@ describe('Values', () => {
       values: { log: [...log, ...nodes, ...log, ...nodes] },
     });
     const [items] = await server.app.sql.query<{ count: number }>(
-      `SELECT count(*)::int AS "count" FROM "ChannelItem" WHERE "threadId" = $1`,
-      [threadId],
+      sql`SELECT count(*)::int AS "count" FROM "ChannelItem" WHERE "threadId" = ${threadId}`,
     );
     // The state has each element once, and the writes of the nodes have it once.
     expect(items?.count).toBe(2 * new Set([...log, ...nodes]).size);

@@ -3,6 +3,7 @@ import { print } from 'graphql';
 import { createClient as createWsClient } from 'graphql-ws';
 import { describe, expect } from 'vitest';
 import { WebSocket } from 'ws';
+import { sql } from '../src/db/sql.ts';
 import { createLogger } from '../src/log.ts';
 import { createThreadChanges } from '../src/threads/changed.ts';
 import { human, randomId, until, type TestApp, type Transport } from './support/app.ts';
@@ -75,12 +76,12 @@ interface Refusal {
 
 /** Creates thread changes for this server, and records their statements. */
 function countedChanges({ app }: TestApp) {
-  const { sql } = app;
+  const { sql: database } = app;
   const statements: { text: string; params: readonly unknown[] }[] = [];
   const changes = createThreadChanges(
     {
-      ...sql,
-      query: intercept(sql.query, ({ text, values }, send) => {
+      ...database,
+      query: intercept(database.query, ({ text, values }, send) => {
         statements.push({ text, params: values });
         return send();
       }),
@@ -98,8 +99,7 @@ function countedChanges({ app }: TestApp) {
 /** Inserts threads and returns their ids. */
 async function insertThreads({ app }: TestApp, count: number): Promise<string[]> {
   const rows = await app.sql.query<{ id: string }>(
-    `INSERT INTO "Thread" ("id", "updatedAt") SELECT gen_random_uuid(), now() FROM generate_series(1, $1) RETURNING "id"`,
-    [count],
+    sql`INSERT INTO "Thread" ("id", "updatedAt") SELECT gen_random_uuid(), now() FROM generate_series(1, ${count}) RETURNING "id"`,
   );
   return rows.map(({ id }) => id);
 }
@@ -240,11 +240,10 @@ describe('threadChanged', () => {
     const all = watch(client, null);
     const first = all.next();
     await until(() => server.app.changes.watchers === 2);
-    const { sql } = server.app;
+    const { sql: database } = server.app;
     const change = (n: number) =>
-      sql.query(
-        `UPDATE "Thread" SET "metadata" = jsonb_build_object('n', $2::int), "updatedAt" = now() WHERE "id" = $1`,
-        [id, n],
+      database.query(
+        sql`UPDATE "Thread" SET "metadata" = jsonb_build_object('n', ${n}::int), "updatedAt" = now() WHERE "id" = ${id}`,
       );
     await change(1);
     expect(await watched.next()).toMatchObject({ id, metadata: { n: 1 } });
@@ -252,7 +251,7 @@ describe('threadChanged', () => {
     expect(await watched.next()).toMatchObject({ id, metadata: { n: 2 } });
     expect(await first).toMatchObject({ id });
     const end = watched.next();
-    await sql.query(`DELETE FROM "Thread" WHERE "id" = $1`, [id]);
+    await database.query(sql`DELETE FROM "Thread" WHERE "id" = ${id}`);
     expect(await end).toBeUndefined();
     await all.leave();
   });
@@ -263,13 +262,13 @@ describe('threadChanged', () => {
   }) => {
     const ids = await Promise.all(Array.from({ length: 20 }, () => client.createThread()));
     let statements = 0;
-    const { sql } = server.app;
+    const { sql: database } = server.app;
     const changes = createThreadChanges(
       {
-        ...sql,
+        ...database,
         query: (...asked) => {
           statements += 1;
-          return sql.query(...asked);
+          return database.query(...asked);
         },
       },
       createLogger('silent'),
@@ -325,9 +324,9 @@ describe('threadChanged', () => {
     );
     for (const watcher of watchers) for (let n = 0; n < 100; n++) await watcher.next();
     const next = watchers.map((watcher) => watcher.next());
-    await server.app.sql.query(`UPDATE "Thread" SET "metadata" = '{"n":1}' WHERE "id" = ANY($1)`, [
-      ids.filter((_, n) => n % 100 === 7),
-    ]);
+    await server.app.sql.query(
+      sql`UPDATE "Thread" SET "metadata" = '{"n":1}' WHERE "id" = ANY(${ids.filter((_, n) => n % 100 === 7)})`,
+    );
     for (const { value } of await Promise.all(next)) expect(value?.metadata).toEqual({ n: 1 });
     const polls = counted.statements.filter(({ text }) => text.includes('unnest'));
     expect(Math.max(...polls.map(({ params }) => (params[0] as string[]).length))).toBe(1000);

@@ -1,4 +1,5 @@
 import { describe, expect } from 'vitest';
+import { raw, sql } from '../src/db/sql.ts';
 import { human, randomId, until, type Document, type TestApp } from './support/app.ts';
 import { CREATE_RUN, CREATE_THREAD, type Client, type ThreadInput } from './support/client.ts';
 import { it } from './support/fixture.ts';
@@ -18,15 +19,9 @@ async function getThread(
   return (await client.gql(`query ($id: ID!) { thread(id: $id) { ${fields} } }`, { id })).thread;
 }
 
-async function count(
-  server: TestApp,
-  table: string,
-  where = 'true',
-  params: unknown[] = [],
-): Promise<number> {
+async function count(server: TestApp, table: string, where = sql`true`): Promise<number> {
   const [row] = await server.app.sql.query<{ count: number }>(
-    `SELECT count(*)::int AS "count" FROM "${table}" WHERE ${where}`,
-    params,
+    sql`SELECT count(*)::int AS "count" FROM ${raw(`"${table}"`)} WHERE ${where}`,
   );
   return row?.count ?? -1;
 }
@@ -80,7 +75,7 @@ describe('createThread', () => {
     const input = { id: randomId(), ifExists: 'DO_NOTHING' as const };
     const threads = await Promise.all(Array.from({ length: 5 }, () => createThread(client, input)));
     expect(new Set(threads.map(({ createdAt }) => createdAt)).size).toBe(1);
-    expect(await count(server, 'Thread', '"id" = $1', [input.id])).toBe(1);
+    expect(await count(server, 'Thread', sql`"id" = ${input.id}`)).toBe(1);
   });
 
   it.for(['RAISE', 'DO_NOTHING'])(
@@ -394,7 +389,7 @@ describe('createThread with supersteps', () => {
         'ChannelValue',
         'ChannelItem',
       ]) {
-        expect(await count(server, table, '"threadId" = $1', [id])).toBe(0);
+        expect(await count(server, table, sql`"threadId" = ${id}`)).toBe(0);
       }
     },
   );
@@ -447,7 +442,7 @@ describe('deleteThread', () => {
     await client.runToEnd({ threadId: id, assistantId: 'steps', input: {} });
     const run = await client.runToEnd({ threadId: id, assistantId: 'ask', input: {} });
     for (const table of OF_A_THREAD) {
-      expect(await count(server, table, '"threadId" = $1', [id]), table).toBeGreaterThan(0);
+      expect(await count(server, table, sql`"threadId" = ${id}`), table).toBeGreaterThan(0);
     }
     const { thread } = await client.gql(
       operation(`query ($id: ID!) { thread(id: $id) { interrupts { id } } }`),
@@ -458,9 +453,9 @@ describe('deleteThread', () => {
     expect((await client.gql(DELETE, { id })).deleteThread).toBe(id);
 
     for (const table of OF_A_THREAD) {
-      expect(await count(server, table, '"threadId" = $1', [id]), table).toBe(0);
+      expect(await count(server, table, sql`"threadId" = ${id}`), table).toBe(0);
     }
-    expect(await count(server, 'RunEvent', `"threadId" = $1 AND "type" <> 'FINISHED'`, [id])).toBe(
+    expect(await count(server, 'RunEvent', sql`"threadId" = ${id} AND "type" <> 'FINISHED'`)).toBe(
       0,
     );
     expect(await getThread(client, id, 'id')).toBeNull();
@@ -544,8 +539,7 @@ describe('deleteThread', () => {
     const next = await narrow.startRun({ assistantId: 'steps', input: {} });
     expect((await narrow.follow(next.id)).at(-1)).toMatchObject({ status: 'SUCCESS' });
     const [rows] = await server.app.sql.query<{ count: number }>(
-      `SELECT count(*)::int AS "count" FROM "Checkpoint" WHERE "threadId" = $1`,
-      [threadId],
+      sql`SELECT count(*)::int AS "count" FROM "Checkpoint" WHERE "threadId" = ${threadId}`,
     );
     expect(rows?.count).toBe(0);
   });

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { sql } from '../src/db/sql.ts';
 import { createTestApp, randomId, type TestApp } from './support/app.ts';
 import { createTestDatabase } from './support/databases.ts';
 import { THROWN } from './support/hostile-graphs.ts';
@@ -90,11 +91,10 @@ describe('A run whose node throws', { timeout: SEVERAL_STARTS_MS }, () => {
       { message: null },
     ];
     for (const error of stored) {
-      const values = [JSON.stringify(error), id, threadId];
+      const json = JSON.stringify(error);
       await server.app.sql.query(
-        `WITH run AS (UPDATE "Run" SET "error" = $1::json WHERE "id" = $2)
-         UPDATE "Thread" SET "error" = $1::json WHERE "id" = $3`,
-        values,
+        sql`WITH run AS (UPDATE "Run" SET "error" = ${json}::json WHERE "id" = ${id})
+         UPDATE "Thread" SET "error" = ${json}::json WHERE "id" = ${threadId}`,
       );
       const { runs, threads } = await server.gql(
         `{ runs { nodes { error { name message } } } threads { nodes { error { name message } } } }`,

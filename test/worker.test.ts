@@ -1,5 +1,6 @@
 import { describe, expect, inject } from 'vitest';
 import type { Query, Sql } from '../src/db/query.ts';
+import { sql } from '../src/db/sql.ts';
 import { human, randomId, until, type TestApp } from './support/app.ts';
 import { CREATE_RUN, nodesOf, summaryOf, type Client } from './support/client.ts';
 import { isWaitedFor, queryDirectly, type TestDatabase } from './support/databases.ts';
@@ -21,9 +22,10 @@ async function outputOf(client: Client, runId: string): Promise<string[]> {
 
 /** On PostgreSQL, the next process otherwise waits for the end of the lease. */
 function endLease(database: TestDatabase, runId: string) {
-  return queryDirectly(database, `UPDATE "Run" SET "leaseExpiresAt" = now() WHERE "id" = $1`, [
-    runId,
-  ]);
+  return queryDirectly(
+    database,
+    sql`UPDATE "Run" SET "leaseExpiresAt" = now() WHERE "id" = ${runId}`,
+  );
 }
 
 describe('a run whose process was killed', { timeout: SEVERAL_STARTS_MS }, () => {
@@ -36,7 +38,7 @@ describe('a run whose process was killed', { timeout: SEVERAL_STARTS_MS }, () =>
       durability: 'SYNC',
     });
     expect(await first.end('SIGKILL')).toBe('SIGKILL');
-    expect(await queryDirectly(ownDatabase, `SELECT "status", "attempt" FROM "Run"`)).toEqual([
+    expect(await queryDirectly(ownDatabase, sql`SELECT "status", "attempt" FROM "Run"`)).toEqual([
       { status: 'RUNNING', attempt: 1 },
     ]);
 
@@ -92,9 +94,10 @@ describe('a run that has begun, and lost its process', { timeout: SEVERAL_STARTS
       });
       const { gate, runId } = await startAtGate(first.client, { threadId, durability: 'SYNC' });
       await first.end(signal);
-      await queryDirectly(ownDatabase, `UPDATE "Run" SET "dueAt" = now() WHERE "id" = $1`, [
-        delayed.id,
-      ]);
+      await queryDirectly(
+        ownDatabase,
+        sql`UPDATE "Run" SET "dueAt" = now() WHERE "id" = ${delayed.id}`,
+      );
       await endLease(ownDatabase, runId);
 
       const { client } = await startProcess(ownDatabase);
@@ -125,7 +128,7 @@ describe('a server that is told to stop', { timeout: SEVERAL_STARTS_MS }, () => 
     const { gate, runId, checkpointId } = await startAtGate(first.client);
     expect(await first.end('SIGTERM')).toBe(0);
     expect(
-      await queryDirectly(ownDatabase, `SELECT "status", "attempt", "claimToken" FROM "Run"`),
+      await queryDirectly(ownDatabase, sql`SELECT "status", "attempt", "claimToken" FROM "Run"`),
     ).toEqual([{ status: 'PENDING', attempt: 0, claimToken: null }]);
 
     const { client } = await startProcess(ownDatabase);
@@ -163,15 +166,14 @@ describe('a server that is told to stop', { timeout: SEVERAL_STARTS_MS }, () => 
 // ── A server in this process: a test can change its database ──────────────────────────────────
 
 describe('a worker', () => {
-  const STORED = `SELECT (SELECT count(*) FROM "RunEvent") AS "events", (SELECT count(*) FROM "Checkpoint") AS "checkpoints",
+  const STORED = sql`SELECT (SELECT count(*) FROM "RunEvent") AS "events", (SELECT count(*) FROM "Checkpoint") AS "checkpoints",
     (SELECT count(*) FROM "CheckpointWrite") AS "writes", (SELECT count(*) FROM "ChannelValue") AS "values",
     (SELECT "status" FROM "Run") AS "run", (SELECT "status" FROM "Thread") AS "thread"`;
 
   /** Call it until the run is claimed again: the worker may renew the lease in between. */
   async function takeExpired(server: TestApp, attempt: number): Promise<void> {
     await server.app.sql.query(
-      `UPDATE "Run" SET "leaseExpiresAt" = now() - interval '1 second' WHERE "attempt" = $1`,
-      [attempt],
+      sql`UPDATE "Run" SET "leaseExpiresAt" = now() - interval '1 second' WHERE "attempt" = ${attempt}`,
     );
     await server.tick();
   }
@@ -182,7 +184,7 @@ describe('a worker', () => {
   }) => {
     const { server, client } = await startServer({}, ownDatabase);
     const { gate } = await startAtGate(client);
-    await server.app.sql.query(`UPDATE "Run" SET "claimToken" = gen_random_uuid()`);
+    await server.app.sql.query(sql`UPDATE "Run" SET "claimToken" = gen_random_uuid()`);
     const [before] = await server.app.sql.query(STORED);
     expect(before).toMatchObject({ run: 'RUNNING', thread: 'BUSY' });
     await gate.open();
@@ -217,7 +219,7 @@ describe('a worker', () => {
   }) => {
     const { server, client } = await startServer();
     const { threadId, runId } = await startAtGate(client);
-    await server.app.sql.query(`UPDATE "Run" SET "attempt" = 3`);
+    await server.app.sql.query(sql`UPDATE "Run" SET "attempt" = 3`);
     await until(async () => {
       await takeExpired(server, 3);
       return (await client.getRun(runId)).status === 'ERROR';
@@ -242,9 +244,8 @@ describe('a worker', () => {
     });
     // Like a stored claim. On the embedded database a claim does not end.
     await server.app.sql.query(
-      `UPDATE "Run" SET "status" = 'RUNNING', "attempt" = 1, "claimToken" = gen_random_uuid(),
-         "leaseExpiresAt" = now() + $1::interval, "dueAt" = now(), "startedAt" = now()`,
-      [onPostgres ? '1 second' : '1000 years'],
+      sql`UPDATE "Run" SET "status" = 'RUNNING', "attempt" = 1, "claimToken" = gen_random_uuid(),
+         "leaseExpiresAt" = now() + ${onPostgres ? '1 second' : '1000 years'}::interval, "dueAt" = now(), "startedAt" = now()`,
     );
     expect((await client.follow(id)).map(summaryOf)).toEqual([
       'RunStartedEvent 2',
@@ -255,20 +256,22 @@ describe('a worker', () => {
 
   it('ends a run that the database would not let it end at first', async ({ startServer }) => {
     const { server, client } = await startServer();
-    const { sql } = server.app;
-    await sql.query(`CREATE SEQUENCE refusals`);
-    await sql.query(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+    const { sql: database } = server.app;
+    await database.query(sql`CREATE SEQUENCE refusals`);
+    await database.query(sql`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
       BEGIN PERFORM nextval('refusals'); RAISE EXCEPTION 'not now'; END $$`);
-    await sql.query(`CREATE TRIGGER refuse BEFORE INSERT ON "RunEvent" FOR EACH ROW
+    await database.query(sql`CREATE TRIGGER refuse BEFORE INSERT ON "RunEvent" FOR EACH ROW
       WHEN (NEW."type" = 'FINISHED') EXECUTE FUNCTION refuse()`);
     const { id } = await client.startRun({ assistantId: 'echo', input: human('x') });
     const followed = client.follow(id);
     await until(async () => {
-      const [refusals] = await sql.query<{ last_value: number }>(`SELECT last_value FROM refusals`);
+      const [refusals] = await database.query<{ last_value: number }>(
+        sql`SELECT last_value FROM refusals`,
+      );
       return Number(refusals?.last_value) >= 2;
     });
     expect((await client.getRun(id)).status).toBe('RUNNING');
-    await sql.query(`DROP TRIGGER refuse ON "RunEvent"`);
+    await database.query(sql`DROP TRIGGER refuse ON "RunEvent"`);
     expect((await followed).at(-1)).toMatchObject({ status: 'SUCCESS' });
   });
 });
@@ -279,9 +282,9 @@ describe.runIf(onPostgres)('while somebody holds a thread', () => {
   const slow = (threadId: string) => ({ threadId, assistantId: 'slow', input: { ms: 60_000 } });
 
   /** Counts the insertions of runs in this thread. */
-  function countInsertions(sql: Sql, threadId: string): () => number {
+  function countInsertions(database: Sql, threadId: string): () => number {
     let count = 0;
-    sql.query = intercept(sql.query, ({ text, values }, send) => {
+    database.query = intercept(database.query, ({ text, values }, send) => {
       if (text.includes('INSERT INTO "Run"') && values.includes(threadId)) count += 1;
       return send();
     });
@@ -294,10 +297,10 @@ describe.runIf(onPostgres)('while somebody holds a thread', () => {
     threadId: string,
     work: (query: Query) => Promise<void>,
   ) {
-    const { sql } = server.app;
-    const insertions = countInsertions(sql, threadId);
-    return sql.transaction(async (query) => {
-      await query(`SELECT 1 FROM "Thread" WHERE "id" = $1 FOR NO KEY UPDATE`, [threadId]);
+    const { sql: database } = server.app;
+    const insertions = countInsertions(database, threadId);
+    return database.transaction(async (query) => {
+      await query(sql`SELECT 1 FROM "Thread" WHERE "id" = ${threadId} FOR NO KEY UPDATE`);
       const inserting = Promise.all(
         Array.from({ length: 2 }, () => server.request(CREATE_RUN, { input: echo(threadId) })),
       );
@@ -335,7 +338,7 @@ describe.runIf(onPostgres)('while somebody holds a thread', () => {
     await whileHeld(server, held, async (query) => {
       stopping = server.stop();
       await until(async () => {
-        const [run] = await query(`SELECT "status" FROM "Run" WHERE "id" = $1`, [id]);
+        const [run] = await query(sql`SELECT "status" FROM "Run" WHERE "id" = ${id}`);
         return run?.['status'] === 'PENDING';
       });
     });
@@ -351,10 +354,9 @@ describe.runIf(onPostgres)('while somebody holds a thread', () => {
     await client.untilRunning(id);
     const { accepting } = await server.app.sql.transaction(async (query) => {
       // Like the end of a run.
-      await query(`UPDATE "Thread" SET "status" = 'IDLE' WHERE "id" = $1`, [threadId]);
+      await query(sql`UPDATE "Thread" SET "status" = 'IDLE' WHERE "id" = ${threadId}`);
       await query(
-        `UPDATE "Run" SET "status" = 'SUCCESS', "claimToken" = NULL, "finishedAt" = now() WHERE "id" = $1`,
-        [id],
+        sql`UPDATE "Run" SET "status" = 'SUCCESS', "claimToken" = NULL, "finishedAt" = now() WHERE "id" = ${id}`,
       );
       const delayed = client.startRun({ ...echo(threadId), afterSeconds: 3600 });
       await until(() => isWaitedFor(query));

@@ -103,7 +103,8 @@ function listAncestors(
   query: Query,
   { threadId, namespace, parentId }: CheckpointRow,
 ): Promise<Parent[]> {
-  return query<Parent>(sql`WITH RECURSIVE line AS (
+  return query<Parent>(
+    sql`WITH RECURSIVE line AS (
       SELECT c.*, 1 AS "distance" FROM "Checkpoint" c
       WHERE c."threadId" = ${threadId} AND c."namespace" = ${namespace} AND c."checkpointId" = ${parentId}::uuid
       UNION ALL
@@ -113,7 +114,9 @@ function listAncestors(
     )
     SELECT line.*, ARRAY(SELECT coalesce(c."runId", ${NO_RUN}::uuid) FROM "Checkpoint" c
       WHERE c."threadId" = ${threadId} AND c."namespace" = ${namespace} AND c."parentId" = line."checkpointId") AS "runIds"
-    FROM line ORDER BY "distance"`);
+    FROM line ORDER BY "distance"`,
+    { onlyReads: true },
+  );
 }
 
 /**

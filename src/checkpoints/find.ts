@@ -47,7 +47,8 @@ export async function findCheckpoint(
   threadId: string,
   { namespace = '', checkpointId }: CheckpointPlace,
 ): Promise<CheckpointRow | undefined> {
-  const [row] = await query<CheckpointRow>(checkpointAt(threadId, namespace, checkpointId));
+  const statement = checkpointAt(threadId, namespace, checkpointId);
+  const [row] = await query<CheckpointRow>(statement, { onlyReads: true });
   return row;
 }
 
@@ -70,6 +71,7 @@ export function listCheckpoints(
 ): Promise<CheckpointRow[]> {
   return query<CheckpointRow>(
     sql`SELECT * FROM "Checkpoint" c WHERE ${join(conditionsOf(search), ' AND ')} ORDER BY "seq" DESC LIMIT ${limit ?? null}`,
+    { onlyReads: true },
   );
 }
 
@@ -126,5 +128,6 @@ async function listByIds(
   return query<CheckpointRow>(
     sql`SELECT * FROM "Checkpoint"
       WHERE "threadId" = ${threadId} AND "namespace" = ${namespace} AND ${column} = ANY(${ids}::uuid[]) ORDER BY "seq"`,
+    { onlyReads: true },
   );
 }

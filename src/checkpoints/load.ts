@@ -261,7 +261,7 @@ function load(
 ): Promise<Loaded> {
   return readWithin(budget, async (mostBytes) => {
     const statement = loadStatement(selection, mostBytes);
-    return sortOut(await query<LoadedRow>(statement, { takesLong }));
+    return sortOut(await query<LoadedRow>(statement, { takesLong, onlyReads: true }));
   });
 }
 
@@ -295,6 +295,7 @@ export async function loadStored(
     : query<Item>(
         sql`SELECT DISTINCT i.* FROM unnest(${lowest}::int[], ${highest}::int[]) AS r("lowest", "highest")
           JOIN "ChannelItem" i ON i."threadId" = ${threadId} AND i."number" BETWEEN r."lowest" AND r."highest"`,
+        { onlyReads: true },
       ));
   const byNumber = new Map(items.map((item) => [item.number, item]));
   return Promise.all(rows.map((row) => loadValue(serde, byNumber, row)));

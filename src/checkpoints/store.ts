@@ -1,7 +1,7 @@
 import type { Query, QueryOptions } from '../db/query.ts';
 import { param, sql, type Statement } from '../db/sql.ts';
 import { cutItems, NO_ROWS, rowsOf, storedValues, type Storable } from './records.ts';
-import { NO_RUN, storeStatement, type StatementContent, type Stored } from './store-statement.ts';
+import { BY_KEY, NO_RUN, storeStatement, type StatementContent, type Stored } from './store-statement.ts';
 import type { SerializedValue } from './units.ts';
 import type { Item, ItemNumbers, KnownItem, StoredValue } from './values.ts';
 
@@ -70,8 +70,8 @@ function findItems(
 ): Promise<KnownItem[]> {
   return query<KnownItem>(
     sql`SELECT i."number", i."hash" FROM unnest(${hashes}::bytea[]) AS h("hash"), LATERAL (
-      SELECT "number", "hash" FROM "ChannelItem" WHERE "threadId" = ${threadId}::uuid AND "hash" = h."hash" OFFSET 0) i`,
-    planFor(hashes),
+      SELECT "number", "hash" FROM "ChannelItem" WHERE "threadId" = ${threadId}::uuid AND "hash" = h."hash" ${BY_KEY}) i`,
+    { ...planFor(hashes), onlyReads: true },
   );
 }
 

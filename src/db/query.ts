@@ -1,25 +1,18 @@
-import { NumberedText, type Statement } from './sql.ts';
+import type { Statement } from './sql.ts';
 
 /** Runs one statement. Each connection prepares its text once. int8 comes as number. */
 export type Query = <Row extends object = Record<string, unknown>>(
-  ...asked: [statement: Statement, options?: QueryOptions] | NumberedQuery
+  statement: Statement,
+  options?: QueryOptions,
 ) => Promise<Row[]>;
-
-/** Transitional: text in which `$1`, `$2` … are written by hand. New statements use the tag. */
-type NumberedQuery = [text: string, params?: readonly unknown[], options?: QueryOptions];
-
-/** Transitional: the statement and the options of both forms. */
-export function readAsked([first, ...others]: Parameters<Query>): [Statement, QueryOptions?] {
-  if (typeof first !== 'string') return [first, ...(others as [QueryOptions?])];
-  const [params = [], options] = others as [unknown[]?, QueryOptions?];
-  return [new NumberedText([first], params), options];
-}
 
 export interface QueryOptions {
   /** Plans the statement for these values, if the best plan depends on them. Default: a prepared statement. */
   planAnew?: boolean;
   /** The statement may take long and gets a connection of its own. Default: statements share a connection. */
   takesLong?: boolean;
+  /** The statement changes nothing, so it may be repeated if its outcome is unknown. Default: it may have changed rows. */
+  onlyReads?: boolean;
   /** Called with the length of each JSON text before it is parsed. If it throws, the statement fails. */
   onJson?: (length: number) => void;
 }

@@ -5,8 +5,8 @@ import {
   isInternalError,
   StatementRefusedError,
 } from '../errors.ts';
-import { readAsked, type Query } from './query.ts';
-import { compile } from './sql.ts';
+import type { Query, QueryOptions } from './query.ts';
+import { compile, type Statement } from './sql.ts';
 
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 2000;
@@ -46,18 +46,17 @@ export async function retryUntilStored<T>(
 
 /**
  * Runs the statements of an attempt. While the database is away, it repeats a failed statement: the run is not at fault.
- * Throws DatabaseAwayError if the result is no longer needed, or if the connection broke during a writing statement, whose
- * outcome is unknown. Throws StatementRefusedError if the database does not accept the statement.
+ * Throws DatabaseAwayError if the result is no longer needed, or if the connection broke during a statement that may have
+ * changed rows: its outcome is unknown. Throws StatementRefusedError if the database does not accept the statement.
  */
 export function patientQuery(query: Query, patience: Patience): Query {
-  return async <Row extends object>(...asked: Parameters<Query>) => {
-    const [statement, options] = readAsked(asked);
-    const { text, values } = compile(statement);
+  return async <Row extends object>(statement: Statement, options?: QueryOptions) => {
+    const { values } = compile(statement);
     const mayRepeat = (error: unknown, tries: number) => {
       if (isInternalError(error)) return tries < MOST_TRIES;
       if (!(error instanceof DatabaseAwayError)) return false;
       if (isTooLarge(error, values)) return tries < MOST_TRIES;
-      return error.changedNothing || !writes(text);
+      return error.changedNothing || options?.onlyReads === true;
     };
     try {
       return await retryUntilStored(() => query<Row>(statement, options), mayRepeat, patience);
@@ -67,10 +66,6 @@ export function patientQuery(query: Query, patience: Patience): Query {
       throw isRefused && isDatabaseError(refusal) ? new StatementRefusedError(refusal) : error;
     }
   };
-}
-
-function writes(text: string): boolean {
-  return /\b(INSERT|UPDATE|DELETE)\b/.test(text);
 }
 
 function isTooLarge({ cause }: DatabaseAwayError, values: readonly unknown[]): boolean {

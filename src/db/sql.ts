@@ -80,9 +80,6 @@ const root: Node = { next: new Map() };
 
 /** Collects the values of a statement. Its text is written once for all statements with the same path. */
 export function compile(statement: Statement): CompiledStatement {
-  if (statement instanceof NumberedText) {
-    return { ...compile(raw(statement.text)), values: [...statement.parts] };
-  }
   const values: unknown[] = [];
   const node = follow(root, statement, numbering(values));
   node.compiled ??= withName(textOf(statement, numbering([])));
@@ -134,11 +131,4 @@ function textOf({ strings, parts }: Statement, numberOf: (part: unknown) => numb
 /** The text of a statement, and the name of the prepared one. */
 function withName(text: string): { text: string; name: string } {
   return { text, name: createHash('sha1').update(text).digest('base64url') };
-}
-
-/** Transitional: text in which `$1`, `$2` … are written by hand. */
-export class NumberedText extends Statement {
-  get text(): string {
-    return this.strings.join('');
-  }
 }

@@ -8,9 +8,9 @@ import {
   isUniqueViolation,
   outdatesConnection,
 } from '../errors.ts';
-import { readAsked, type Query, type Sql } from './query.ts';
+import type { Query, QueryOptions, Sql } from './query.ts';
 import { createSharing, takeConnection } from './sharing.ts';
-import { compile } from './sql.ts';
+import { compile, type Statement } from './sql.ts';
 
 const TRANSACTION_ATTEMPTS = 4;
 
@@ -68,10 +68,9 @@ export function createStatements(
   }
 
   return {
-    async query<Row extends object>(...asked: Parameters<Query>) {
-      const [, options] = readAsked(asked);
-      const borrow = options?.takesLong ? lend : share;
-      const rows = await borrow((client) => queryOn(client)<Row>(...asked)).catch(rethrow);
+    async query<Row extends object>(statement: Statement, options: QueryOptions = {}) {
+      const borrow = options.takesLong ? lend : share;
+      const rows = await borrow((client) => queryOn(client)<Row>(statement, options)).catch(rethrow);
       onAnswer();
       return rows;
     },
@@ -90,8 +89,10 @@ export function createStatements(
 }
 
 function queryOn(client: pg.ClientBase): Query {
-  return async <Row extends object>(...asked: Parameters<Query>) => {
-    const [statement, { planAnew = false, onJson } = {}] = readAsked(asked);
+  return async <Row extends object>(
+    statement: Statement,
+    { planAnew = false, onJson }: QueryOptions = {},
+  ) => {
     const { text, name, values } = compile(statement);
     const types = onJson ? countingJson(onJson) : TYPES;
     const { rows } = await client.query<Row>({ ...(!planAnew && { name }), text, values, types });

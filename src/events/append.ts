@@ -28,6 +28,7 @@ export async function storedBytes(query: Query, runId: string): Promise<number> 
   const [row] = await query<{ bytes: number }>(
     sql`SELECT coalesce(sum(coalesce(pg_column_size("data"), 0) + ${EVENT_BYTES}::int), 0)::bigint AS "bytes"
       FROM "RunEvent" WHERE "runId" = ${runId}`,
+    { onlyReads: true },
   );
   return row?.bytes ?? 0;
 }

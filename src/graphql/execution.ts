@@ -10,7 +10,7 @@ import {
 import pLimit from 'p-limit';
 import type { App } from '../app.ts';
 import { startOperation, type Operation } from '../db/operation.ts';
-import { readAsked, type Sql } from '../db/query.ts';
+import type { Sql } from '../db/query.ts';
 import {
   AnswerTooLargeError,
   AppError,
@@ -70,10 +70,9 @@ function limited(sql: Sql, { check, charge }: Operation): Sql {
   const inTurn = pLimit(MOST_STATEMENTS);
   return {
     ...sql,
-    query: (...asked) =>
+    query: (statement, options) =>
       inTurn(() => {
         check();
-        const [statement, options] = readAsked(asked);
         return sql.query(statement, { ...options, onJson: charge });
       }),
   };

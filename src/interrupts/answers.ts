@@ -82,6 +82,7 @@ export async function unconsumedAnswers(
   const rows = await query<AnsweredInterrupt>(
     sql`SELECT i."id", i."langgraphId", i."node", i."namespace" FROM "Interrupt" i
      WHERE i."id" = ANY(${ids}::uuid[]) AND i."answeredById" = ${runId} AND ${UNCONSUMED}`,
+    { onlyReads: true },
   );
   const gone = rows.find((interrupt) => isNodeGone(graph, interrupt));
   if (gone) throw new NodeGoneError(graphId, gone);

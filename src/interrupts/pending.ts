@@ -116,6 +116,7 @@ async function readAsked(query: Query, threadId: string, ids: readonly string[])
        SELECT "checkpointId", "namespace", "taskId", "seq", "langgraphId", NULL, NULL, NULL, false FROM "Interrupt"
        WHERE "threadId" = ${threadId} AND "langgraphId" = ANY(${ids})
      ) SELECT * FROM both_kinds ORDER BY cardinality(string_to_array("namespace", '|')), "seq"`,
+    { onlyReads: true },
   );
   const writes = rows.filter(({ type }) => type !== null);
   const values = new Map(

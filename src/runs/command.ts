@@ -58,6 +58,7 @@ export async function commandOf(
   const [stored] = await query(
     sql`SELECT 1 FROM "CheckpointWrite"
      WHERE "threadId" = ${run.threadId} AND "runId" = ${run.id} AND "taskId" = ${NULL_TASK_ID} LIMIT 1`,
+    { onlyReads: true },
   );
   const hasAnswers = Object.keys(answers).length > 0;
   const hasInstruction = !stored && (update != null || (goto ?? []).length > 0);

@@ -80,6 +80,7 @@ async function newestCheckpointOf(
   const [row] = await query<{ checkpointId: string }>(
     sql`SELECT "checkpointId" FROM "Checkpoint" WHERE "threadId" = ${threadId} AND "namespace" = '' AND "runId" = ${id}
       ORDER BY "seq" DESC LIMIT 1`,
+    { onlyReads: true },
   );
   return row?.checkpointId;
 }

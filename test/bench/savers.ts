@@ -5,8 +5,8 @@ import pLimit from 'p-limit';
 import { CheckpointReader } from '../../src/checkpoints/reader.ts';
 import { readConfig } from '../../src/config.ts';
 import { openDatabase } from '../../src/db/open.ts';
-import { readAsked, type Query } from '../../src/db/query.ts';
-import { compile } from '../../src/db/sql.ts';
+import type { Query } from '../../src/db/query.ts';
+import { compile, raw, sql } from '../../src/db/sql.ts';
 import { createLogger } from '../../src/log.ts';
 import { STORES_AT_A_TIME } from '../../src/runs/run-attempt.ts';
 import { copyThread } from '../../src/threads/copy.ts';
@@ -58,23 +58,22 @@ async function countHistory(graph: Graph, config: object, limit: number): Promis
 /** The saver of threadql, with a claimed run for each attempt, as in a worker. */
 export async function openOurs({ databaseUrl }: Store): Promise<Engine> {
   const config = { ...readConfig({}), databaseUrl, poolSize: POOL_SIZE };
-  const { sql, close } = await openDatabase(config, createLogger('silent'));
+  const { sql: database, close } = await openDatabase(config, createLogger('silent'));
   const graph: Graph = createTurns(langgraph, messages);
   const claims = new Map<string, { runId: string; claimToken: string; isFresh: boolean }>();
   const inTurn = pLimit(STORES_AT_A_TIME);
   let statements = 0;
   const counted: Query = (...asked) => {
     statements++;
-    return sql.query(...asked);
+    return database.query(...asked);
   };
 
   /** Like a claim, this says whether the thread is known to have no checkpoint. */
   async function claim(threadId: string, isFresh: boolean): Promise<void> {
     const [runId, claimToken] = [randomUUID(), randomUUID()];
-    await sql.query(
-      `INSERT INTO "Run" ("id", "threadId", "assistantId", "graphId", "status", "claimToken")
-       VALUES ($1, $2, $1, 'turns', 'RUNNING', $3)`,
-      [runId, threadId, claimToken],
+    await database.query(
+      sql`INSERT INTO "Run" ("id", "threadId", "assistantId", "graphId", "status", "claimToken")
+       VALUES (${runId}, ${threadId}, ${runId}, 'turns', 'RUNNING', ${claimToken})`,
     );
     claims.set(threadId, { runId, claimToken, isFresh });
   }
@@ -84,7 +83,7 @@ export async function openOurs({ databaseUrl }: Store): Promise<Engine> {
     async prepare(count) {
       const ids = Array.from({ length: count }, () => randomUUID());
       for (const id of ids) {
-        await sql.query(`INSERT INTO "Thread" ("id") VALUES ($1)`, [id]);
+        await database.query(sql`INSERT INTO "Thread" ("id") VALUES (${id})`);
         await claim(id, true);
       }
       return ids;
@@ -106,19 +105,18 @@ export async function openOurs({ databaseUrl }: Store): Promise<Engine> {
     },
     async next(threadId) {
       const { runId } = claims.get(threadId) ?? {};
-      await sql.query(
-        `UPDATE "Run" SET "status" = 'SUCCESS', "claimToken" = NULL WHERE "id" = $1`,
-        [runId],
+      await database.query(
+        sql`UPDATE "Run" SET "status" = 'SUCCESS', "claimToken" = NULL WHERE "id" = ${runId}`,
       );
       await claim(threadId, false);
     },
     history: (threadId, limit) =>
       countHistory(graph, configOf(threadId, new CheckpointReader(counted)), limit),
     async copy(threadId) {
-      await copyThread({ sql }, threadId);
+      await copyThread({ sql: database }, threadId);
     },
     bytes: (threadId) =>
-      sumOfColumns(sql.query, { threadId, column: 'threadId', except: ['Run', 'RunEvent'] }),
+      sumOfColumns(database.query, { threadId, column: 'threadId', except: ['Run', 'RunEvent'] }),
     statements: () => statements,
     close,
   };
@@ -128,8 +126,8 @@ export async function openOurs({ databaseUrl }: Store): Promise<Engine> {
 export async function openStock(store: Store): Promise<Engine> {
   const { graph, openStockSaver } = await importPeer();
   const { saver, statements } = await openStockSaver(store.databaseUrl, POOL_SIZE);
-  const query: Query = async (...asked) => {
-    const { text, values } = compile(readAsked(asked)[0]);
+  const query: Query = async (statement) => {
+    const { text, values } = compile(statement);
     return (await saver.pool.query(text, values)).rows;
   };
   return {
@@ -197,18 +195,16 @@ async function sumOfColumns(
   { threadId, column, except }: { threadId: string; column: string; except: readonly string[] },
 ): Promise<number> {
   const columns = await query<{ table: string; sum: string }>(
-    `SELECT c.table_name AS "table", string_agg(format('coalesce(pg_column_size(%I), 0)', c.column_name), ' + ') AS "sum"
+    sql`SELECT c.table_name AS "table", string_agg(format('coalesce(pg_column_size(%I), 0)', c.column_name), ' + ') AS "sum"
      FROM information_schema.columns c WHERE c.table_schema = current_schema()
        AND c.table_name IN (SELECT k.table_name FROM information_schema.columns k
-         WHERE k.column_name = $1 AND k.table_schema = current_schema())
+         WHERE k.column_name = ${column} AND k.table_schema = current_schema())
      GROUP BY c.table_name`,
-    [column],
   );
   let bytes = 0;
   for (const { table, sum } of columns.filter((each) => !except.includes(each.table))) {
     const [row] = await query<{ bytes: string | null }>(
-      `SELECT sum(${sum})::text AS "bytes" FROM "${table}" WHERE "${column}" = $1`,
-      [threadId],
+      sql`SELECT sum(${raw(sum)})::text AS "bytes" FROM ${raw(`"${table}"`)} WHERE ${raw(`"${column}"`)} = ${threadId}`,
     );
     bytes += Number(row?.bytes ?? 0);
   }

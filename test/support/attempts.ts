@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createStateLimit } from '../../src/checkpoints/sizes.ts';
 import { createItemsOf } from '../../src/checkpoints/values.ts';
 import type { Query } from '../../src/db/query.ts';
+import { sql } from '../../src/db/sql.ts';
 import type { EventBatches, Writer } from '../../src/events/batches.ts';
 import type { EventTail } from '../../src/events/tail.ts';
 import { AttemptSaver } from '../../src/runs/attempt-saver.ts';
@@ -29,11 +30,10 @@ export async function startAttempt(
   metadata: Record<string, unknown> = {},
 ): Promise<TestAttempt> {
   const [runId, claimToken] = [randomUUID(), randomUUID()];
-  await query(`INSERT INTO "Thread" ("id") VALUES ($1) ON CONFLICT DO NOTHING`, [threadId]);
+  await query(sql`INSERT INTO "Thread" ("id") VALUES (${threadId}) ON CONFLICT DO NOTHING`);
   await query(
-    `INSERT INTO "Run" ("id", "threadId", "assistantId", "graphId", "status", "claimToken")
-     VALUES ($1, $2, $1, 'test', 'RUNNING', $3)`,
-    [runId, threadId, claimToken],
+    sql`INSERT INTO "Run" ("id", "threadId", "assistantId", "graphId", "status", "claimToken")
+     VALUES (${runId}, ${threadId}, ${runId}, 'test', 'RUNNING', ${claimToken})`,
   );
   const failing = new AbortController();
   const { journal, saver } = openJournal(query, {
@@ -49,14 +49,13 @@ export async function startAttempt(
     saver,
     journal,
     async loseClaim(by = query) {
-      await by(`SELECT 1 FROM "Run" WHERE "id" = $1 FOR UPDATE`, [runId]);
-      await by(`UPDATE "Run" SET "claimToken" = gen_random_uuid() WHERE "id" = $1`, [runId]);
+      await by(sql`SELECT 1 FROM "Run" WHERE "id" = ${runId} FOR UPDATE`);
+      await by(sql`UPDATE "Run" SET "claimToken" = gen_random_uuid() WHERE "id" = ${runId}`);
     },
     async end() {
       await journal.flush();
       await query(
-        `UPDATE "Run" SET "status" = 'SUCCESS', "claimToken" = NULL WHERE "id" = $1 AND "claimToken" = $2`,
-        [runId, claimToken],
+        sql`UPDATE "Run" SET "status" = 'SUCCESS', "claimToken" = NULL WHERE "id" = ${runId} AND "claimToken" = ${claimToken}`,
       );
     },
   };

@@ -8,6 +8,7 @@ import { inject } from 'vitest';
 import { readConfig } from '../../src/config.ts';
 import { openDatabase, type Database } from '../../src/db/open.ts';
 import type { Query } from '../../src/db/query.ts';
+import { sql, type Statement } from '../../src/db/sql.ts';
 import { createLogger, type Logger } from '../../src/log.ts';
 
 /** The database settings of a server. */
@@ -103,19 +104,20 @@ export async function openTestDatabase(
 /** Queries a database without a server. An embedded database must not have a server meanwhile. */
 export async function queryDirectly<Row extends object>(
   database: TestDatabase,
-  text: string,
-  params: unknown[] = [],
+  statement: Statement,
 ): Promise<Row[]> {
-  const { sql, close } = await openTestDatabase(database);
+  const opened = await openTestDatabase(database);
   try {
-    return await sql.query<Row>(text, params);
+    return await opened.sql.query<Row>(statement);
   } finally {
-    await close();
+    await opened.close();
   }
 }
 
 /** Whether another session waits for a lock of the transaction of `query`. PostgreSQL only. */
 export async function isWaitedFor(query: Query): Promise<boolean> {
-  const waiting = `SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))`;
-  return (await query(waiting)).length > 0;
+  const waiting = await query(
+    sql`SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))`,
+  );
+  return waiting.length > 0;
 }

@@ -1,5 +1,5 @@
-import { readAsked, type Query } from '../../src/db/query.ts';
-import { compile, type CompiledStatement } from '../../src/db/sql.ts';
+import type { Query, QueryOptions } from '../../src/db/query.ts';
+import { compile, type CompiledStatement, type Statement } from '../../src/db/sql.ts';
 
 /** Runs in place of each statement. `send` sends the statement. */
 type Around = <Row extends object>(
@@ -9,8 +9,6 @@ type Around = <Row extends object>(
 
 /** Wraps a query: a test counts, holds or fails its statements. */
 export function intercept(query: Query, around: Around): Query {
-  return <Row extends object>(...asked: Parameters<Query>) => {
-    const [statement, options] = readAsked(asked);
-    return around<Row>(compile(statement), () => query<Row>(statement, options));
-  };
+  return <Row extends object>(statement: Statement, options?: QueryOptions) =>
+    around<Row>(compile(statement), () => query<Row>(statement, options));
 }

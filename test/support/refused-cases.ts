@@ -2,6 +2,7 @@ import { print } from 'graphql';
 import { createClient as createWsClient } from 'graphql-ws';
 import { expect } from 'vitest';
 import { WebSocket } from 'ws';
+import { raw, sql } from '../../src/db/sql.ts';
 import { human, type GraphqlResult, type TestApp } from './app.ts';
 import { CREATE_ASSISTANT, createAssistant, updateAssistant } from './assistants.ts';
 import { CREATE_RUN, CREATE_THREAD, type Client } from './client.ts';
@@ -72,8 +73,9 @@ async function createRows(client: Client, { app }: TestApp): Promise<void> {
     ['Assistant', 'id'],
     ['AssistantVersion', 'assistantId'],
   ]) {
-    const gone = `UPDATE "${table}" SET "graphId" = 'gone' WHERE "${key}" = $1`;
-    await app.sql.query(gone, [STRANDED_ID]);
+    await app.sql.query(
+      sql`UPDATE ${raw(`"${table}"`)} SET "graphId" = 'gone' WHERE ${raw(`"${key}"`)} = ${STRANDED_ID}`,
+    );
   }
   for (const id of [THREAD_ID, OTHER_THREAD_ID]) {
     await client.createThread({ id });
@@ -107,7 +109,7 @@ export interface Target {
 export async function countRows({ app }: TestApp): Promise<unknown> {
   const tables = ['Assistant', 'AssistantVersion', 'Thread', 'Run', 'Checkpoint', 'ChannelValue'];
   const counts = tables.map((table) => `(SELECT count(*)::int FROM "${table}") AS "${table}"`);
-  const [row] = await app.sql.query(`SELECT ${counts.join(', ')}`);
+  const [row] = await app.sql.query(sql`SELECT ${raw(counts.join(', '))}`);
   return row;
 }
 

@@ -1,10 +1,11 @@
 import type { Sql } from '../../src/db/query.ts';
+import { sql } from '../../src/db/sql.ts';
 import { until, type TestApp } from './app.ts';
 import type { Client } from './client.ts';
 
 /** Makes delayed runs due. */
 export async function makeDue({ query }: Sql, runIds: string[]): Promise<void> {
-  await query(`UPDATE "Run" SET "dueAt" = now() WHERE "id" = ANY($1::uuid[])`, [runIds]);
+  await query(sql`UPDATE "Run" SET "dueAt" = now() WHERE "id" = ANY(${runIds}::uuid[])`);
 }
 
 /** Ends the lease of a running attempt, and waits until the worker has begun the next attempt. */
@@ -13,8 +14,7 @@ export async function loseAttempt(server: TestApp, client: Client, runId: string
   await until(async () => {
     // The renewer may have renewed the lease since the last round.
     await server.app.sql.query(
-      `UPDATE "Run" SET "leaseExpiresAt" = now() - interval '1 second' WHERE "id" = $1 AND "attempt" = $2`,
-      [runId, attempt],
+      sql`UPDATE "Run" SET "leaseExpiresAt" = now() - interval '1 second' WHERE "id" = ${runId} AND "attempt" = ${attempt}`,
     );
     await server.tick();
     return (await client.getRun(runId)).attempt > attempt;

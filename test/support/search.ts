@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import type { VariablesOf } from 'gql.tada';
 import { buildSchema, isEnumType } from 'graphql';
 import { expect } from 'vitest';
+import { raw, sql } from '../../src/db/sql.ts';
 import type { TestApp } from './app.ts';
 import type { Client } from './client.ts';
 import { idsOf, operation } from './graphql.ts';
@@ -30,18 +31,17 @@ export async function insertRows(
   if (rows.length === 0) return;
   const columns = Object.keys(rows[0] ?? {}).map((column) => `"${column}"`);
   await app.sql.query(
-    `INSERT INTO "${table}" (${columns.join(', ')})
-     SELECT ${columns.join(', ')} FROM jsonb_populate_recordset(NULL::"${table}", $1::jsonb)`,
-    [JSON.stringify(rows)],
+    sql`INSERT INTO ${raw(`"${table}"`)} (${raw(columns.join(', '))})
+     SELECT ${raw(columns.join(', '))} FROM jsonb_populate_recordset(NULL::${raw(`"${table}"`)}, ${JSON.stringify(rows)}::jsonb)`,
   );
 }
 
 export async function removeRows({ app }: TestApp, table: string, ids: readonly string[]) {
-  await app.sql.query(`DELETE FROM "${table}" WHERE "id" = ANY($1::uuid[])`, [ids]);
+  await app.sql.query(sql`DELETE FROM ${raw(`"${table}"`)} WHERE "id" = ANY(${ids}::uuid[])`);
 }
 
 export async function replaceRows(server: TestApp, table: string, rows: readonly object[]) {
-  await server.app.sql.query(`DELETE FROM "${table}"`);
+  await server.app.sql.query(sql`DELETE FROM ${raw(`"${table}"`)}`);
   await insertRows(server, table, rows);
 }
 

@@ -10,6 +10,7 @@ import { EditSaver } from '../../src/checkpoints/edit-saver.ts';
 import { isMessage } from '../../src/checkpoints/plain.ts';
 import { CheckpointReader } from '../../src/checkpoints/reader.ts';
 import type { Database } from '../../src/db/open.ts';
+import { sql } from '../../src/db/sql.ts';
 import { withCheckpointer } from '../../src/graphs/load.ts';
 import { copyThread } from '../../src/threads/copy.ts';
 import { startAttempt } from './attempts.ts';
@@ -98,11 +99,11 @@ export function memoryStore(): Store {
   };
 }
 
-export function databaseStore({ sql }: Database): Store {
+export function databaseStore({ sql: database }: Database): Store {
   return {
-    reader: new CheckpointReader(sql.query),
+    reader: new CheckpointReader(database.query),
     async run(threadId, work) {
-      const attempt = await startAttempt(sql.query, threadId);
+      const attempt = await startAttempt(database.query, threadId);
       const ended = await Promise.allSettled([work(attempt.saver)]);
       if (attempt.signal.aborted) throw attempt.signal.reason;
       await attempt.end();
@@ -111,16 +112,15 @@ export function databaseStore({ sql }: Database): Store {
       return outcome.value;
     },
     async edit(_threadId, work) {
-      const saver = new EditSaver(sql.query, {});
+      const saver = new EditSaver(database.query, {});
       const result = await work(saver);
-      await sql.transaction((query) => saver.store(query));
+      await database.transaction((query) => saver.store(query));
       return result;
     },
-    copy: async (threadId) => (await copyThread({ sql }, threadId)).id,
+    copy: async (threadId) => (await copyThread({ sql: database }, threadId)).id,
     async namespaces(threadId) {
-      const rows = await sql.query<{ namespace: string }>(
-        `SELECT DISTINCT "namespace" FROM "Checkpoint" WHERE "threadId" = $1`,
-        [threadId],
+      const rows = await database.query<{ namespace: string }>(
+        sql`SELECT DISTINCT "namespace" FROM "Checkpoint" WHERE "threadId" = ${threadId}`,
       );
       return rows.map(({ namespace }) => namespace);
     },

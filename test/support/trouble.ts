@@ -1,4 +1,5 @@
 import type { Sql } from '../../src/db/query.ts';
+import { raw, sql } from '../../src/db/sql.ts';
 
 /** The text of the database's errors. Clients must not see it. */
 export const WORDS = 'SELECT secret FROM vault';
@@ -33,19 +34,19 @@ export interface Trouble {
 
 export async function prepareTrouble({ transaction, query }: Sql): Promise<Trouble> {
   await transaction(async (run) => {
-    for (const statement of TRIGGERS.split(/;\n(?=CREATE)/)) await run(statement);
+    for (const statement of TRIGGERS.split(/;\n(?=CREATE)/)) await run(raw(statement));
   });
   return {
     async begin(table, state) {
-      await query(`SELECT setval('troubled', 1, false)`);
-      await query(`INSERT INTO trouble VALUES ($1, $2)`, [table, state]);
+      await query(sql`SELECT setval('troubled', 1, false)`);
+      await query(sql`INSERT INTO trouble VALUES (${table}, ${state})`);
     },
     async end() {
-      await query(`DELETE FROM trouble`);
+      await query(sql`DELETE FROM trouble`);
     },
     async count() {
       const [row] = await query<{ count: number }>(
-        `SELECT CASE WHEN "is_called" THEN "last_value" ELSE 0 END AS "count" FROM troubled`,
+        sql`SELECT CASE WHEN "is_called" THEN "last_value" ELSE 0 END AS "count" FROM troubled`,
       );
       return row?.count ?? 0;
     },

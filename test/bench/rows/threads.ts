@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { readConfig } from '../../../src/config.ts';
 import { openDatabase } from '../../../src/db/open.ts';
+import { sql } from '../../../src/db/sql.ts';
 import { createLogger } from '../../../src/log.ts';
 import type { Bench } from '../bench.ts';
 import { timedEach } from '../bench.ts';
@@ -141,18 +142,17 @@ const metadataOf = (i: number, count: number) => ({
 /** Inserts rows into the table. The API would take minutes. */
 async function fill({ databaseUrl, dataDir }: Store, count: number): Promise<void> {
   const config = { ...readConfig({}), databaseUrl, dataDir: path.join(dataDir, 'data') };
-  const { sql, close } = await openDatabase(config, createLogger('silent'));
+  const { sql: database, close } = await openDatabase(config, createLogger('silent'));
   try {
-    await sql.query(
-      `INSERT INTO "Thread" ("id", "metadata", "createdAt", "updatedAt")
+    await database.query(
+      sql`INSERT INTO "Thread" ("id", "metadata", "createdAt", "updatedAt")
        SELECT gen_random_uuid(),
          jsonb_build_object('tenant', 'one', 'group', i % 100)
-           || CASE WHEN i % ($1::int / $2::int) = 0 THEN '{"rare": true}'::jsonb ELSE '{}'::jsonb END,
-         now() - ($1::int - i) * interval '1 second', now() - ($1::int - i) * interval '1 second'
-       FROM generate_series(0, $1::int - 1) i`,
-      [count, RARE],
+           || CASE WHEN i % (${count}::int / ${RARE}::int) = 0 THEN '{"rare": true}'::jsonb ELSE '{}'::jsonb END,
+         now() - (${count}::int - i) * interval '1 second', now() - (${count}::int - i) * interval '1 second'
+       FROM generate_series(0, ${count}::int - 1) i`,
     );
-    await sql.query('VACUUM ANALYZE "Thread"');
+    await database.query(sql`VACUUM ANALYZE "Thread"`);
   } finally {
     await close();
   }
