@@ -6,7 +6,7 @@ export interface CheckpointAddress {
   checkpointId: string;
 }
 
-/** One text for one checkpoint of a thread. */
+/** A key for a checkpoint of a thread. */
 export function checkpointKey({ namespace, checkpointId }: CheckpointAddress): string {
   return `${checkpointId} ${namespace}`;
 }

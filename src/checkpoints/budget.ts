@@ -1,4 +1,4 @@
-/** The stored bytes that an operation may still read. */
+/** The stored bytes left for an operation. */
 export interface Budget {
   readonly bytesLeft: number;
   /** Counts bytes. Throws if they are more than `bytesLeft`. */

@@ -1,5 +1,5 @@
 import { raw } from '../db/sql.ts';
-import type { StoredItem } from './values.ts';
+import type { StoredItem } from './items.ts';
 
 // JSON travels as text in a column of its own: as bytes, PostgreSQL would send it as text of twice the size.
 

@@ -9,7 +9,7 @@ import { findCheckpoint, type CheckpointRow } from './find.ts';
 import { loadContent, type Content, type ValueRow, type WriteRow } from './load.ts';
 import { NO_RUN } from './store-statement.ts';
 import { orderWrites } from './tuples.ts';
-import { loadValue } from './values.ts';
+import { loadValue } from './decode.ts';
 
 interface Place {
   threadId: string;
@@ -19,10 +19,10 @@ interface Place {
 }
 
 /**
- * What DeltaChannels held at a checkpoint: the value that each had last in full, and the writes since then, oldest first.
+ * The content of DeltaChannels at a checkpoint: for each channel its last full value, and the writes since then, oldest first.
  *
- * The writes of all branches that begin at a checkpoint are stored with it. LangGraph 1.5 and newer stores the full value at
- * the start of a branch. Older versions replay all the writes they get here, so those of other branches are left out.
+ * The writes of all branches that begin at a checkpoint are stored with it. LangGraph 1.5 and newer stores the full value at the
+ * start of a branch. Older versions replay all given writes, so the writes of other branches are left out.
  */
 export async function readDeltaHistory(
   query: Query,
@@ -52,7 +52,7 @@ export async function readDeltaHistory(
 
 /** An ancestor of a checkpoint. */
 interface Ancestor {
-  /** The writes that made the next checkpoint on the way from it. */
+  /** The writes that led to the next checkpoint on the way. */
   writes: readonly WriteRow[];
   values: ReadonlyMap<string, ValueRow>;
   items: Content['items'];
@@ -91,11 +91,11 @@ async function* walkBack(
 }
 
 interface Parent extends CheckpointRow {
-  /** The runs that made checkpoints from it; for an edit by hand, NO_RUN. */
+  /** The runs that made its children; for an edit by hand, NO_RUN. */
   runIds: string[];
 }
 
-/** How many checkpoints are read at once. */
+/** The number of checkpoints in one read. */
 const PAGE_SIZE = 50;
 
 /** The nearest ancestors of a checkpoint, its parent first. */
@@ -120,8 +120,8 @@ function listAncestors(
 }
 
 /**
- * Whether a write on the parent belongs to this child. A run or an edit writes on the checkpoint where it starts. Writes of a
- * run without a checkpoint of its own from there wait for the next run, which drops them if it has an input or forks.
+ * True if a write on the parent belongs to this child. A run or an edit writes on the checkpoint where it starts. If a run has
+ * made no checkpoint from there, the next run takes its writes. A run with an input, or a fork, drops them.
  */
 function madeChild(
   { runId }: WriteRow,

@@ -19,7 +19,7 @@ import { serde } from './serde.ts';
 import { createStateLimit, type StateLimit } from './sizes.ts';
 import { store } from './store.ts';
 import { type SerializedValue, type SerializeOptions } from './units.ts';
-import { loadSerialized } from './values.ts';
+import { loadSerialized } from './decode.ts';
 import { renewVersions } from './versions.ts';
 
 /** Keeps the checkpoints of an edit by hand until `store` writes them all, in the caller's transaction. */
@@ -27,11 +27,11 @@ export class EditSaver extends CheckpointReader {
   declare protected readonly limit: StateLimit;
   readonly #records: (NewCheckpoint | NewWrites)[] = [];
   readonly #metadata: Record<string, unknown>;
-  /** The values of checkpoints that were read with writes on top. */
+  /** Channel values of the checkpoints that were read with writes on top, by checkpoint id. */
   readonly #withWrites = new Map<string, Record<string, unknown>>();
-  /** What the update under way writes, by node: kept in the metadata of its checkpoint. */
+  /** The writes of the current update, by node. They are stored in the metadata of its checkpoint. */
   writes: Record<string, unknown> | undefined;
-  /** Why reading failed: then it is not the update's fault that it cannot be made. */
+  /** The error of a failed read. Then the update fails because of the database, not because of its values. */
   failure: unknown;
 
   constructor(
@@ -46,7 +46,7 @@ export class EditSaver extends CheckpointReader {
     this.#metadata = metadata;
   }
 
-  /** Between steps of its own, an edit lets others be answered. */
+  /** The values do not change during an edit, so the event loop can serve other requests while the edit serializes them. */
   get #how(): SerializeOptions {
     return { mostBytes: this.limit.mostBytes, isStill: true };
   }
@@ -61,7 +61,7 @@ export class EditSaver extends CheckpointReader {
   }
 
   override async getDeltaChannelHistory(options: DeltaOptions) {
-    // Only a new thread gets several checkpoints in one edit, and no branch.
+    // An edit with several checkpoints makes a new thread without branches.
     if (this.#findMade(options.config)) return this.walkDeltaHistory(options);
     return this.#reading(() => super.getDeltaChannelHistory(options));
   }
@@ -79,7 +79,7 @@ export class EditSaver extends CheckpointReader {
     }
   }
 
-  /** A checkpoint of this edit. */
+  /** The checkpoint of this edit with the id in the configuration, or its newest one. */
   #findMade(config: RunnableConfig): NewCheckpoint | undefined {
     const { threadId, namespace } = placeOf(config);
     const id = getCheckpointId(config);
@@ -92,7 +92,7 @@ export class EditSaver extends CheckpointReader {
     );
   }
 
-  /** The checkpoint in new objects, as it would be read once it was stored. */
+  /** The checkpoint in new objects, as a reader would get it from the database. */
   async #loadMade(made: NewCheckpoint): Promise<CheckpointTuple> {
     const { threadId, namespace, parentId, checkpoint, metadata } = made;
     return {
@@ -109,7 +109,7 @@ export class EditSaver extends CheckpointReader {
     };
   }
 
-  /** Those that this edit has not written are as the stored checkpoint has them that it was made on. */
+  /** Decodes the channels written by this edit. The rest come from the stored checkpoint under the edit. */
   async #loadChannels(made: NewCheckpoint): Promise<Record<string, unknown>> {
     const written = new Map<string, SerializedValue>();
     let oldest = made;
@@ -172,7 +172,7 @@ export class EditSaver extends CheckpointReader {
     const unversioned = this.#unversioned(config, changed, changedVersions);
     const { checkpoint, renewed } = renewVersions(changed, unversioned);
     const newVersions = { ...changedVersions, ...renewed };
-    // Where nothing but what is next changes, LangGraph passes the metadata on; no run has written this one.
+    // If an update changes only the next nodes, LangGraph copies the metadata. This checkpoint belongs to no run.
     const { run_id: _run, assistant_id: _assistant, ...own } = metadata as Record<string, unknown>;
     const added = { ...own, ...this.#metadata, ...(this.writes && { writes: this.writes }) };
     const made = { checkpoint, metadata: added, newVersions };
@@ -183,8 +183,8 @@ export class EditSaver extends CheckpointReader {
   }
 
   /**
-   * What LangGraph changes without a new version: what the tasks of the step had written that ended before the others,
-   * which it adds to the state first.
+   * The channels changed by LangGraph without a new version. Before an update, LangGraph applies the writes of finished tasks of
+   * the step to the state.
    */
   #unversioned(
     config: RunnableConfig,
@@ -209,10 +209,10 @@ export class EditSaver extends CheckpointReader {
     this.#records.push(record);
   }
 
-  /** Stores what was kept, in order. */
+  /** Stores the records in their order. */
   async store(query: Query): Promise<void> {
     for (const [threadId, records] of byThread(this.#records)) {
-      // Numbers of this transaction alone: one that is tried again begins with those that were read.
+      // A copy, because the transaction may be repeated.
       const items = this.itemsOf(threadId).copy();
       await store(query, { threadId, fence: null, items }, { records });
     }

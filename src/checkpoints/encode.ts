@@ -81,7 +81,7 @@ function encodeObject(value: object, pass: Pass): unknown {
   if ('lg_name' in value && value.lg_name === 'Send') return encodeSend(value, pass);
   if (describesItself) return encodeSerializable(value, pass);
   const entries = encodeEntries(value, pass);
-  // Otherwise reading would take it for an object of a class, here or, in a message, by LangChain.
+  // Otherwise a reader, or LangChain inside of a message, would decode it as an object of a class.
   const looksSerialized = 'lc' in value || '__lc_escaped__' in value;
   return looksSerialized ? { lc: 2, type: 'object', value: entries } : entries;
 }
@@ -98,7 +98,7 @@ export function areJsonNumbers(list: readonly unknown[]): list is number[] {
   return true;
 }
 
-/** An object's own properties. A function among those of a class's object is one of its methods. */
+/** An object's own properties. A function in an object of a class is a method. */
 function encodeEntries(value: object, pass: Pass): object {
   const plain = isPlain(value);
   const entries: Record<string, unknown> = {};
@@ -162,7 +162,7 @@ function encodeBytes(name: string, view: ArrayBufferView): unknown {
 
 // ── Objects with toJSON ──────────────────────────────────────────────────────────────────────
 
-/** What messages of one class with the same fields have in common: all but the values of their fields. */
+/** The common part of messages of one class with the same fields: everything except for the values of the fields. */
 interface Shape {
   json: Record<string, unknown>;
   keys: readonly string[];
@@ -189,18 +189,21 @@ function namesOf(value: object): string {
   return isRecord(fields) ? Object.keys(fields).join('\0') : '';
 }
 
-/** An object of LangChain's as it describes itself, its properties as they are: its own way loses some of what they hold. */
+/**
+ * An object of LangChain in its own description, but with its properties unchanged: LangChain's own serialization loses parts of
+ * them.
+ */
 function encodeSerialized(
   value: object,
   { type, id, kwargs, ...json }: Record<string, unknown>,
   pass: Pass,
 ): unknown {
   const path: unknown[] = Array.isArray(id) ? id : [];
-  // Of all others, only a description would come back.
+  // LangChain could not load other objects again.
   if (type !== 'constructor' || path[0] !== 'langchain_core' || !isRecord(kwargs))
     throw refusal(`an object of the class ${String(path.at(-1))}`);
   const shape = { json: { ...json, type, id }, keys: Object.keys(kwargs) };
-  // LangChain takes long to say this again for each message.
+  // LangChain is slow to compute this for each message.
   if (path[1] === 'messages' && shape.keys.every((key) => key in value))
     shapesOf(value, pass).set(namesOf(value), shape);
   return encodeShape(value, shape, pass, kwargs);

@@ -30,7 +30,7 @@ export interface CheckpointPlace {
   checkpointId?: string | null | undefined;
 }
 
-/** The statement that finds the row of a checkpoint. The arguments are parameters. */
+/** A statement for the row of a checkpoint. The arguments are parameters. */
 export function checkpointAt(
   threadId: unknown,
   namespace: unknown,
@@ -57,7 +57,7 @@ interface CheckpointSearch {
   /** Undefined: every namespace. */
   namespace?: string | undefined;
   checkpointId?: string | undefined;
-  /** Only checkpoints that were stored before this one. In a namespace without it: those with a lower id. */
+  /** Only checkpoints stored earlier than this id. In a namespace without it: those with a lower id. */
   before?: string | undefined;
   /** Contained in the checkpoint's metadata. */
   metadata?: Record<string, unknown> | undefined;
@@ -100,7 +100,7 @@ function storedBefore(checkpointId: string): Statement {
     CASE WHEN "checkpointId" < ${checkpointId}::uuid THEN "seq" + 1 END)`;
 }
 
-/** The parents of checkpoints of one namespace. */
+/** The parents of checkpoints of a namespace. */
 export function listParents(
   query: Query,
   rows: readonly CheckpointRow[],
@@ -109,7 +109,7 @@ export function listParents(
   return listByIds(query, rows[0], { column: raw('"checkpointId"'), ids });
 }
 
-/** The children of checkpoints of one namespace, oldest first. */
+/** The children of checkpoints of a namespace, oldest first. */
 export function listChildren(
   query: Query,
   rows: readonly CheckpointRow[],

@@ -138,7 +138,7 @@ async function findConfigured(
   return new Map(found);
 }
 
-/** The same of one place. */
+/** The configuration of one place. */
 export async function configuredAt(app: { sql: Sql }, place: Place): Promise<Configured> {
   return (await findConfigured(app, [place])).get(place) ?? unconfigured(place);
 }

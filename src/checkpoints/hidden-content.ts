@@ -13,14 +13,14 @@ export function classOfHidden(value: object): string | undefined {
   return isPlain(value) || describesItself(value) ? undefined : className(value);
 }
 
-/** Whether no class made the object: a literal, also of another realm. */
+/** True for an object literal, also from another realm. */
 export function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
 /**
- * Whether a class made the object. A literal or a list can be the prototype of an object: LangChain copies the key `__proto__` of
+ * True if a class made the object. The prototype of an object may be a literal or a list: LangChain copies the key `__proto__` of
  * a message in this way. Only lists themselves have the content of a list.
  */
 function isOfClass(value: object): boolean {
@@ -38,7 +38,7 @@ function tagOf(value: object): string {
   return Object.prototype.toString.call(value).slice('[object '.length, -1);
 }
 
-/** Whether a class of JavaScript or Node.js made the object, or a subclass of one. */
+/** True if a class of JavaScript or Node.js, or a subclass of one, made the object. */
 function isBuiltIn(value: object): boolean {
   return value instanceof EventEmitter || prototypesOf(value).some(isGlobalClass);
 }

@@ -16,7 +16,7 @@ export interface CheckpointFilter {
   metadata?: Record<string, unknown> | null | undefined;
 }
 
-/** Every state that a thread has been in, all branches, newest first. */
+/** The states of a thread, all branches, newest first. */
 export async function readHistory(
   app: Reading,
   threadId: string,

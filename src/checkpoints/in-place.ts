@@ -1,9 +1,9 @@
 import type { ChannelVersions, Checkpoint, CheckpointTuple } from '@langchain/langgraph-checkpoint';
 import { types } from 'node:util';
 
-/** The last checkpoint of a run, with the objects that the graph put. */
+/** The last checkpoint of a run, with the objects of the graph. */
 export interface FinalCheckpoint extends CheckpointTuple {
-  /** Whether the graph's code has left the objects as the database has them. */
+  /** False if the graph's code has changed the objects since they were stored. */
   isUnchanged(): boolean;
 }
 
@@ -18,7 +18,7 @@ interface HeldChannel {
 /** The channels of a checkpoint whose values can change in place. */
 export type HeldChannels = ReadonlyMap<string, HeldChannel>;
 
-/** Reads the channels of a checkpoint that comes from the database. */
+/** Reads the channels of a checkpoint from the database. */
 export function holdChannels({ channel_values, channel_versions }: Checkpoint): HeldChannels {
   const held = new Map<string, HeldChannel>();
   for (const [channel, value] of Object.entries(channel_values)) {
@@ -30,11 +30,11 @@ export function holdChannels({ channel_values, channel_versions }: Checkpoint): 
 }
 
 /**
- * Reads the channels of a checkpoint that the graph puts after the one with the channels `before`.
+ * Reads the channels of a new checkpoint. `before` has the channels of its predecessor.
  *
- * A node may change a value in place and not return it. LangGraph gives it no new version, but its nodes see the change, and
- * a saver in memory stores it. Such a channel gets a new version here, equal in age to the one before, in the checkpoint
- * and in all checkpoints after it, until the graph writes the channel.
+ * A node may change a value in place and not return it. LangGraph gives it no new version, but its nodes see the change, and a
+ * saver in memory stores it. Such a channel gets a new version here, equal in age to the one before, in the checkpoint and in all
+ * checkpoints after it, until the graph writes the channel.
  */
 export function readChannels(
   put: { checkpoint: Checkpoint; newVersions: ChannelVersions },
@@ -44,7 +44,7 @@ export function readChannels(
   const held = new Map(holdChannels(put.checkpoint));
   const newVersions = { ...put.newVersions };
   const renewed = new Map<string, HeldChannel>();
-  // One for all channels of one version: LangGraph tells by that which of them one step wrote.
+  // Channels with the same version get the same new version: LangGraph infers a common step from equal versions.
   const renewals = new Map<number, number>();
   for (const [channel, now] of held) {
     const then = before?.get(channel);
@@ -60,7 +60,7 @@ export function readChannels(
   return { held, checkpoint: withVersions(put.checkpoint, renewed), newVersions };
 }
 
-/** Whether the values are as they were when the saver read them. */
+/** True if no value has changed since the saver read it. */
 export function areUnchanged({ channel_values }: Checkpoint, held: HeldChannels): boolean {
   return Array.from(held).every(([channel, { leaves }]) =>
     areEqual(leaves, leavesOf(channel_values[channel])),
@@ -92,8 +92,8 @@ function isObject(value: unknown): value is object {
 }
 
 /**
- * The primitive values in an object, in order, with keys and kinds between them. Two lists are equal if the objects have the
- * same content. That takes a tenth of the time of serialising them.
+ * The primitive values in an object, in order, with keys and kinds between them. Two lists are equal if the objects have the same
+ * content. This takes a tenth of the time of a serialization.
  */
 function leavesOf(value: unknown): unknown[] {
   const leaves: unknown[] = [];
@@ -101,7 +101,7 @@ function leavesOf(value: unknown): unknown[] {
     addLeaves(value, leaves, new Set());
     return leaves;
   } catch {
-    // It cannot be stored either.
+    // A property throws: the value cannot be stored either.
     return [value];
   }
 }

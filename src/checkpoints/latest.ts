@@ -7,30 +7,31 @@ import type { CheckpointRow } from './find.ts';
 import { NULL_TASK_ID } from './new-records.ts';
 import { BY_KEY } from './store-statement.ts';
 import { PART } from './units.ts';
-import { lastNumbers, loadElements, type StoredItem } from './values.ts';
+import { lastNumbers, loadElements } from './decode.ts';
+import type { StoredItem } from './items.ts';
 
-/** The last elements of a list that a checkpoint holds. */
+/** The last elements of a list in a checkpoint. */
 export interface Latest {
-  /** Whether nothing was ever written to the channel: then it has what its graph begins with. */
+  /** True if no step has written the channel: its value is the initial value of the graph. */
   isUnwritten: boolean;
-  /** Decodes them into new objects. */
+  /** Decodes the elements into new objects. */
   decode(by: SerializerProtocol): Promise<unknown[]>;
-  /** Whether the list has no others. */
+  /** True if these are all elements of the list. */
   isWhole: boolean;
 }
 
-/** Which end of a list to read. */
+/** The end of a list to read. */
 interface End {
   channel: string;
-  /** The number of items. An item holds one element, several, or a part of one. */
+  /** The number of items. An item has a part of an element, a whole element, or several. */
   most: number;
-  /** In the state of now, all writes on top of the checkpoint count. Otherwise a client's command alone does. */
+  /** True for the current state: all writes on top of the checkpoint count. False: only the writes of a client's command count. */
   current: boolean;
 }
 
 /**
- * Reads the end of the list in a channel, for checkpoints of one namespace. Leaves out a checkpoint whose channel holds no list,
- * or has a write on top that counts.
+ * Reads the end of the list in a channel, for checkpoints of one namespace. Leaves out a checkpoint if its channel holds no list,
+ * or if a write on top counts.
  */
 export async function readLatest(
   query: Query,
@@ -58,7 +59,7 @@ export async function readLatest(
 interface ListRow {
   checkpointId: string;
   isUnwritten: boolean;
-  /** The last pairs: each is one item at least. */
+  /** The last pairs of item numbers. A pair covers at least one item. */
   ranges: number[] | null;
 }
 
@@ -89,7 +90,7 @@ interface ItemRow extends StoredItem, WithText {
   total: number;
 }
 
-/** Reads items. An item counts each time that `numbers` has it. Throws if the items are larger than the budget. */
+/** Reads items. Repeated numbers count repeatedly. Throws if the items are larger than the budget. */
 async function readItems(
   query: Query,
   threadId: string | undefined,
@@ -108,7 +109,7 @@ async function readItems(
   });
 }
 
-/** The first item may be the end of an element: only the item before it would tell. */
+/** The first item may be the last part of an element. Only the item before it could show this. */
 function dropBroken(
   numbers: readonly number[],
   items: ReadonlyMap<number, StoredItem>,

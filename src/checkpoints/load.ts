@@ -5,13 +5,9 @@ import { CONTENT_COLUMNS, withContent, type WithText } from './content.ts';
 import { checkpointAt, type CheckpointPlace, type CheckpointRow } from './find.ts';
 import { serde } from './serde.ts';
 import { BY_KEY, highestItem, lowestItem } from './store-statement.ts';
-import {
-  loadValue,
-  type Item,
-  type ItemBounds,
-  type StoredItem,
-  type StoredValue,
-} from './values.ts';
+import { loadValue } from './decode.ts';
+import type { Item, ItemBounds, StoredItem } from './items.ts';
+import type { StoredValue } from './values.ts';
 
 // Loads the content of checkpoints: the values of their channels, the writes on top of them, and the items of both.
 
@@ -70,7 +66,7 @@ type Column = keyof typeof COLUMNS;
 
 const NAMES = Object.keys(COLUMNS) as Column[];
 
-/** A result row: its kind determines which columns are not null. */
+/** A result row. The columns of other kinds are null. */
 type LoadedRow =
   | (ValueRow & WithText & { kind: 'value' })
   | (WriteRow & WithText & { kind: 'write' })
@@ -78,7 +74,7 @@ type LoadedRow =
   | { kind: 'size'; bytes: number }
   | { kind: 'checkpoint'; checkpoint: string };
 
-/** The beginning of a SELECT in a UNION: all columns, NULL for those that rows of this kind do not have. */
+/** The beginning of a SELECT in a UNION. Columns of other kinds are NULL. */
 function select(kind: LoadedRow['kind'], own: readonly Column[]): Statement {
   const expressions: Partial<Record<Column, string>> = CONTENT_COLUMNS;
   const columns = NAMES.map((name) =>
@@ -98,18 +94,18 @@ const SELECT_ITEM = select('item', ['number', 'hash', ...STORED]);
 const SELECT_SIZE = select('size', ['bytes']);
 const SELECT_CHECKPOINT = select('checkpoint', ['checkpoint']);
 
-/** The checkpoints of one namespace whose content a statement loads. */
+/** The checkpoints of a namespace to load. */
 interface Selection {
   /** Parameters. */
   threadId: unknown;
   namespace: unknown;
-  /** A CTE for the other fragments, with its comma. */
+  /** A CTE in front of the others, with its comma. */
   found?: Statement;
-  /** A table: channels, versions, and how many of the checkpoints have this version. */
+  /** A table: channels, versions, and the number of checkpoints with each version. */
   versions: Statement;
   /** An array: the ids of the checkpoints. */
   ids: Statement;
-  /** A query whose rows the result has in addition. */
+  /** A query with additional rows for the result. */
   also?: Statement;
 }
 
@@ -142,8 +138,8 @@ ${also ? sql`UNION ALL ${also}` : empty}`;
 }
 
 /**
- * The CTE `size`: the bytes of all checkpoints together. A value counts for each checkpoint that has it, and an item for each value
- * that has it. `edges` adds uses at the first number of a range and subtracts them after the last one. So each item is read once.
+ * The CTE `size`: the bytes of all checkpoints together. A value counts once per checkpoint, and an item once per value. `edges`
+ * adds uses at the first number of a range and subtracts them after the last number. So the statement reads each item once.
  */
 function sizeOf(threadId: unknown): Statement {
   return sql`, edges AS (
@@ -205,7 +201,7 @@ function parseCheckpoint(json: string): { row: CheckpointRow; bounds: ItemBounds
 
 const NO_CONTENT: Content = { values: [], writes: [], items: new Map() };
 
-/** Loads the content of checkpoints of one namespace. Throws if it is larger than the budget. */
+/** Loads the content of checkpoints of a namespace. Throws if it is larger than the budget. */
 export async function loadContent(
   query: Query,
   checkpoints: readonly CheckpointRow[],
@@ -231,7 +227,7 @@ interface UsedVersion {
   uses: number;
 }
 
-/** The versions of channels, and how many of the checkpoints have each. */
+/** The versions of channels, and the number of checkpoints with each version. */
 function countUses(checkpoints: readonly CheckpointRow[]): UsedVersion[] {
   const used = new Map<string, UsedVersion>();
   for (const { versions } of checkpoints) {
@@ -281,7 +277,7 @@ function sortOut(rows: readonly LoadedRow[]): Measured<Loaded> {
   return { bytes, content: { content: { values, writes, items }, checkpoint } };
 }
 
-/** Loads the items of values that were read before, and decodes the values. */
+/** Loads the items of known values, and decodes the values. */
 export async function loadStored(
   query: Query,
   threadId: string,

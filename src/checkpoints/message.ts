@@ -1,7 +1,7 @@
 import { isRecord } from '../json.ts';
 import type { PlainMessage } from './plain.ts';
 
-// A graph may keep anything under `messages`. A field with a value of another type reads as if it were not there.
+// A graph may keep any value under `messages`. A field of the wrong type reads as missing.
 
 export type MessageType = 'HUMAN' | 'AI' | 'SYSTEM' | 'TOOL' | 'OTHER';
 
@@ -16,7 +16,7 @@ const TYPES: ReadonlyMap<unknown, MessageType> = new Map([
   ['tool', 'TOOL'],
 ]);
 
-/** The messages in a state's values, oldest first: what stands under `messages`, or is the whole state. */
+/** The messages in the values of a state, oldest first: the value of `messages`, or the whole state if it is a list. */
 export function messagesIn(values: unknown): PlainMessage[] {
   const messages = isRecord(values) ? values['messages'] : values;
   if (!Array.isArray(messages)) return [];
@@ -27,32 +27,32 @@ export function messageType({ type }: Pick<PlainMessage, 'type'>): MessageType {
   return TYPES.get(type) ?? 'OTHER';
 }
 
-/** The text of a message, its blocks joined; what is not text is left out. */
+/** The text of a message. Text blocks are joined; other blocks are left out. */
 export function messageText({ content }: Pick<PlainMessage, 'content'>): string {
   if (typeof content === 'string') return content;
   if (!Array.isArray(content)) return '';
   return content.map((block) => textOr('', isRecord(block) ? block['text'] : block)).join('');
 }
 
-/** A text, otherwise `other`. */
+/** The value if it is a text, otherwise `other`. */
 export function textOr<Other>(other: Other, value: unknown): string | Other {
   return typeof value === 'string' ? value : other;
 }
 
-/** A text or a whole number, as GraphQL's ID takes them, otherwise null. */
+/** The value if GraphQL's ID accepts it: a text or a whole number. Otherwise null. */
 export function idOrNull(value: unknown): string | null {
   return Number.isSafeInteger(value) ? String(value) : textOr(null, value);
 }
 
 const MOST_INT = 2 ** 31 - 1;
 
-/** A whole number of GraphQL's Int, otherwise `other`. */
+/** The value if it is a whole number in the range of GraphQL's Int, otherwise `other`. */
 export function intOr<Other>(other: Other, value: unknown): number | Other {
   const isInt = Number.isInteger(value) && Math.abs(Number(value)) <= MOST_INT;
   return isInt ? Number(value) : other;
 }
 
-/** The objects in a list; none in anything else. */
+/** The objects in a list. Empty for any other value. */
 export function recordsIn(value: unknown): Record<string, unknown>[] {
   return Array.isArray(value) ? value.filter(isRecord) : [];
 }

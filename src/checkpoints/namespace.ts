@@ -1,4 +1,4 @@
-/** A namespace without its tasks, as a subgraph has it that keeps its state. */
+/** A namespace without task ids: the namespace of a subgraph with persistent state. */
 export function namesIn(namespace: string): string {
   return namespace.replaceAll(/:[^|]*/g, '');
 }

@@ -7,7 +7,7 @@ import { placeOf } from './address.ts';
 import { type NewCheckpoint, type NewWrites } from './records.ts';
 import { serializeValue, type SerializeOptions } from './units.ts';
 
-/** The task to which LangGraph books input and what a command writes. */
+/** LangGraph's task id for the writes of an input or a command. */
 export const NULL_TASK_ID = '00000000-0000-0000-0000-000000000000';
 
 export async function newCheckpoint(
@@ -45,7 +45,7 @@ export async function newWrites(
   how: SerializeOptions,
 ): Promise<NewWrites> {
   checkNames([placeOf(config).namespace, ...writes.map(([channel]) => channel)]);
-  // A node that takes several answers tells each time all that it has: of what has one place, the last one counts.
+  // A node with several answers writes all of them each time. Of writes with the same index, the last one counts.
   const placed = new Map(
     writes.map((write, index) => [WRITES_IDX_MAP[write[0]] ?? index, write] as const),
   );

@@ -7,19 +7,22 @@ import { toPlain, type PlainMessage } from './plain.ts';
 import type { CheckpointRow } from './find.ts';
 import { serdeOf } from './serde.ts';
 
-/** The newest messages of checkpoints, as far as the ends of their stored lists tell them. */
+/** The newest messages of checkpoints, read from the ends of their stored lists. */
 export interface Newest {
-  /** The messages of a checkpoint with this graph, oldest first, as clients see them. Undefined: the whole state tells them. */
+  /**
+   * The messages of a checkpoint with this graph, oldest first, as clients see them. Undefined: they have to be read from the
+   * whole state.
+   */
   messages(
     row: CheckpointRow,
     served: CompiledGraph | undefined,
     count: number,
   ): Promise<PlainMessage[] | undefined>;
-  /** The checkpoints with another value than a list, or with a write on top that counts. */
+  /** The checkpoints without a stored list of messages, or with a write on top that counts. */
   withoutList(): Promise<CheckpointRow[]>;
 }
 
-/** Finds the newest messages of checkpoints of one namespace at the end of their lists, for all of them at once. */
+/** Finds the newest messages of checkpoints of one namespace, with common statements for all of them. */
 export function newestOf(
   app: Reading,
   rows: readonly CheckpointRow[],
@@ -36,7 +39,7 @@ export function newestOf(
   return {
     async messages({ checkpointId, namespace }, served, count) {
       if (!showsAsStored(served, namespace)) return undefined;
-      // An element may be no message, and an item no element: then more of them are needed.
+      // Not every element is a message, and not every item is an element: then the next read takes more items.
       for (let most = count + 1; ; most *= 4) {
         const latest = (await readOnce(most)).get(checkpointId);
         if (!latest) return undefined;
@@ -64,14 +67,14 @@ const MESSAGES = 'messages';
 /** The channels that show a list as it is stored. */
 const AS_STORED = new Set(['LastValue', 'BinaryOperatorAggregate']);
 
-/** What a graph begins with; undefined without one. */
+/** The initial messages of a graph; undefined without a graph. */
 function firstMessages(served: CompiledGraph | undefined, namespace: string): unknown {
   const channel = (served && findSubgraph(served, namespace))?.channels[MESSAGES];
   const fresh = channel && 'fromCheckpoint' in channel ? channel.fromCheckpoint() : undefined;
   return fresh?.isAvailable() ? fresh.get() : undefined;
 }
 
-/** Whether the values of a state have the messages as they are stored. Those without a graph have. */
+/** True if the values of a state show the messages as they are stored. Without a graph they do. */
 function showsAsStored(served: CompiledGraph | undefined, namespace: string): boolean {
   const graph = served && findSubgraph(served, namespace);
   if (!graph) return true;

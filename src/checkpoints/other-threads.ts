@@ -2,9 +2,9 @@ import type { RunnableConfig } from '@langchain/core/runnables';
 import type { CheckpointTuple } from '@langchain/langgraph-checkpoint';
 
 /**
- * LangGraph lends the saver of a run to each graph that a node calls, also to a graph with a thread_id and a checkpointer of
- * its own. The checkpoints of such a graph belong to the run's thread, in a namespace with the other thread_id: they need no
- * row in "Thread", and they are deleted with the run's thread.
+ * LangGraph passes the saver of a run on to graphs called by its nodes, even to a graph with its own thread_id and checkpointer.
+ * The checkpoints of such a graph are stored in the run's thread, in a namespace with the other thread_id. They need no row in
+ * "Thread" and are deleted with the run's thread.
  */
 export function placeOnThread(config: RunnableConfig, threadId: string): RunnableConfig {
   const { thread_id: asked, checkpoint_ns: namespace = '' } = config.configurable ?? {};
@@ -18,7 +18,7 @@ export function placeOnThread(config: RunnableConfig, threadId: string): Runnabl
   };
 }
 
-/** The tuple as the graph knows it that asked for it with `config`. */
+/** The tuple with the thread and the namespace that the graph asked for in `config`. */
 export function placeAsAsked(tuple: CheckpointTuple, config: RunnableConfig): CheckpointTuple {
   const { thread_id, checkpoint_ns = '' } = config.configurable ?? {};
   const place = (stored: RunnableConfig): RunnableConfig => ({

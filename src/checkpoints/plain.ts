@@ -13,9 +13,8 @@ export interface PlainMessage {
 }
 
 /**
- * A value as clients see it: messages in LangChain's plain shape, everything else as JSON. Other types are shown as their
- * nearest: a Map as an object, a Set as a list, bytes in base64, other typed arrays as lists of numbers, an error as its name
- * and message. A text replaces too deep levels.
+ * A value as clients see it: messages in LangChain's plain shape, everything else as JSON. A Map becomes an object, a Set a list,
+ * bytes base64, other typed arrays lists of numbers, an error its name and message. A text replaces levels beyond the deepest.
  */
 export function toPlain(value: unknown): unknown {
   return plain(value, new Set());
@@ -68,7 +67,7 @@ function plainEntries(entries: Iterable<[unknown, unknown]>, above: Set<object>)
   return object;
 }
 
-/** By shape, not by class: a graph may bring its own copy of LangChain. JSON is never one, whatever its keys are. */
+/** Checks the shape, not the class: a graph may bring its own copy of LangChain. A JSON value never has methods. */
 export function isMessage(value: unknown): value is BaseMessage {
   return (
     typeof value === 'object' &&
@@ -83,7 +82,7 @@ function hasMethod(value: object, name: string): boolean {
   return typeof Reflect.get(value, name) === 'function';
 }
 
-/** Whether the message is a piece of one that is still being written. */
+/** True if the message is a piece of a streamed message. */
 export function isChunk(message: BaseMessage): boolean {
   return 'concat' in message && typeof message.concat === 'function';
 }
@@ -105,7 +104,7 @@ function toPlainMessage(message: BaseMessage): PlainMessage {
       ...shown,
       example: fields['example'] ?? false,
       tool_calls: fields['tool_calls'] ?? [],
-      // Streamed messages stay chunks when they are whole: without any, they look like all others.
+      // LangChain keeps complete streamed messages as chunks. Without tool call chunks, they look like complete messages.
       ...(hasToolCallChunks(fields) && { tool_call_chunks: fields['tool_call_chunks'] }),
       invalid_tool_calls: fields['invalid_tool_calls'] ?? [],
       usage_metadata: fields['usage_metadata'] ?? null,

@@ -19,22 +19,22 @@ import { listCheckpoints, type CheckpointRow } from './find.ts';
 import { serde } from './serde.ts';
 import { type StateLimit } from './sizes.ts';
 import { findTuple, loadTuples } from './tuples.ts';
-import { createItemsOf, type ItemsOf } from './values.ts';
+import { createItemsOf, type ItemsOf } from './items.ts';
 import { createVersion, countOf } from './versions.ts';
 
 export type DeltaOptions = Parameters<BaseCheckpointSaver['getDeltaChannelHistory']>[0];
 
-/** Reads a thread's checkpoints. Writing is for those that extend it. */
+/** Reads the checkpoints of threads. Subclasses also write. */
 export class CheckpointReader extends BaseCheckpointSaver {
   protected readonly query: Query;
-  /** Of a reader that writes. */
+  /** Only in subclasses that write. */
   protected readonly limit: StateLimit | undefined;
   /** The known item numbers of each thread. */
   protected readonly itemsOf: ItemsOf;
-  /** The version that the step under way started from, and the one it writes. */
+  /** The version before the current step, and the version of its writes. */
   #step: { current: number | undefined; next: number } | undefined;
 
-  /** `by` decodes stored values. `limit` learns the sizes of the states that are read, `itemsOf` the numbers of their items. */
+  /** `by` decodes stored values. `limit` learns the sizes of the loaded states, `itemsOf` the numbers of their items. */
   constructor(
     query: Query,
     by: SerializerProtocol = serde,
@@ -47,9 +47,11 @@ export class CheckpointReader extends BaseCheckpointSaver {
   }
 
   /**
-   * Ordered, and unique per step, so that two branches never share a version: a counter in the high bits, 32 random
-   * ones in the low. LangGraph's own counts 1, 2, 3 on every branch and then reads one branch's values on another.
-   * It asks once per channel: what one step writes has one version, by which it tells that nodes ran side by side.
+   * A version is a counter in the high bits and a random number in the low bits. So versions are ordered, and two branches never
+   * share a version. LangGraph's own versions are 1, 2, 3 on every branch: it would then read the values of another branch.
+   *
+   * LangGraph calls this method for each channel. All channels of a step get the same version: LangGraph infers from it a common
+   * step of parallel nodes.
    */
   override getNextVersion(current: number | undefined): number {
     if (!this.#step || this.#step.current !== current) {
@@ -79,7 +81,7 @@ export class CheckpointReader extends BaseCheckpointSaver {
     return readDeltaHistory(this.query, of, { channels, by: this.serde });
   }
 
-  /** The same, found by `getTuple`. */
+  /** The history of delta channels, read with `getTuple`. */
   protected walkDeltaHistory(options: DeltaOptions): Promise<Record<string, DeltaChannelHistory>> {
     return super.getDeltaChannelHistory(options);
   }
@@ -113,8 +115,8 @@ export class CheckpointReader extends BaseCheckpointSaver {
 }
 
 /**
- * Reads checkpoints as LangGraph's getState has to see them. LangGraph, up to 1.7.3 at least, takes an answer for a result, so a
- * task that asks again would not be next. It also lists the questions of a task that has ended.
+ * Reads checkpoints for LangGraph's getState. LangGraph, up to 1.7.3 at least, takes an answer for the result of its task. A task
+ * that asks again would then be missing in `next`. LangGraph also lists the questions of ended tasks.
  */
 export class StateReader extends CheckpointReader {
   override async getTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
@@ -139,7 +141,7 @@ function openWrites(writes: CheckpointPendingWrite[]): CheckpointPendingWrite[] 
 
 const PAGE_SIZE = 20;
 
-/** Rows in their order, at most a page of one namespace at a time: what is loaded in one statement. */
+/** The rows in their order, in pages of one namespace. One statement loads a page. */
 function* pagesOf(rows: readonly CheckpointRow[]): Generator<CheckpointRow[]> {
   let page: CheckpointRow[] = [];
   for (const row of rows) {

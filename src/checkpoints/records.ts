@@ -2,9 +2,10 @@ import type { Checkpoint } from '@langchain/langgraph-checkpoint';
 import { compareWritesSortKeys, writesSortKey } from '@langchain/langgraph-checkpoint';
 import type { PendingEvent } from '../events/append.ts';
 import { sizeOf, sum, type SerializedValue } from './units.ts';
-import { storedValue, type Item, type ItemNumbers, type StoredValue } from './values.ts';
+import type { Item, ItemNumbers } from './items.ts';
+import { storedValue, type StoredValue } from './values.ts';
 
-// What a graph puts, as records, and the rows that a statement makes of them.
+// The records of checkpoints and writes, and the rows of their statement.
 
 export interface NewCheckpoint {
   threadId: string;
@@ -12,33 +13,33 @@ export interface NewCheckpoint {
   parentId: string | undefined;
   checkpoint: Checkpoint;
   metadata: Record<string, unknown>;
-  /** The channels that have a new version, with its value. */
+  /** The channels with a new version, and their values. */
   values: { channel: string; version: number; value: SerializedValue }[];
 }
 
-/** What a task wrote on top of a checkpoint. */
+/** The writes of a task on top of a checkpoint. */
 export interface NewWrites {
   threadId: string;
   namespace: string;
   checkpointId: string;
   taskId: string;
-  /** Orders the writes of one step, as LangGraph gives it. */
+  /** LangGraph orders the writes of a step by it. */
   taskPath: string;
   writes: { index: number; channel: string; value: SerializedValue }[];
 }
 
-/** What one statement stores. */
+/** The content of one statement. */
 export interface Storable {
-  /** Of one thread, in their order; the last new checkpoint of a namespace becomes its head. */
+  /** The records of a thread, in their order. The last new checkpoint of a namespace becomes its head. */
   records: readonly (NewCheckpoint | NewWrites)[];
-  /** Of the run whose claim is the fence. */
+  /** Events of the run with the claim of the fence. */
   events?: readonly PendingEvent[];
 }
 
-/** The most bytes of new items for one statement: other statements wait for it. */
+/** The most bytes of new items for a statement. A statement blocks the connection until its end. */
 const STATEMENT_BYTES = 2_097_152;
 
-/** Whether the new content of these records is too much for one statement. */
+/** True if the new content of the records is too large for one statement. */
 export function isLarge(items: ItemNumbers, records: Storable['records']): boolean {
   const sizes = records.flatMap((each) =>
     ('values' in each ? each.values : each.writes).map(({ value }) => sizeOf(value)),
@@ -50,7 +51,10 @@ export function isLarge(items: ItemNumbers, records: Storable['records']): boole
   return sum(fresh.map((bytes) => bytes?.length ?? 0)) > STATEMENT_BYTES;
 }
 
-/** Items in batches, each for a statement. One batch at least. The thread's numbers grow away from 0 with each batch. */
+/**
+ * Items in batches, each for a statement. There is at least one batch. From batch to batch, the absolute values of the numbers
+ * grow.
+ */
 export function cutItems(items: readonly Item[]): Item[][] {
   let batch: Item[] = [];
   const batches = [batch];
@@ -67,7 +71,7 @@ export function cutItems(items: readonly Item[]): Item[][] {
   return batches;
 }
 
-/** The rows that a statement stores beside items. */
+/** The rows of a statement, apart from items. */
 export interface Rows {
   checkpoints: NewCheckpoint[];
   values: (NewCheckpoint['values'][number] & { namespace: string })[];
@@ -88,7 +92,7 @@ export function rowsOf({ records, events = [] }: Storable): Rows {
   return { checkpoints, values, writes, events };
 }
 
-/** One statement cannot store a row twice. Each checkpoint as it came last, where it came first. */
+/** Each checkpoint once, at its first position, with its last content: one statement cannot store a row twice. */
 function lastOfEach(checkpoints: NewCheckpoint[]): NewCheckpoint[] {
   const last = new Map<string, NewCheckpoint>();
   for (const each of checkpoints) {
@@ -99,7 +103,7 @@ function lastOfEach(checkpoints: NewCheckpoint[]): NewCheckpoint[] {
   return [...last.values()];
 }
 
-/** Of writes with one place, the one that counts. */
+/** Each write once. LangGraph's indexes: of writes to channels the first counts; of errors, interrupts and answers the last. */
 export function countedWrites(records: readonly NewWrites[]): Rows['writes'] {
   const counted = new Map<string, Rows['writes'][number]>();
   for (const { writes, ...task } of records) {
@@ -111,7 +115,7 @@ export function countedWrites(records: readonly NewWrites[]): Rows['writes'] {
   return [...counted.values()];
 }
 
-/** Writes in the order in which LangGraph applies them: that of its sort key. */
+/** Writes in the order of LangGraph's sort key. */
 export function inWriteOrder<Write extends { taskPath: string; taskId: string; index: number }>(
   writes: readonly Write[],
 ): Write[] {
@@ -119,7 +123,7 @@ export function inWriteOrder<Write extends { taskPath: string; taskId: string; i
   return writes.toSorted((a, b) => compareWritesSortKeys(keyOf(a), keyOf(b)));
 }
 
-/** What to store for each value. Items are numbered in the order of the records, so that it does not matter which come together. */
+/** The stored form of each value. Items get their numbers in the order of the records, independent of how records are grouped. */
 export function storedValues(
   items: ItemNumbers,
   records: Storable['records'],
@@ -130,7 +134,7 @@ export function storedValues(
       for (const { value } of record.values)
         stored.set(value, storedValue(items, value, { use: 'channel' }));
     } else {
-      // Of LangGraph's own lists, such as answers, the elements are counted by their items.
+      // In lists of LangGraph itself, such as answers, the number of items must equal the number of elements.
       for (const { index, value } of record.writes)
         stored.set(value, storedValue(items, value, { use: 'write', alone: index < 0 }));
     }

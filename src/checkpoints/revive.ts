@@ -97,7 +97,7 @@ function isByte(value: unknown): boolean {
 
 const ERRORS = [EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError] as const;
 
-/** Makes an error of the built-in class of that name, otherwise an Error with that name. */
+/** Makes an error of the built-in class with this name, or an Error with this name. */
 function constructError(message: string, { name, ...held }: JsonRecord): Error {
   const error = Array.isArray(held['errors'])
     ? new AggregateError(held['errors'], message)
@@ -135,7 +135,7 @@ function reviveSerialized(record: JsonRecord, pass: Pass): unknown {
 
 type MessageClass = new (fields: JsonRecord) => object;
 
-/** Constructs messages like LangChain's `load`. Gives undefined for other objects, and for fields refused by the class. */
+/** Constructs messages like LangChain's `load`. Returns undefined for other objects, and for fields refused by the class. */
 function createMessageMaker(messages: object): Pass['makeMessage'] {
   const makers = new Map<string, (fields: JsonRecord) => object>();
   return ({ id, kwargs }, pass) => {

@@ -4,14 +4,12 @@ import { createEncoder } from './encode.ts';
 import { createRevive } from './revive.ts';
 
 /**
- * How values are stored: in LangGraph's JSON, read as LangGraph reads it, with what its own serialiser loses: dates,
- * big integers, NaN, buffers and typed arrays, URLs, an error's name and cause. A plain object in the shape of a serialised
- * one stays plain. Functions, symbols, cycles, deep nesting and objects with hidden content throw.
+ * Stores values as LangGraph's JSON. It also keeps dates, big integers, NaN, buffers, typed arrays, URLs, and the name and the
+ * cause of an error; LangGraph's own serializer loses them. A plain object in the shape of a serialized object stays plain.
+ * Functions, symbols, cycles, deep nesting and objects with hidden content throw. LangChain objects are decoded with the given
+ * classes.
  */
-export type Serde = SerializerProtocol;
-
-/** Decodes LangChain objects with these classes. */
-function createSerde(classes: Classes): Serde {
+function createSerde(classes: Classes): SerializerProtocol {
   const revive = createRevive(classes);
   const json: SerializerProtocol = {
     async dumpsTyped(value) {
@@ -40,19 +38,19 @@ function createSerde(classes: Classes): Serde {
 }
 
 /** Decodes with the classes of the server. */
-export const serde: Serde = createSerde(OWN_CLASSES);
+export const serde: SerializerProtocol = createSerde(OWN_CLASSES);
 
-const serdes = new WeakMap<Classes, Serde>([[OWN_CLASSES, serde]]);
+const serdes = new WeakMap<Classes, SerializerProtocol>([[OWN_CLASSES, serde]]);
 
 /** Decodes with the classes of a graph; without a graph, with those of the server. */
-export function serdeOf(graph: object | undefined): Serde {
+export function serdeOf(graph: object | undefined): SerializerProtocol {
   const classes = graph ? classesOf(graph) : OWN_CLASSES;
   const known = serdes.get(classes) ?? createSerde(classes);
   serdes.set(classes, known);
   return known;
 }
 
-/** A value as it would be read once it was stored. */
+/** The value as a reader would get it from the database. */
 export async function asRead(by: SerializerProtocol, value: unknown): Promise<unknown> {
   return by.loadsTyped(...(await by.dumpsTyped(value)));
 }

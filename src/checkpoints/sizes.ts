@@ -4,27 +4,27 @@ import { checkpointKey, type CheckpointAddress } from './address.ts';
 import type { NewCheckpoint, NewWrites } from './records.ts';
 import { sizeOf, sum } from './units.ts';
 
-// The size of a state is the sum of the bytes of its channels, each as it is stored: mostly JSON. An item that two values share
-// counts twice.
+// The size of a state is the sum of the stored bytes of its channels, mostly JSON. If two values share an item, the item counts
+// twice.
 
-/** The bytes of the channels of one checkpoint. */
+/** The bytes of the channels of a checkpoint. */
 export type ChannelSizes = ReadonlyMap<string, { version: number; bytes: number }>;
 
-/** Knows the sizes of states that were read or put, and refuses those above the limit. */
+/** Knows the sizes of states and refuses states above the limit. */
 export interface StateLimit {
   readonly mostBytes: number;
-  /** Learns the sizes of a checkpoint that was read. */
+  /** Learns the sizes of a checkpoint from the database. */
   learn(address: CheckpointAddress, sizes: ChannelSizes): void;
   /** Throws StateLimitError if the state, or the writes of the tasks of a step, have too many bytes. */
   check(record: NewCheckpoint | NewWrites): void;
 }
 
-/** So many checkpoints are remembered: the next one is made from one of the newest. */
+/** The number of checkpoints to remember. The parent of a new checkpoint is one of the newest. */
 const MOST_KNOWN = 1000;
 
 export function createStateLimit(mostBytes: number): StateLimit {
   const known = new Map<string, ChannelSizes>();
-  /** By checkpoint, the bytes that each task wrote on top of it. */
+  /** By checkpoint, the bytes of the writes of each task. */
   const written = new Map<string, Map<string, number>>();
 
   function checkCheckpoint({ namespace, parentId, checkpoint, values }: NewCheckpoint): void {

@@ -1,6 +1,6 @@
 import type { RunnableConfig } from '@langchain/core/runnables';
 import type { StateSnapshot } from '@langchain/langgraph';
-import type { CheckpointTuple } from '@langchain/langgraph-checkpoint';
+import type { CheckpointTuple, SerializerProtocol } from '@langchain/langgraph-checkpoint';
 import type { Query } from '../db/query.ts';
 import { withCheckpointer, type CompiledGraph } from '../graphs/load.ts';
 import { knowsSubgraph } from '../graphs/subgraphs.ts';
@@ -10,32 +10,32 @@ import { messagesIn } from './message.ts';
 import { newestOf } from './newest-messages.ts';
 import { toPlain, type PlainMessage } from './plain.ts';
 import { StateReader } from './reader.ts';
-import { asRead, serdeOf, type Serde } from './serde.ts';
+import { asRead, serdeOf } from './serde.ts';
 import { findTuple, readTuples, type DecodeTuple } from './tuples.ts';
 
-/** A checkpoint that is read piece by piece: its values and tasks cost a statement for its whole page, once asked for. */
+/** A checkpoint, read on demand: one statement reads the values, tasks or relatives of a whole page of checkpoints. */
 export interface State {
   row: CheckpointRow;
-  /** What the checkpoint holds, and the writes on top of it: for each call in objects of its own. */
+  /** The content of the checkpoint and the writes on top of it. Each call returns new objects. */
   tuple(): Promise<CheckpointTuple>;
-  /** What its graph makes of it. */
+  /** The graph's view of the checkpoint. */
   snapshot(): Promise<Snapshot>;
   /** The snapshot's values as clients see them. */
   values(): Promise<unknown>;
-  /** The newest messages, oldest first, as clients see them. Reads only the end of a long list, unless the snapshot is asked for. */
+  /** The newest messages, oldest first, as clients see them. Reads only the end of a long list if `snapshot` was not called. */
   newestMessages(count: number): Promise<PlainMessage[]>;
-  /** The checkpoint it was made from. */
+  /** The parent checkpoint. */
   parent(): Promise<State | undefined>;
-  /** The checkpoints that were made from it, oldest first. */
+  /** The child checkpoints, oldest first. */
   children(): Promise<State[]>;
 }
 
-/** LangGraph's view of a state; of a graph that is not served any more, or that a node's code calls, the values alone. */
+/** LangGraph's view of a state. Without a served graph, or for a graph that a node calls in its code, only the values. */
 export type Snapshot = Pick<StateSnapshot, 'values' | 'next' | 'tasks'>;
 
 /**
- * The states of checkpoints of one namespace. `current` shows what finished parallel tasks wrote on top, as the state
- * of now does. Each checkpoint is read by the graph that wrote it, since a thread may have had several.
+ * The states of checkpoints of a namespace, each read with its own graph. With `current`, they include the writes of finished
+ * parallel tasks on top.
  */
 export function statesOf(
   app: Reading,
@@ -64,7 +64,7 @@ export function statesOf(
       const taken = await snapshot();
       return inTurn(app, async () => shownValues(taken));
     });
-    // A checkpoint of a page that is not read yet is read without those whose lists tell enough.
+    // If the page is not read yet, read only the checkpoints without a usable list of messages.
     const wholeValues = async () => {
       const states = loaded.isAsked() ? [] : await withoutList();
       const own = states.find((state) => state.row === row);
@@ -77,7 +77,7 @@ export function statesOf(
       values,
       async newestMessages(count) {
         const graph = (await graphs())[i];
-        // Fields beside this one have asked for the snapshot by now.
+        // Other fields of the same object have called `snapshot` before this point.
         const end = snapshot.isAsked() ? undefined : await newest.messages(row, graph, count);
         return end ?? messagesIn(await wholeValues()).slice(-count);
       },
@@ -91,7 +91,7 @@ export function statesOf(
   });
 }
 
-/** The state at a checkpoint, or now; undefined where there is none. */
+/** The state at a checkpoint, by default the current state. Undefined without a checkpoint. */
 export async function findState(
   app: Reading,
   threadId: string,
@@ -116,18 +116,18 @@ async function takeSnapshot(
   const by = serdeOf(served);
   const graph = withCheckpointer(served, new LoadedReader(query, tuple, by));
   const { checkpoint_id: checkpointId, ...place } = tuple.config.configurable ?? {};
-  // LangGraph would read it as a state of the graph itself.
+  // LangGraph would read an unknown namespace as a state of the graph itself.
   if (!knowsSubgraph(graph, place['checkpoint_ns'])) return bareSnapshot(tuple);
   const asItWas = { configurable: { ...place, checkpoint_id: checkpointId } };
   if (!current) return graph.getState(asItWas);
   return graph.getState({ configurable: place }).catch(() => {
-    // What the tasks of a step wrote may not fit together, which is what their run failed with: then the step has not been.
-    // Read anew: LangGraph has begun to put it into what was loaded.
+    // The writes of parallel tasks may contradict each other, and their run failed for this reason. Then the state is the
+    // checkpoint without them. It is read again because LangGraph has already changed the loaded objects.
     return withCheckpointer(served, new StateReader(query, by)).getState(asItWas);
   });
 }
 
-/** The state channels by name; LangGraph's own begin with __ or hold a branch. */
+/** The values of the graph's own channels. LangGraph's channels begin with __ or with branch:. */
 function bareSnapshot({ checkpoint }: CheckpointTuple): Snapshot {
   const values = Object.entries(checkpoint.channel_values).filter(
     ([channel]) => !channel.startsWith('__') && !channel.startsWith('branch:'),
@@ -135,11 +135,11 @@ function bareSnapshot({ checkpoint }: CheckpointTuple): Snapshot {
   return { values: Object.fromEntries(values), next: [], tasks: [] };
 }
 
-/** Reads one checkpoint from memory, and every other one from the database. */
+/** Reads a given checkpoint from memory, and the rest from the database. */
 class LoadedReader extends StateReader {
   readonly #tuple: CheckpointTuple;
 
-  constructor(query: Query, tuple: CheckpointTuple, by: Serde) {
+  constructor(query: Query, tuple: CheckpointTuple, by: SerializerProtocol) {
     super(query, by);
     this.#tuple = tuple;
   }
@@ -159,7 +159,10 @@ export async function valuesOf(state: State | undefined): Promise<unknown> {
   return (await state?.values()) ?? {};
 }
 
-/** The values at a checkpoint, read in one statement, and one more for a graph made by a function; empty without a checkpoint. */
+/**
+ * The values at a checkpoint; empty without a checkpoint. A single statement reads them; graphs made by functions need a second
+ * statement.
+ */
 export async function findValues(
   app: Reading,
   threadId: string,
@@ -178,7 +181,7 @@ export async function findValues(
   });
 }
 
-/** The same of a checkpoint that has just been stored here, as they would be read. */
+/** The values of a newly stored checkpoint, from memory. They are equal to the values in the database. */
 export async function valuesOfFinal(app: Reading, final: CheckpointTuple): Promise<unknown> {
   const { thread_id: threadId, checkpoint_ns: namespace = '' } = final.config.configurable ?? {};
   const checkpointId = final.checkpoint.id;
@@ -188,7 +191,7 @@ export async function valuesOfFinal(app: Reading, final: CheckpointTuple): Promi
   return shownValues(await takeSnapshot(app.sql.query, graph, { tuple }));
 }
 
-/** What the graph makes of a checkpoint that has just been stored here, as it would be read. */
+/** The graph's state at a newly stored checkpoint, from memory. */
 export async function stateOfFinal(
   query: Query,
   graph: CompiledGraph,
@@ -199,10 +202,10 @@ export async function stateOfFinal(
   return withCheckpointer(graph, new LoadedReader(query, stored, by)).getState(stored.config);
 }
 
-/** What was put, with the values as they come back. */
+/** The checkpoint with decoded copies of its values. */
 async function asStored(
   { checkpoint, ...tuple }: CheckpointTuple,
-  by: Serde,
+  by: SerializerProtocol,
 ): Promise<CheckpointTuple> {
   const held = Object.entries(checkpoint.channel_values).filter(([, value]) => value !== undefined);
   const values = await Promise.all(
@@ -212,13 +215,13 @@ async function asStored(
 }
 
 function shownValues(snapshot: Snapshot | undefined): unknown {
-  // A graph of the functional API has none before it has ended.
+  // A graph of the functional API has no values before its end.
   return toPlain(snapshot?.values) ?? {};
 }
 
 /**
- * What each node wrote in the step that led to a checkpoint, as a list where it ran several times; null where nothing is
- * known. A hand edit's checkpoint keeps it; a run's is found in what the tasks of the parent wrote.
+ * The writes of each node in the step before a checkpoint, as a list if the node ran several times. Null if they are unknown. The
+ * checkpoint of a hand edit keeps them in its metadata; for a run, the writes on top of the parent contain them.
  */
 export async function writesOf({ row, parent }: State): Promise<Record<string, unknown> | null> {
   const { writes } = row.metadata;
@@ -248,7 +251,7 @@ export async function writesOf({ row, parent }: State): Promise<Record<string, u
   return shown.length > 0 ? Object.fromEntries(shown) : null;
 }
 
-/** Calls `make` at the first call, and gives its result to all. */
+/** Calls `make` at the first call and returns the same result for all calls. */
 function once<T>(make: () => Promise<T>): (() => Promise<T>) & { isAsked(): boolean } {
   let made: Promise<T> | undefined;
   return Object.assign(() => (made ??= make()), { isAsked: () => made !== undefined });

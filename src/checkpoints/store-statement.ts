@@ -2,16 +2,17 @@ import { param, raw, sql, type Statement } from '../db/sql.ts';
 import { appendEvents } from '../events/append.ts';
 import type { Rows } from './records.ts';
 import { HASH_BYTES, type SerializedValue } from './units.ts';
-import type { Item, ItemBounds, StoredValue } from './values.ts';
+import type { Item, ItemBounds } from './items.ts';
+import type { StoredValue } from './values.ts';
 
-// The statement that stores checkpoints, task writes and events of one thread: all or nothing.
+// Stores checkpoints, task writes and events of a thread in one statement: all or nothing.
 
-/** A write by hand has no run: its rows carry this id. */
+/** The run id in rows of hand edits, which have no run. */
 export const NO_RUN = '00000000-0000-0000-0000-000000000000';
 
 /**
- * Ends a subquery that looks up rows by a whole key, so that PostgreSQL does not turn it into a join. The planner expects a thread
- * of average length. If most threads are short, it would read and filter all rows of a long one.
+ * Ends a subquery for rows with a given key. It keeps PostgreSQL from turning the subquery into a join. The planner expects a
+ * thread of average length. If most threads are short, a join would read and filter all rows of a long thread.
  */
 export const BY_KEY = raw('OFFSET 0');
 
@@ -25,7 +26,7 @@ export function highestItem(threadId: unknown): Statement {
   return sql`(SELECT greatest(max("number"), 0) FROM "ChannelItem" i WHERE i."threadId" = ${threadId})`;
 }
 
-/** Rows of one thread, and the run that writes them. */
+/** Rows of one thread and their run. */
 export interface StatementContent {
   /** Parameters. */
   threadId: unknown;
@@ -47,17 +48,17 @@ const NOTHING: Addition = { ctes: raw(''), columns: raw(''), from: raw('') };
 
 /** A row of the result. Without known items there is one row, and its `number` and `hash` are null. */
 export interface Stored extends Pick<Item, 'hash' | 'number'>, ItemBounds {
-  /** The fence has let the statement through. */
+  /** The fence held. */
   claimed: boolean;
-  /** The statement has stored everything. False: the thread has other items than the writer knows. */
+  /** The statement has stored everything. False: the writer does not know all items of the thread. */
   stored: boolean;
   /** The number of the first event; null without events. */
   firstEvent: number | null;
 }
 
 /**
- * Stores the content if the CTE `claim` of `fence` has a row and no item is known to the thread already. Only then the CTE
- * `ready` has a row.
+ * Stores the content if the CTE `claim` of `fence` has a row and the thread has none of the items. Only then the CTE `ready` has
+ * a row.
  */
 export function storeStatement(
   fence: Statement,
@@ -73,7 +74,7 @@ SELECT EXISTS (SELECT 1 FROM claim) AS "claimed", EXISTS (SELECT 1 FROM ready) A
 FROM bounds LEFT JOIN known ON true${from}`;
 }
 
-/** Everything with bytes: items, values and writes. */
+/** The rows with bytes: items, values and writes. */
 function insertContent({ threadId, items, rows, stored }: StatementContent): Statement {
   const ofValues = rows.values.flatMap(({ value }) => stored.get(value) ?? []);
   const ofWrites = rows.writes.flatMap(({ value }) => stored.get(value) ?? []);
@@ -133,8 +134,8 @@ interface Part {
 }
 
 /**
- * An item has one number in its thread. If the thread holds an item under a number that the writer does not know, or has given a
- * number away, the CTE `ready` stays empty, and the result names the known items.
+ * An item has a single number in its thread. The CTE `ready` stays empty if the thread already has an equal item or uses the
+ * number. Then the result names the known items.
  */
 function insertItems({
   threadId,

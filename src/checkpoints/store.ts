@@ -1,14 +1,21 @@
 import type { Query, QueryOptions } from '../db/query.ts';
 import { param, sql, type Statement } from '../db/sql.ts';
 import { cutItems, NO_ROWS, rowsOf, storedValues, type Storable } from './records.ts';
-import { BY_KEY, NO_RUN, storeStatement, type StatementContent, type Stored } from './store-statement.ts';
+import {
+  BY_KEY,
+  NO_RUN,
+  storeStatement,
+  type StatementContent,
+  type Stored,
+} from './store-statement.ts';
 import type { SerializedValue } from './units.ts';
-import type { Item, ItemNumbers, KnownItem, StoredValue } from './values.ts';
+import type { Item, ItemNumbers, KnownItem } from './items.ts';
+import type { StoredValue } from './values.ts';
 
-/** The claim of the attempt that writes. After the claim is lost, its statements store nothing. Null: an edit by hand. */
+/** The claim of the writing attempt. After the claim is lost, its statements store nothing. Null: an edit by hand. */
 export type Fence = { runId: string; claimToken: string } | null;
 
-/** The thread that a statement writes to, the writer, and the known numbers of the thread's items. */
+/** The thread and the writer of a statement, and the known numbers of the thread's items. */
 export interface StoringBy {
   threadId: string;
   fence: Fence;
@@ -16,8 +23,8 @@ export interface StoringBy {
 }
 
 /**
- * Stores checkpoints, writes and events, all or nothing. Undefined, with nothing stored: the claim is lost. Many bytes go ahead in
- * statements of their own, as items without a reference, and other statements run between them.
+ * Stores checkpoints, writes and events, all or nothing. Returns undefined, with nothing stored, if the claim is lost. Large
+ * items are stored first, by statements of their own: other statements can run in between. No row refers to these items yet.
  */
 export function store(
   query: Query,
@@ -33,8 +40,8 @@ export function store(
 }
 
 /**
- * FOR KEY SHARE makes the fence a lock. A claim locks the run's row FOR UPDATE, so it waits for a statement that is under way; a
- * later statement finds another token, or none once the run has ended.
+ * The fence (src/README.md). FOR KEY SHARE makes it a lock: a claim locks the run's row FOR UPDATE, so it waits for a running
+ * statement. A later statement finds another token, or none after the end of the run.
  */
 function claimOf(runId: unknown, claimToken: string): Statement {
   return sql`claim AS (
@@ -46,8 +53,8 @@ function noClaim(runId: unknown): Statement {
 }
 
 /**
- * Removes the task writes of a run on top of the newest checkpoints: a step that the database could not store did not happen.
- * Does nothing if the claim is lost.
+ * Removes the task writes of a run on top of the newest checkpoints, after the database could not store their step. Does nothing
+ * if the claim is lost.
  */
 export async function forgetStep(
   query: Query,
@@ -62,7 +69,7 @@ export async function forgetStep(
   );
 }
 
-/** The items of a thread with these hashes. */
+/** The known items of a thread with these hashes. */
 function findItems(
   query: Query,
   threadId: string,
@@ -75,12 +82,12 @@ function findItems(
   );
 }
 
-/** From this number of new items on, PostgreSQL plans a statement anew. */
+/** With more new items, PostgreSQL plans the statement anew. */
 const MANY_ITEMS = 10;
 
 /**
- * A prepared plan may date from a time when the table was nearly empty, and then reads the whole table for each new item. For a
- * few items that costs less than a new plan.
+ * PostgreSQL may have made the prepared plan when the table was nearly empty. Such a plan reads the whole table for each new
+ * item. For a few items this costs less than a new plan.
  */
 function planFor(items: readonly unknown[]): QueryOptions {
   return { planAnew: items.length > MANY_ITEMS };
@@ -92,14 +99,17 @@ export type StatementOf = (
 ) => Statement;
 
 interface Storing extends Pick<StoringBy, 'threadId' | 'items'> {
-  /** Many bytes go ahead, in the same statement without records and events. Default: one statement stores all. */
+  /** Large content: separate statements store the items first. Default: one statement stores all. */
   goesAhead?: boolean;
 }
 
-/** Attempts to number the items: one is enough after learning the thread's items, unless another writer adds some. */
+/**
+ * Attempts to number the items. The first attempt returns the thread's items, so the second succeeds unless new items arrive in
+ * between.
+ */
 const ATTEMPTS = 3;
 
-/** Stores with a statement made of `storeStatement`. Undefined, with nothing stored: its fence did not let it through. */
+/** Stores with a statement made with `storeStatement`. Returns undefined, with nothing stored, if its fence does not hold. */
 export async function storeBy<Result extends Stored>(
   query: Query,
   storing: Storing,
@@ -133,7 +143,7 @@ export async function storeBy<Result extends Stored>(
   throw new Error('Other writers changed the items of a thread at each attempt to store one.');
 }
 
-/** Numbers the items of records. The new ones come in batches, each for one statement. */
+/** Numbers the items of records. Returns the new items in batches, each for one statement. */
 async function numberItems(
   query: Query,
   { threadId, items, goesAhead = false }: Storing,
@@ -143,7 +153,7 @@ async function numberItems(
   const fresh = items.takeNew();
   const batches = goesAhead ? cutItems(fresh) : [fresh];
   if (batches.length === 1) return { stored, batches };
-  // An interrupted attempt has stored some of them.
+  // An interrupted attempt may have stored some of the items.
   const hashes = fresh.map(({ hash }) => hash);
   const known = await findItems(query, threadId, hashes).finally(() => items.forget(fresh));
   items.learn(known);

@@ -17,7 +17,8 @@ import type { Content, ItemRow, ValueRow, WriteRow } from './load.ts';
 import { inWriteOrder } from './records.ts';
 import { serde } from './serde.ts';
 import type { ChannelSizes, StateLimit } from './sizes.ts';
-import { loadValue, sizeOfContent, storedSize, type ItemNumbers } from './values.ts';
+import { loadValue, sizeOfContent, storedSize } from './decode.ts';
+import type { ItemNumbers } from './items.ts';
 
 // Reads checkpoints as LangGraph's tuples.
 
@@ -60,7 +61,7 @@ function sizesOf({ values, items }: Content): ChannelSizes {
   );
 }
 
-/** Reads checkpoints of one namespace in one statement. Each can be decoded several times. */
+/** Reads checkpoints of a namespace in a single statement. Each can be decoded several times. */
 export async function readTuples(
   query: Query,
   checkpoints: readonly CheckpointRow[],
@@ -70,7 +71,7 @@ export async function readTuples(
   return decodersOf(query, checkpoints, await loadContent(query, checkpoints, budget));
 }
 
-/** Reads checkpoints of one namespace in one statement. */
+/** Reads and decodes checkpoints of a namespace in a single statement. */
 export async function loadTuples(
   query: Query,
   checkpoints: readonly CheckpointRow[],
@@ -178,8 +179,8 @@ async function pendingWrites(
 }
 
 /**
- * The writes on top of a checkpoint that count, in the order of LangGraph's sort key. For channels, the writes of a task's last run
- * count. For an error, an interrupt or an answer, the newest write of the task counts.
+ * The effective writes on top of a checkpoint, in the order of LangGraph's sort key. For channels, the writes of a task's last
+ * run count. For an error, an interrupt or an answer, the newest write of the task counts.
  */
 export function orderWrites(found: readonly WriteRow[]): WriteRow[] {
   const rows = found.toSorted((a, b) => a.seq - b.seq);

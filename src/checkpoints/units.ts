@@ -5,25 +5,26 @@ import { areJsonNumbers, createEncoder, type Encode } from './encode.ts';
 
 // This file cuts a list into units. A unit becomes one row, or each of its elements does (see values.ts).
 //
-// - A unit of small elements has a few kilobytes of consecutive ones. Their content alone decides its end. Two versions of a
-//   list therefore share all units except for one or two at each difference.
-// - A large element is a unit of its own. A very large one takes several units, its parts.
+// - A unit of small elements has a few kilobytes of consecutive elements. Only their content decides its end. So two versions of
+// a list share all units except for one or two at each difference.
+//
+// - A large element is a unit of its own. A very large element takes several units, its parts.
 
 /** The type of a row with several elements of a list: a JSON array. */
 export const ELEMENTS = 'elements';
 
-/** The type of a row with the beginning of some bytes. They go on in the next row of the value. */
+/** The type of a row with a part of the bytes of a value. The next row of the value continues them. */
 export const PART = 'part';
 
 /** The least size of a large element. */
 const LARGE_CHARS = 2048;
 /** A unit is never smaller, unless a large element or the end of the list follows. */
 const LEAST_CHARS = 2048;
-/** The average size of a unit beyond that. */
+/** The average size above the least size. */
 const MEAN_CHARS = 6144;
-/** The most of a unit, as in a list of zeros. */
+/** The largest unit, as in a list of zeros. */
 const MOST_CHARS = 32_768;
-/** The most bytes of one row: they have to fit into a statement. */
+/** The most bytes of one row: a row must fit into a statement. */
 const PART_BYTES = 1_048_576;
 
 /** A value in bytes, as a whole or in units. */
@@ -37,7 +38,7 @@ export interface Unit {
   hash: Buffer;
   /** The unit is the last part of a value. */
   endsParts?: boolean;
-  /** Small elements. Undefined: the unit holds a large one, or a part. */
+  /** Small elements. Undefined for a unit with a large element or a part. */
   elements?: SmallElements;
 }
 
@@ -50,13 +51,16 @@ export interface SmallElements {
 }
 
 export interface SerializeOptions {
-  /** Throws StateLimitError as soon as the value has more. */
+  /** Throws StateLimitError as soon as the value has more bytes. */
   mostBytes?: number;
-  /** Nothing changes the value meanwhile: a list is read in turns of the event loop. */
+  /** The value does not change during the serialization, so the event loop can do other work in between. */
   isStill?: boolean;
 }
 
-/** Turns a value into bytes. Unless it is still, it is read before the promise is returned: later changes have no effect. */
+/**
+ * Turns a value into bytes. Unless `isStill` is set, the function reads the value before it returns the promise: later changes
+ * have no effect.
+ */
 export async function serializeValue(
   value: unknown,
   { mostBytes = Infinity, isStill = false }: SerializeOptions = {},
@@ -82,7 +86,7 @@ export function sum(numbers: Iterable<number>): number {
 /** Work on one value, in turns of the event loop. */
 interface Work {
   turns: Turns;
-  /** Counts characters of the value, each of which is at least a byte. */
+  /** Counts characters of the value. A character has at least one byte. */
   count(chars: number): void;
 }
 
@@ -123,7 +127,7 @@ function captureList(list: readonly unknown[]): unknown[] {
   return areJsonNumbers(list) ? list.slice() : Array.from(captured(list));
 }
 
-/** The elements, each captured when it is asked for. */
+/** The elements, each captured on demand. */
 function* captured(list: readonly unknown[]): Generator {
   const encode = createEncoder(list);
   for (const each of list) yield capture(each, encode);
@@ -174,7 +178,7 @@ function unitOf(elements: SmallElements): Unit {
 
 const MARKS = 2 ** 32;
 
-/** Whether a unit of this size ends with this element. The longer the element, the likelier. */
+/** True if a unit of this size ends with this element. A longer element is more likely to be the end. */
 function isEnd(text: string, mark: number, size: number): boolean {
   if (size < LEAST_CHARS) return false;
   return size >= MOST_CHARS || mark < MARKS * ((text.length + 1) / MEAN_CHARS);
@@ -189,7 +193,7 @@ export function markOf(text: string): number {
   return (hash ^ (hash >>> 16)) >>> 0;
 }
 
-/** Whether an element with this JSON may share a unit. */
+/** True if an element with this JSON may share a unit. */
 export function isSmall(text: string): boolean {
   return text.length < LARGE_CHARS;
 }
@@ -208,7 +212,7 @@ function bytesOf(content: Binary | string): Bytes {
   return typeof content === 'string' ? { type: 'json', bytes: Buffer.from(content) } : content;
 }
 
-/** One unit, or parts and then a unit of the type itself. */
+/** One unit, or several parts followed by a unit of the type itself. */
 async function cutBytes({ type, bytes }: Bytes, turns: Turns): Promise<Unit[]> {
   const units: Unit[] = [];
   let start = 0;
@@ -224,7 +228,7 @@ async function cutBytes({ type, bytes }: Bytes, turns: Turns): Promise<Unit[]> {
   return start === 0 ? [unit] : [...units, { ...unit, endsParts: true }];
 }
 
-/** UTF-8 takes four bytes for a character at most. All but the first have these two bits. */
+/** A character has at most four bytes in UTF-8. All bytes except for the first start with these two bits. */
 function beginOfCharacter(bytes: Uint8Array, at: number): number {
   let begin = at;
   while (begin > at - 3 && (Number(bytes[begin]) & 0xc0) === 0x80) begin--;
@@ -235,7 +239,7 @@ function beginOfCharacter(bytes: Uint8Array, at: number): number {
 
 /** The most values and pieces of text for one call of JSON.stringify: a few milliseconds of work. */
 const PIECE_WEIGHT = 20_000;
-/** The text that counts as one value. */
+/** The length of a text with the weight of one value. */
 const TEXT_CHARS = 64;
 
 /** Bytes, or the JSON of a small captured value; undefined for a larger one. */
@@ -320,7 +324,7 @@ function* objectPieces(object: Record<string, unknown>): Generator<string> {
   yield '}';
 }
 
-/** From and to of consecutive values up to PIECE_WEIGHT, or of one heavier value. */
+/** The bounds of consecutive values up to PIECE_WEIGHT, or of one heavier value. */
 function* lightRuns(values: readonly unknown[]): Generator<[from: number, to: number]> {
   let from = 0;
   let weight = 0;

@@ -3,21 +3,21 @@ import { randomInt } from 'node:crypto';
 
 const VERSION_STEP = 2 ** 32;
 
-/** A version, unlike every other of that count. */
+/** A new version with this count. No other version is equal to it. */
 export const createVersion = (count: number): number =>
   count * VERSION_STEP + randomInt(1, VERSION_STEP);
 
 export const countOf = (version: number): number => Math.floor(version / VERSION_STEP);
 
-/** Another version, of the same age. */
+/** A new version with the same count. */
 export const renewVersion = (version: number): number => createVersion(countOf(version));
 
-/** Of a channel that no step has written: less than 0, which LangGraph takes for what nobody has seen. */
+/** The version of a channel without writes. It is below 0: for LangGraph, no node has seen the channel. */
 const UNWRITTEN = -VERSION_STEP;
 
 /**
- * The checkpoint with versions of their own for the values of `channels`, and all versions that are new. LangGraph
- * compares versions: each is as old as the one before, everywhere.
+ * Gives the values of `channels` new versions, and returns these too. A new version has the count of the old one, and replaces it
+ * everywhere: LangGraph compares versions.
  */
 export function renewVersions(
   checkpoint: Checkpoint,

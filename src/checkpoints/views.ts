@@ -16,7 +16,7 @@ export const VIEWS: readonly (new (buffer: ArrayBuffer) => ArrayBufferView)[] = 
 
 /** The view with these bytes; undefined for an unknown kind. */
 export function decodeBytes(name: unknown, base64: string): unknown {
-  // A copy, because a Buffer of the pool may start at an offset no multiple of the element size.
+  // A copy, because a pooled Buffer may start at an offset that is not a multiple of the element size.
   const { buffer } = new Uint8Array(Buffer.from(base64, 'base64'));
   if (name === 'ArrayBuffer') return buffer;
   if (name === 'Buffer') return Buffer.from(buffer);

@@ -21,7 +21,7 @@ import { placeAsAsked, placeOnThread } from '../checkpoints/other-threads.ts';
 import { CheckpointReader, type DeltaOptions } from '../checkpoints/reader.ts';
 import { serde } from '../checkpoints/serde.ts';
 import type { StateLimit } from '../checkpoints/sizes.ts';
-import type { ItemsOf } from '../checkpoints/values.ts';
+import type { ItemsOf } from '../checkpoints/items.ts';
 import { renewVersion } from '../checkpoints/versions.ts';
 import type { Query } from '../db/query.ts';
 import { remember } from '../remember.ts';

@@ -2,7 +2,7 @@ import type { FinalCheckpoint } from '../checkpoints/in-place.ts';
 import type { Storable } from '../checkpoints/records.ts';
 import { storeStatement, type Addition, type Stored } from '../checkpoints/store-statement.ts';
 import { storeBy, type StatementOf } from '../checkpoints/store.ts';
-import { createItemNumbers, type ItemNumbers } from '../checkpoints/values.ts';
+import { createItemNumbers, type ItemNumbers } from '../checkpoints/items.ts';
 import type { Query } from '../db/query.ts';
 import { param, sql, type Statement } from '../db/sql.ts';
 import type { ErrorSummary } from '../errors.ts';

@@ -4,7 +4,7 @@ import { serdeOf } from '../checkpoints/serde.ts';
 import { createStateLimit } from '../checkpoints/sizes.ts';
 import { stateOfFinal } from '../checkpoints/states.ts';
 import { forgetStep } from '../checkpoints/store.ts';
-import { createItemsOf } from '../checkpoints/values.ts';
+import { createItemsOf } from '../checkpoints/items.ts';
 import type { Config } from '../config.ts';
 import type { Sql } from '../db/query.ts';
 import { ClaimLostError, DatabaseAwayError, StateLimitError } from '../errors.ts';

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { isLarge, type NewCheckpoint, type NewWrites } from '../checkpoints/records.ts';
 import type { StateLimit } from '../checkpoints/sizes.ts';
 import { store, type StoringBy } from '../checkpoints/store.ts';
-import type { ItemNumbers } from '../checkpoints/values.ts';
+import type { ItemNumbers } from '../checkpoints/items.ts';
 import type { Query } from '../db/query.ts';
 import { ClaimLostError, isTransactionRollback, isUniqueViolation } from '../errors.ts';
 import { isRefusal, numbered, type EventBatches, type Writer } from '../events/batches.ts';

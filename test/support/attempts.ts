@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createStateLimit } from '../../src/checkpoints/sizes.ts';
-import { createItemsOf } from '../../src/checkpoints/values.ts';
+import { createItemsOf } from '../../src/checkpoints/items.ts';
 import type { Query } from '../../src/db/query.ts';
 import { sql } from '../../src/db/sql.ts';
 import type { EventBatches, Writer } from '../../src/events/batches.ts';
