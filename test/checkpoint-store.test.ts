@@ -192,7 +192,9 @@ describe('Branches of a thread', () => {
     const origin = await headOf(threadId);
     const count = async () =>
       (
-        await query(sql`SELECT 1 FROM "ChannelItem" WHERE "threadId" = ${threadId} AND "type" = 'json'`)
+        await query(
+          sql`SELECT 1 FROM "ChannelItem" WHERE "threadId" = ${threadId} AND "type" = 'json'`,
+        )
       ).length;
     const before = await count();
     const fork = [new HumanMessage({ content: 'two', id: 'two' })];
@@ -307,7 +309,9 @@ describe('An attempt that has lost its claim', () => {
     for (let i = 0; i < 20; i++) await query(sql`SELECT 1`);
     expect(ran.length).toBeLessThanOrEqual(1);
     expect(
-      await query(sql`SELECT 1 FROM "Checkpoint" WHERE "threadId" = ${attempt.threadId} AND "step" > 0`),
+      await query(
+        sql`SELECT 1 FROM "Checkpoint" WHERE "threadId" = ${attempt.threadId} AND "step" > 0`,
+      ),
     ).toEqual([]);
   });
 
@@ -322,7 +326,9 @@ describe('An attempt that has lost its claim', () => {
         lost = invoke(graph, { log: ['input'] }, { attempt, durability: 'sync' });
         lost.catch(() => {});
         await untilBlocked(claiming);
-        await claiming(sql`UPDATE "Run" SET "claimToken" = gen_random_uuid() WHERE "id" = ${attempt.runId}`);
+        await claiming(
+          sql`UPDATE "Run" SET "claimToken" = gen_random_uuid() WHERE "id" = ${attempt.runId}`,
+        );
       });
       await expect(lost).rejects.toThrow(ClaimLostError);
       const owned = await threadRows(query, attempt.threadId);
@@ -348,7 +354,9 @@ describe('An attempt that has lost its claim', () => {
         await untilBlocked(holding);
         claimed = database.sql.transaction(async (claiming) => {
           await attempt.loseClaim(claiming);
-          seen = await claiming(sql`SELECT "step" FROM "Checkpoint" WHERE "threadId" = ${attempt.threadId}`);
+          seen = await claiming(
+            sql`SELECT "step" FROM "Checkpoint" WHERE "threadId" = ${attempt.threadId}`,
+          );
         });
         expect(await untilBlocked(holding, 2)).toBe(2);
       });
@@ -356,7 +364,9 @@ describe('An attempt that has lost its claim', () => {
       expect(seen).toContainEqual({ step: -1 });
       await expect(lost).rejects.toThrow(ClaimLostError);
       expect(
-        await query(sql`SELECT "step" FROM "Checkpoint" WHERE "threadId" = ${attempt.threadId} ORDER BY "seq"`),
+        await query(
+          sql`SELECT "step" FROM "Checkpoint" WHERE "threadId" = ${attempt.threadId} ORDER BY "seq"`,
+        ),
       ).toEqual(seen);
       await query(sql`DROP TRIGGER pause ON "Checkpoint"`);
     });

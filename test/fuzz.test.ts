@@ -258,7 +258,9 @@ async function countRows(): Promise<Record<string, number>> {
     sql`SELECT "tablename" AS "name" FROM pg_tables WHERE "schemaname" = 'public' ORDER BY 1`,
   );
   const counts = tables.map(({ name }) => `(SELECT count(*)::int FROM "${name}") AS "${name}"`);
-  const [row] = await server.app.sql.query<Record<string, number>>(sql`SELECT ${raw(counts.join(', '))}`);
+  const [row] = await server.app.sql.query<Record<string, number>>(
+    sql`SELECT ${raw(counts.join(', '))}`,
+  );
   return row ?? {};
 }
 

@@ -6,7 +6,7 @@ export interface LargeReads {
   take(signal: AbortSignal): Promise<() => void>;
 }
 
-/** Operations with large reads at a time: fewer than connections in the pool, so that other operations have some. */
+/** The most operations with large reads at a time. The pool has more connections, so the rest of the operations can go ahead. */
 const MOST = 3;
 
 export function createLargeReads(): LargeReads {

@@ -1,7 +1,7 @@
 import type { Query } from './query.ts';
 import { sql, type Statement } from './sql.ts';
 
-/** The types whose ids are unique over all of them. */
+/** The types of nodes. An id is unique among all of them. */
 export type NodeType = 'Assistant' | 'Thread' | 'Run';
 
 /**
@@ -13,7 +13,7 @@ export async function lockId(query: Query, id: string): Promise<NodeType | undef
   return owner?.type ?? undefined;
 }
 
-/** Whether a thread has the id, or no row has it. Locks the id as `lockId` does. */
+/** True if a thread has the id or the id is free. Locks the id as `lockId` does. */
 export function isForThread(id: unknown): Statement {
   return sql`coalesce(lock_id(${id}), 'Thread') = 'Thread'`;
 }

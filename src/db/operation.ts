@@ -45,7 +45,7 @@ interface Asked {
   fields: ReadonlySet<string>;
   /** Aborted when the client disconnects. */
   left: AbortSignal | undefined;
-  /** Of the process. */
+  /** Shared by all operations of the process. */
   largeReads: LargeReads;
 }
 
@@ -126,7 +126,7 @@ export function startOperation(
   };
 }
 
-/** Reaches no client. */
+/** The client is gone and never sees this error. */
 class ClientLeftError extends Error {
   constructor() {
     super('The client has left.');

@@ -152,7 +152,7 @@ async function readRows<Row extends object>(
     { planAnew, takesLong: true },
   );
   if (!near[0]?.missing) {
-    // An empty page is one row without values but `missing`.
+    // An empty page is a single row with only `missing`.
     return near
       .filter(({ uniqueKey }) => uniqueKey !== null)
       .map(({ missing: _, ...row }) => row as unknown as Placed<Row>);

@@ -11,7 +11,7 @@ import { compile, type Statement } from './sql.ts';
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 2000;
 
-/** An error of the statement itself repeats at each of these tries. */
+/** The most tries after an error that the statement itself may cause: it would come back each time. */
 export const MOST_TRIES = 4;
 /** A statement of this size may need more memory than there is. */
 const LARGE_BYTES = 8 * 1024 * 1024;

@@ -70,7 +70,9 @@ export function createStatements(
   return {
     async query<Row extends object>(statement: Statement, options: QueryOptions = {}) {
       const borrow = options.takesLong ? lend : share;
-      const rows = await borrow((client) => queryOn(client)<Row>(statement, options)).catch(rethrow);
+      const rows = await borrow((client) => queryOn(client)<Row>(statement, options)).catch(
+        rethrow,
+      );
       onAnswer();
       return rows;
     },
@@ -131,6 +133,6 @@ function isUndone(error: unknown): boolean {
 
 /** The same transaction may succeed at once. */
 function isTransient(error: unknown): boolean {
-  // A running attempt numbers its events without the lock of the thread, and took the number first.
+  // The attempt of another run numbers events without the lock of the thread. It has taken the same number first.
   return isUniqueViolation(error, 'RunEvent_pkey') || isTransactionRollback(error);
 }
