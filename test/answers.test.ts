@@ -177,10 +177,10 @@ describe('an answer', () => {
   });
 
   it.for<[string, string]>([
-    ['renamed', 'The graph "renamed" no longer has the node "ask" that asked.'],
+    ['renamed', 'The graph "renamed" no longer has the interrupted node "ask".'],
     [
       'renamedBelow',
-      'The graph "renamedBelow" no longer has the node "ask" in the namespace "inner:',
+      'The graph "renamedBelow" no longer has the interrupted node "ask" in the namespace "inner:',
     ],
   ])(
     'to a node that is gone, in graph %s, fails the run and leaves the question open',

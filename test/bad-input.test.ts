@@ -213,7 +213,7 @@ describe('A graph or node that there is not, or that cannot be made', () => {
       document: DOCUMENTS.createRun,
       variables: { input: { assistantId: STRANDED_ID } },
       ...badInput('input.assistantId'),
-      message: /runs the graph "gone", which is not served any more/,
+      message: /runs the graph "gone", but the server no longer has this graph/,
     },
     {
       what: 'an assistant that goes back to it',

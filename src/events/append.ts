@@ -4,13 +4,13 @@ import { EVENT_BYTES, type MeasuredEvent } from './event.ts';
 
 /** An event that is not stored yet. */
 export interface PendingEvent extends MeasuredEvent {
-  /** When the run emitted it. Default: when the statement stores it. */
+  /** The time at which the run emitted the event. Default: the time of the statement. */
   at?: Date;
 }
 
 /**
- * SQL: the number of a thread's newest event, also after retention has removed that event. `threadId` is an expression, or a
- * parameter.
+ * SQL: the number of a thread's newest event. The number is correct even after retention has deleted the event. `threadId` is an
+ * SQL expression or a parameter.
  */
 export function lastNumberOf(threadId: unknown): Statement {
   return sql`greatest(coalesce((SELECT max("number") FROM "RunEvent" WHERE "threadId" = ${threadId}), 0),
@@ -23,7 +23,7 @@ export async function lastNumber(query: Query, threadId: string): Promise<number
   return row?.last ?? 0;
 }
 
-/** Bytes of the stored events of a run, as PostgreSQL keeps them: compressed if that is shorter. */
+/** Bytes of the stored events of a run, after the compression by PostgreSQL. */
 export async function storedBytes(query: Query, runId: string): Promise<number> {
   const [row] = await query<{ bytes: number }>(
     sql`SELECT coalesce(sum(coalesce(pg_column_size("data"), 0) + ${EVENT_BYTES}::int), 0)::bigint AS "bytes"
@@ -34,8 +34,8 @@ export async function storedBytes(query: Query, runId: string): Promise<number> 
 }
 
 /**
- * SQL: numbers and stores events of one run, if the relation `fence` has a row. It fails with a unique violation if another
- * statement takes the same number: the transactions that end runs of the thread also number events.
+ * SQL: numbers and stores events of a run, if the relation `fence` has a row. Fails with a unique violation if a concurrent
+ * statement stores an event of the thread with the same number.
  */
 export function appendEvents(
   fence: Statement,
@@ -52,7 +52,7 @@ export function appendEvents(
         WITH ORDINALITY AS e("type", "namespace", "data", "checkpointId", "at", "ordinal") RETURNING *`;
 }
 
-/** An event's namespace as one text, of which `string_to_array(…, '|')` makes the list. */
+/** The namespace of an event as text. In SQL, `string_to_array(…, '|')` converts it to an array. */
 export function namespaceText({ namespace }: Pick<PendingEvent, 'namespace'>): string {
   return namespace.join('|');
 }

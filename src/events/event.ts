@@ -3,7 +3,7 @@ import type { RunEventType } from '../generated/prisma/enums.ts';
 /** The kinds of events that a run emits on request. */
 export type StreamMode = Exclude<RunEventType, 'STARTED' | 'INTERRUPT' | 'FINISHED'>;
 
-/** The type that replaces removed events. The number is the number of the last removed event. */
+/** The type of the event in place of deleted events. Its number is the number of the last deleted event. */
 export const GAP = 'GAP';
 
 /** An event before it has a number. */
@@ -12,7 +12,7 @@ export interface NewEvent {
   /** The path of the subgraph, outermost first; empty for the graph itself. */
   namespace: readonly string[];
   data: unknown;
-  /** The checkpoint that holds the values of the event; `data` does not repeat them. */
+  /** The checkpoint with the values of the event; `data` does not repeat them. */
   checkpointId?: string | undefined;
 }
 
@@ -26,7 +26,7 @@ export interface MeasuredEvent extends NewEvent {
 /** Bytes of an event beside its data. */
 export const EVENT_BYTES = 200;
 
-/** A row of "RunEvent", or a GAP in place of removed rows. The thread numbers the events of all its runs. */
+/** A row of "RunEvent", or a GAP in place of deleted rows. The numbers count the events of all runs of the thread. */
 export interface StoredEvent extends Omit<NewEvent, 'type'> {
   type: RunEventType | typeof GAP;
   threadId: string;

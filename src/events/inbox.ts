@@ -19,9 +19,9 @@ type State =
   | { name: 'UNREAD'; last?: number }
   /** The inbox is empty and refuses deliveries. The reader must read the table. */
   | { name: 'STALE' }
-  /** The reader reads the table. Deliveries since the start of that read are in the inbox. */
+  /** The reader reads the table. The inbox has the deliveries since the start of the read. */
   | { name: 'READING'; first?: number; last?: number }
-  /** The inbox has every event since the last read of the table, up to number `last`. */
+  /** The inbox gets every event after the last read of the table. The newest delivered number is `last`. */
   | { name: 'LIVE'; last: number };
 
 /** The events for a reader, until it takes them. */
@@ -32,23 +32,26 @@ export interface Inbox extends Sleeper {
   bytes: number;
 }
 
-/** The inbox of a reader that needs no event from before this moment. */
+/** The inbox of a reader without a need for earlier events. */
 export function unreadInbox(followed: Followed): Inbox {
   return { followed, state: { name: 'UNREAD' }, events: [], bytes: 0, wake() {} };
 }
 
-/** The inbox of a reader that starts at the table. */
+/** The inbox of a reader whose first events come from the table. */
 export function staleInbox(followed: Followed): Inbox {
   return { ...unreadInbox(followed), state: { name: 'STALE' } };
 }
 
-/** The inbox of a reader of a run whose events are all in memory. */
-export function liveInbox(followed: Followed, events: readonly StoredEvent[], last: number): Inbox {
-  const bytes = events.reduce((sum, event) => sum + bytesOf(event), 0);
+/** The inbox of a reader of a run with all its events in memory. `last` is the number of the newest. */
+export function liveInbox(
+  followed: Followed,
+  { events, bytes }: { events: readonly StoredEvent[]; bytes: number },
+  last: number,
+): Inbox {
   return { ...unreadInbox(followed), state: { name: 'LIVE', last }, events: [...events], bytes };
 }
 
-/** Any state except STALE: adds the new events. STALE follows if an event is missing, or the inbox is full. */
+/** In any state except STALE: adds the new events. If an event is missing or the inbox is full, the inbox becomes STALE. */
 export function deliver(inbox: Inbox, events: readonly StoredEvent[]): void {
   const { state, followed } = inbox;
   if (state.name === 'STALE') return;
@@ -73,7 +76,7 @@ export function markStale(inbox: Inbox): void {
   inbox.wake();
 }
 
-/** STALE → READING, before the read of the table starts: an event too late for its snapshot arrives in the inbox. */
+/** STALE → READING, before the read of the table: an event stored after the snapshot of that read arrives in the inbox. */
 export function startReading(inbox: Inbox): void {
   inbox.state = { name: 'READING' };
 }
@@ -102,15 +105,15 @@ export function hasWork({ state, events }: Inbox): boolean {
   return state.name === 'STALE' || events.length > 0;
 }
 
-/** True if an inbox may miss the thread's event `newest`, although its reader is not about to read the table. */
+/** True if an inbox may miss the thread's event `newest` and its reader has no reason to read the table. */
 export function mayMiss({ state }: Inbox, newest: number): boolean {
   if (state.name === 'STALE') return false;
   return state.name === 'UNREAD' || (state.last !== undefined && newest > state.last);
 }
 
 /**
- * The number after which an inbox needs the thread's events. Undefined if no number is known: before the first read, and in
- * a read without a delivery, whose statement may have run before the events were stored.
+ * An inbox needs the thread's events after this number. Undefined if the number is unknown: before the first read of the table,
+ * and during a read without a delivery so far, because its snapshot may be older than the events.
  */
 export function neededAfter({ state }: Inbox): number | undefined {
   return state.name === 'READING' || state.name === 'LIVE' ? state.last : undefined;

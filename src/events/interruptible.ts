@@ -10,7 +10,7 @@ export function interruptible<T>(
   return {
     next: () => source.next(),
     return() {
-      // The reason replaces the default error, whose stack costs more than all the rest.
+      // A reason of our own: for the default error, Node.js would collect a stack trace.
       returning.abort('returned');
       return source.return();
     },
@@ -20,12 +20,12 @@ export function interruptible<T>(
   };
 }
 
-/** Ends a wait for news: the producer of news calls `wake`. */
+/** A waiting reader. The producer of news calls `wake` to end the wait. */
 export interface Sleeper {
   wake: () => void;
 }
 
-/** Resolves on `wake()` or when the signal aborts; at once if there are news already. */
+/** Resolves on `wake()` or when the signal aborts; at once if there is news already. */
 export function sleepUntilWoken(
   sleeper: Sleeper,
   returned: AbortSignal,

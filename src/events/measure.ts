@@ -5,7 +5,7 @@ import { EVENT_BYTES, type MeasuredEvent, type NewEvent } from './event.ts';
 
 export type EventLimits = Pick<Config, 'eventLimitBytes' | 'runEventLimitBytes'>;
 
-/** The database refused an event, or it cannot be written as JSON: its run fails, and no other. */
+/** The database refused an event, or JSON cannot represent it. Only the run of the event fails. */
 export class EventRefusedError extends Error {
   constructor({ type }: NewEvent, cause: unknown) {
     const reason = isDatabaseError(cause) ? refusalOf(cause) : summarizeError(cause).message;
@@ -18,8 +18,8 @@ export class EventRefusedError extends Error {
 export type MeasureEvent = (event: NewEvent) => MeasuredEvent;
 
 /**
- * Measures the events of one run, of which the database holds `stored` bytes. An event above EVENT_LIMIT_BYTES keeps its short
- * fields; a text replaces the others. Throws LimitError above RUN_EVENT_LIMIT_BYTES.
+ * Measures the events of a run; the database already has `stored` bytes of them. In an event above EVENT_LIMIT_BYTES, a text
+ * replaces each long field. Throws LimitError if the events of the run exceed RUN_EVENT_LIMIT_BYTES.
  */
 export function createEventMeasure(
   { eventLimitBytes, runEventLimitBytes: most }: EventLimits,

@@ -38,14 +38,14 @@ export function createNews(
     }
   }
 
-  /** The readers of a thread that depend on notifications. A run that executes here delivers all its events itself. */
+  /** The readers of a thread with a need for notifications. An attempt in this process publishes all events of its run itself. */
   function notified(threadId: string): Inbox[] {
-    const inboxes = readers.of(threadId);
+    const inboxes = Array.from(readers.of(threadId));
     return inboxes.filter(({ followed: { runId } }) => !runId || !recent.has(runId));
   }
 
   async function fetch(threadId: string): Promise<void> {
-    if (readers.of(threadId).length === 0) return;
+    if (readers.of(threadId).size === 0) return;
     if (fetching.has(threadId)) {
       fetching.set(threadId, true);
       return;
@@ -73,7 +73,7 @@ async function deliverNews(
   readers: Readers,
   threadId: string,
 ): Promise<boolean> {
-  const inboxes = readers.of(threadId).filter(({ state }) => state.name !== 'STALE');
+  const inboxes = Array.from(readers.of(threadId)).filter(({ state }) => state.name !== 'STALE');
   const numbers = inboxes.flatMap((inbox) => neededAfter(inbox) ?? []);
   for (const inbox of inboxes) if (neededAfter(inbox) === undefined) markStale(inbox);
   if (numbers.length === 0) return true;

@@ -8,7 +8,7 @@ export const PAGE_EVENTS = 200;
 type Reads = Pick<Sql, 'query'>;
 
 interface PageRequest {
-  /** The number before the first event. */
+  /** Events after this number. */
   after: number;
   limit: number;
   /** Undefined: events of every type. */
@@ -57,7 +57,7 @@ export interface FirstPage {
   events: StoredEvent[];
 }
 
-/** The state of a run or thread and the first page after number `after`, of one snapshot; no events without `after`. */
+/** Reads the state of a run or thread, and the first page after number `after`, in one snapshot. Without `after`: no events. */
 export async function readFirstPage(
   { query }: Reads,
   followed: Followed,
@@ -70,7 +70,7 @@ export async function readFirstPage(
       NOT EXISTS (${selectOpen(followed)}) AS "isOver", e.*
     FROM (VALUES (true)) AS one LEFT JOIN (${page}) e ON true ORDER BY e."number"`);
   const [{ isOver, last } = { isOver: true, last: 0 }] = rows;
-  // Without events, the left join gives one row of NULLs.
+  // Without events, the left join returns a row of NULLs.
   const events = rows.flatMap(({ isOver: _isOver, last: _last, ...event }) =>
     event.number === null ? [] : event,
   );
@@ -100,8 +100,7 @@ export function readNewest({ query }: Reads, threadIds: readonly string[]): Prom
 }
 
 /**
- * All stored events after number `after`, page by page; `events` is the first page. One GAP, at most, stands for deleted
- * events.
+ * All stored events after number `after`, page by page; `events` is the first page. A single GAP replaces all deleted events.
  */
 export async function* readPages(
   database: Reads,
@@ -114,7 +113,7 @@ export async function* readPages(
   let events = first;
   for (;;) {
     const isLast = !isFullPage(events, limit);
-    // With large events, the next page has a smaller limit: PostgreSQL reads few rows in vain.
+    // With large events, the next page has a smaller limit: PostgreSQL then reads fewer rows beyond the limit of bytes.
     limit = Math.min(PAGE_EVENTS, events.length * 2);
     // shift() frees the memory of each event at once: a reader may be slow.
     for (let event = events.shift(); event; event = events.shift()) {
@@ -132,9 +131,9 @@ export async function* readPages(
 }
 
 /**
- * The GAP between number `seen` and the event `next`, if events between them were deleted. Retention deletes the start of a
- * run last (runs/retention.ts), so no event is missing before a start. The numbers of other runs of the thread are no gap. A
- * run that no worker claimed has no further events, so it has no gap either.
+ * The GAP between number `seen` and the event `next`, if events between them were deleted. Three cases have no GAP: retention
+ * deletes the STARTED event of a run last (runs/retention.ts), so no event is missing before it; events of other runs have the
+ * numbers between; and a run without a claim has only its final event.
  */
 export async function findGap(
   { query }: Reads,

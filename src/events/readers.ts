@@ -8,17 +8,19 @@ export interface Readers {
   readonly bufferedBytes: number;
   /** The threads with a reader. */
   threadIds(): string[];
-  /** The inboxes of a thread. */
-  of(threadId: string): Inbox[];
+  /** The inboxes of a thread. Not a copy: later calls of `add` and `remove` change it. */
+  of(threadId: string): ReadonlySet<Inbox>;
   add(inbox: Inbox): void;
   remove(inbox: Inbox): void;
   /** All readers of a thread read the table. */
   markStale(threadId: string): void;
 }
 
+const NONE: ReadonlySet<Inbox> = new Set();
+
 export function createReaders(): Readers {
   const inboxes = new Map<string, Set<Inbox>>();
-  const of = (threadId: string) => Array.from(inboxes.get(threadId) ?? []);
+  const of = (threadId: string) => inboxes.get(threadId) ?? NONE;
 
   return {
     of,
@@ -26,8 +28,9 @@ export function createReaders(): Readers {
       return Array.from(inboxes.values()).reduce((sum, { size }) => sum + size, 0);
     },
     get bufferedBytes() {
-      const all = Array.from(inboxes.keys()).flatMap(of);
-      return all.reduce((sum, { bytes }) => sum + bytes, 0);
+      let sum = 0;
+      for (const readers of inboxes.values()) for (const { bytes } of readers) sum += bytes;
+      return sum;
     },
     threadIds: () => [...inboxes.keys()],
     add(inbox) {

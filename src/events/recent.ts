@@ -2,19 +2,27 @@ import { remember } from '../remember.ts';
 import type { StoredEvent } from './event.ts';
 import { bytesOf } from './inbox.ts';
 
-/** The most bytes of a run. The readers of a run with more start at the table. */
+/** The most bytes of a run. Readers of a larger run read the table first. */
 const RECENT_BYTES = 65_536;
 const MOST_RECENT_RUNS = 1000;
 
-/** All events of runs with their start in this process and no end yet: new readers of such a run need no read of the table. */
+/** A run with all its events so far, and their bytes. */
+export interface RecentRun {
+  readonly events: readonly StoredEvent[];
+  readonly bytes: number;
+}
+
+/**
+ * The unfinished runs that have started in this process, with all their events: a new reader of such a run needs no read of the
+ * table.
+ */
 export interface RecentRuns {
   has(runId: string): boolean;
-  /** All events of a run so far; undefined if the run is not here. */
-  eventsOf(runId: string): readonly StoredEvent[] | undefined;
+  find(runId: string): RecentRun | undefined;
   threadOf(runId: string): string | undefined;
   /** Adds a run, without events. */
   begin(runId: string): void;
-  /** Adds an event of a run that is here. The run leaves after its final event, or with too many bytes. */
+  /** Adds an event to its run, if the run is here. Removes the run after its final event, or with too many bytes. */
   add(event: StoredEvent): void;
   leave(runId: string): void;
   leaveThread(threadId: string): void;
@@ -27,7 +35,7 @@ export function createRecentRuns(): RecentRuns {
   return {
     threadOf,
     has: (runId) => runs.has(runId),
-    eventsOf: (runId) => runs.get(runId)?.events,
+    find: (runId) => runs.get(runId),
     begin: (runId) => remember(runs, runId, { events: [], bytes: 0 }, MOST_RECENT_RUNS),
     add(event) {
       const run = runs.get(event.runId);

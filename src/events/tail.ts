@@ -33,9 +33,9 @@ export interface EventTail {
   follow(followed: Followed, from: Start): AsyncIterableIterator<StoredEvent, void>;
   /** The thread of a run if all events of the run are in memory. */
   threadOf(runId: string): string | undefined;
-  /** Hands committed events, of one thread and without a gap, to the readers of this process, and notifies other processes. */
+  /** Delivers committed events to the readers of this process, and notifies the other processes. The events have consecutive numbers of a single thread. */
   publish(events: readonly StoredEvent[]): void;
-  /** Publishes the first event of a run. Until the run ends or leaves, this process publishes all its events. */
+  /** Publishes the first event of a run. This process then publishes all events of the run, until its end or a call of `leave`. */
   begin(started: StoredEvent): void;
   /** The run may continue in another process. */
   leave(runId: string): void;
@@ -46,8 +46,8 @@ export interface EventTail {
 
 export interface Start {
   /**
-   * Events after this number. 'now': for a wait for the end of a run, just seen unfinished. It needs no stored event, and
-   * may miss events before the final one.
+   * Events after this number. 'now' is for a wait for the end of a run that was unfinished a moment ago: the reader needs no
+   * stored event, and may miss events before the final event.
    */
   after: number | 'now';
   /** Undefined: events of every type. */
@@ -149,7 +149,7 @@ async function* read(
 
 function openInbox(followed: Followed, after: Start['after'], recent: RecentRuns): Inbox {
   if (after === 'now') return unreadInbox(followed);
-  const events = recent.eventsOf(followed.runId ?? '');
-  const last = events?.at(-1);
-  return events && last ? liveInbox(followed, events, last.number) : staleInbox(followed);
+  const run = recent.find(followed.runId ?? '');
+  const last = run?.events.at(-1);
+  return run && last ? liveInbox(followed, run, last.number) : staleInbox(followed);
 }

@@ -9,7 +9,7 @@ import { getDatamodel } from '../generated/pothos.ts';
 export type Json = unknown;
 export type JsonObject = Record<string, unknown>;
 
-/** The one schema builder: each domain's schema.ts adds its types and fields to it, index.ts builds the schema. */
+/** The schema files of each domain add their types and fields to this builder; index.ts builds the schema. */
 export const builder = new SchemaBuilder<{
   Context: App;
   PrismaTypes: PrismaTypes;

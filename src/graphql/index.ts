@@ -3,7 +3,9 @@ import '../checkpoints/schema.ts';
 import '../events/schema.ts';
 import '../graphs/schema.ts';
 import '../interrupts/schema.ts';
+import '../runs/schema-mutations.ts';
 import '../runs/schema.ts';
+import '../threads/schema-mutations.ts';
 import '../threads/schema.ts';
 import { checkArguments } from './arguments.ts';
 import { builder } from './builder.ts';
@@ -11,5 +13,5 @@ import './node.ts';
 import { resolveOnce } from './once.ts';
 import './scalars.ts';
 
-/** The whole API. Each domain's schema.ts adds its part when it is imported. */
+/** The whole API. The schema files of each domain add their parts when they are imported. */
 export const schema = checkArguments(resolveOnce(builder.toSchema()));

@@ -8,7 +8,7 @@ import { UNCONSUMED } from './store.ts';
 
 /** An answer to an interrupt, as a client sends it. */
 export interface Answer {
-  /** May be left out if the thread has exactly one open interrupt. */
+  /** Optional if the thread has a single pending interrupt. */
   interruptId?: string | null | undefined;
   value?: unknown;
 }
@@ -20,8 +20,8 @@ export interface AcceptedAnswer {
 }
 
 /**
- * Closes the interrupts of a run's answers, under the lock of the thread. Throws ConflictError if one of them is not open: then
- * no answer is accepted.
+ * Closes the interrupts of a run's answers, under the lock of the thread. Throws ConflictError, and accepts no answer, if an
+ * interrupt is not pending.
  */
 export async function acceptAnswers(
   query: Query,
@@ -52,16 +52,16 @@ function onlyOne(open: ReadonlySet<string>, threadId: string, argument: string):
   if (open.size === 1) return id;
   throw new BadInputError(
     argument,
-    `${open.size} interrupts are pending on thread ${threadId}: say which one is answered.`,
+    `Thread ${threadId} has ${open.size} pending interrupts: each answer needs an interruptId.`,
   );
 }
 
-/** The node of the interrupt is no longer in the graph: nothing can take the answer. */
+/** The node of the interrupt is no longer in the graph: no node can receive the answer. */
 export class NodeGoneError extends Error {
   constructor(graphId: string, { node, namespace }: Pick<AnsweredInterrupt, 'node' | 'namespace'>) {
-    const place = namespace === '' ? '' : ` in the namespace "${namespace}"`;
+    const where = namespace === '' ? '' : ` in the namespace "${namespace}"`;
     super(
-      `The graph "${graphId}" no longer has the node "${node}"${place} that asked. The interrupt stays open.`,
+      `The graph "${graphId}" no longer has the interrupted node "${node}"${where}. The interrupt stays pending.`,
     );
     this.name = 'NodeGoneError';
   }
@@ -70,8 +70,8 @@ export class NodeGoneError extends Error {
 type AnsweredInterrupt = Pick<Interrupt, 'id' | 'langgraphId' | 'node' | 'namespace'>;
 
 /**
- * The answers without those that a node has consumed, by LangGraph's interrupt id: an attempt resumes the graph with them. Later
- * interrupts of the run get no answer. Throws NodeGoneError.
+ * The answers not yet consumed by a node, by LangGraph's interrupt id: an attempt resumes the graph with them. Later interrupts
+ * of the run get no answer. Throws NodeGoneError.
  */
 export async function unconsumedAnswers(
   query: Query,

@@ -10,7 +10,7 @@ import type { StoredValue } from '../checkpoints/values.ts';
 import type { Query } from '../db/query.ts';
 import { sql } from '../db/sql.ts';
 
-/** A question of a graph, as LangGraph's state shows it. */
+/** A pending interrupt in the state of a graph. */
 export interface PendingInterrupt {
   checkpointId: string;
   namespace: string;
@@ -22,10 +22,10 @@ export interface PendingInterrupt {
 }
 
 /**
- * Reads the state of a subgraph that keeps it from run to run where that is: in a namespace without tasks. LangGraph's
- * getState looks for it in the namespace of the task that runs it.
+ * Also finds the state of a subgraph with `checkpointer: true`. The subgraph stores its state under a namespace without task
+ * ids, to keep it from run to run. LangGraph's `getState` reads the namespace with the id of the current task.
  */
-export class QuestionReader extends StateReader {
+export class InterruptReader extends StateReader {
   protected override async readTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
     const found = await super.readTuple(config);
     const namespace = String(config.configurable?.['checkpoint_ns'] ?? '');
@@ -35,7 +35,7 @@ export class QuestionReader extends StateReader {
   }
 }
 
-/** The questions that a state waits with, as QuestionReader shows it: those of its leaf tasks that have no result, each once. */
+/** The pending interrupts of a state read with InterruptReader: those of its innermost tasks without a result, each once. */
 export async function pendingInterrupts(
   query: Query,
   state: StateSnapshot,
@@ -43,8 +43,8 @@ export async function pendingInterrupts(
   const listed = listedInterrupts(state);
   if (listed.length === 0) return [];
   const ids = listed.map(({ langgraphId }) => langgraphId);
-  const asked = await readAsked(query, state.config.configurable?.['thread_id'], ids);
-  const found = listed.flatMap((question) => questionsWithin(question, asked));
+  const raised = await readRaised(query, state.config.configurable?.['thread_id'], ids);
+  const found = listed.flatMap((interrupt) => interruptsWithin(interrupt, raised));
   return [
     ...new Map(found.map((each) => [`${each.checkpointId} ${each.langgraphId}`, each])).values(),
   ];
@@ -62,47 +62,54 @@ function listedInterrupts(state: StateSnapshot): PendingInterrupt[] {
       namespace,
       taskId: task.id,
       node: task.name,
-      ...questionOf(interrupt, task.id, i),
+      ...contentOf(interrupt, task.id, i),
     }));
   });
 }
 
-/** Whether the task has got as far as this state: one that is kept is an earlier run's until the task asks. */
+/**
+ * True if this state of a subgraph belongs to the task. A state from an earlier run, under a namespace without task ids, belongs
+ * to the task only if the task has interrupts.
+ */
 function isOfTask({ config }: StateSnapshot, task: StateSnapshot['tasks'][number]): boolean {
   const { checkpoint_id: checkpointId, checkpoint_ns: namespace } = config.configurable ?? {};
   if (checkpointId === undefined) return false;
   return String(namespace).endsWith(`:${task.id}`) || task.interrupts.length > 0;
 }
 
-function questionOf(interrupt: Interrupt, taskId: string, place: number) {
+function contentOf(interrupt: Interrupt, taskId: string, position: number) {
   const { value, response_schema: schema } = interrupt;
   return {
-    langgraphId: langgraphIdOf(interrupt, taskId, place),
+    langgraphId: langgraphIdOf(interrupt, taskId, position),
     value: toPlain(value),
     responseSchema: toPlain(schema),
   };
 }
 
 /**
- * The id by which LangGraph knows the question at this place of a task's list. A thrown NodeInterrupt has none: its question
- * gets an id of the same form here, which no `interrupt()` call has, so its answer only makes the node run again.
+ * LangGraph's id of the interrupt at this position in the list of a task. A thrown NodeInterrupt has no id: it gets an id of the
+ * same form here. No `interrupt()` call has this id, so an answer only makes the node run again.
  */
-export function langgraphIdOf({ id }: Interrupt, taskId: string, place: number): string {
-  return id ?? createHash('sha256').update(`${taskId} ${place}`).digest('hex').slice(0, 32);
+export function langgraphIdOf({ id }: Interrupt, taskId: string, position: number): string {
+  return id ?? createHash('sha256').update(`${taskId} ${position}`).digest('hex').slice(0, 32);
 }
 
-/** What a task asked, in whatever graph; `open` while the task has not ended. */
-interface Asked extends Omit<PendingInterrupt, 'node'> {
+/** A stored interrupt of a task, at any level of graphs. `open`: the task has not ended. */
+interface RaisedInterrupt extends Omit<PendingInterrupt, 'node'> {
   open: boolean;
 }
 
 /**
- * What the tasks at the head of every namespace asked, and where these questions were asked before: callers before callees,
- * and as it was asked.
+ * Reads the interrupts of the tasks on the head of each namespace. Also reads earlier rows with the ids `ids`, because an
+ * interrupt keeps its id in a later checkpoint. Order: outer namespaces first, then the order of storage.
  */
-async function readAsked(query: Query, threadId: string, ids: readonly string[]): Promise<Asked[]> {
-  const rows = await query<Asked & StoredValue>(
-    sql`WITH asked AS (
+async function readRaised(
+  query: Query,
+  threadId: string,
+  ids: readonly string[],
+): Promise<RaisedInterrupt[]> {
+  const rows = await query<RaisedInterrupt & StoredValue>(
+    sql`WITH raised AS (
        SELECT DISTINCT ON (w."namespace", w."taskId") w.*
        FROM "CheckpointHead" h JOIN "CheckpointWrite" w USING ("threadId", "namespace", "checkpointId")
        WHERE w."threadId" = ${threadId} AND w."channel" = '__interrupt__'
@@ -111,7 +118,7 @@ async function readAsked(query: Query, threadId: string, ids: readonly string[])
        SELECT "checkpointId", "namespace", "taskId", "seq", NULL AS "langgraphId", "type", "value", "ranges", NOT EXISTS (
          SELECT 1 FROM "CheckpointWrite" r WHERE r."threadId" = a."threadId" AND r."namespace" = a."namespace"
            AND r."checkpointId" = a."checkpointId" AND r."taskId" = a."taskId" AND r."index" >= 0) AS "open"
-       FROM asked a
+       FROM raised a
        UNION ALL
        SELECT "checkpointId", "namespace", "taskId", "seq", "langgraphId", NULL, NULL, NULL, false FROM "Interrupt"
        WHERE "threadId" = ${threadId} AND "langgraphId" = ANY(${ids})
@@ -122,42 +129,46 @@ async function readAsked(query: Query, threadId: string, ids: readonly string[])
   const values = new Map(
     (await loadStored(query, threadId, writes)).map((value, i) => [writes[i], value] as const),
   );
-  return rows.flatMap((row): Asked[] => {
-    const { type: _type, value: _value, ranges: _ranges, ...place } = row;
+  return rows.flatMap((row): RaisedInterrupt[] => {
+    const { type: _type, value: _value, ranges: _ranges, ...origin } = row;
     return values.has(row)
       ? interruptsIn(values.get(row)).map((each, i) => ({
-          ...place,
-          ...questionOf(each, place.taskId, i),
+          ...origin,
+          ...contentOf(each, origin.taskId, i),
         }))
-      : [{ ...place, value: undefined }];
+      : [{ ...origin, value: undefined }];
   });
 }
 
-/** The questions of one write: a list since LangGraph 1.7, the last question alone before. */
+/** The interrupts in a write. Since LangGraph 1.7, a write has a list of them; before, it had only the last. */
 function interruptsIn(value: unknown): Interrupt[] {
   return [value].flat() as Interrupt[];
 }
 
 /**
- * What a task asks, where it was really asked: a graph that a node's code calls, or a task of the functional API, keeps the
- * answers itself. Of what it asks at once, LangGraph lists one question as the caller's, also when it was answered since.
+ * Replaces an interrupt by the open interrupts of its real origin. The code of a node may call another graph, or a task of the
+ * Functional API: the called task then holds the answers. Of several interrupts of called tasks, LangGraph's state lists a single
+ * interrupt, under the calling task, even after its answer.
  */
-function questionsWithin(listed: PendingInterrupt, asked: readonly Asked[]): PendingInterrupt[] {
+function interruptsWithin(
+  listed: PendingInterrupt,
+  raised: readonly RaisedInterrupt[],
+): PendingInterrupt[] {
   const { namespace, taskId, langgraphId, node } = listed;
   const found = new Map([[langgraphId, listed]]);
   const ids = new Set([langgraphId]);
-  const isCallee = (each: Asked) =>
+  const isCallee = (each: RaisedInterrupt) =>
     each.namespace === namespace && each.langgraphId === langgraphId && each.taskId !== taskId;
-  const within = asked.filter((each) => isBelow(each.namespace, namespace) || isCallee(each));
-  for (const place of new Set(within.map((each) => each.namespace))) {
-    const there = within.filter((each) => each.namespace === place);
-    // Otherwise it is another task's, or what an earlier run left in a graph that keeps its state.
-    if (!there.some((each) => ids.has(each.langgraphId))) continue;
-    for (const each of there) {
+  const within = raised.filter((each) => isBelow(each.namespace, namespace) || isCallee(each));
+  for (const inner of new Set(within.map((each) => each.namespace))) {
+    const inThere = within.filter((each) => each.namespace === inner);
+    // Otherwise the interrupts belong to a different task, or to an earlier run of a subgraph with its own state.
+    if (!inThere.some((each) => ids.has(each.langgraphId))) continue;
+    for (const each of inThere) {
       ids.add(each.langgraphId);
       found.delete(each.langgraphId);
     }
-    for (const { open, ...each } of there) {
+    for (const { open, ...each } of inThere) {
       if (open) found.set(each.langgraphId, { ...each, node });
     }
   }

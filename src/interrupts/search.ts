@@ -7,13 +7,13 @@ import type { Interrupt } from '../generated/prisma/client.ts';
 import { langgraphIdOf } from './pending.ts';
 
 export interface PendingFilter {
-  /** Of threads whose last run was of this graph. */
+  /** Only interrupts of threads with this graph in their last run. */
   graphId?: string | null | undefined;
-  /** Contained in the thread's metadata. */
+  /** Only interrupts of threads with this metadata. */
   metadata?: Record<string, unknown> | null | undefined;
 }
 
-/** Every question that waits for a person, oldest first, over all threads. */
+/** The pending interrupts of all threads, oldest first. */
 export function listPendingInterrupts(
   app: { sql: Sql },
   { graphId, metadata }: PendingFilter,
@@ -34,20 +34,21 @@ function ofThread(condition: Statement): Statement {
 }
 
 /**
- * The questions that these tasks of a namespace asked, oldest first: each task's latest, where it asked several times. Of
- * what a graph within a task asks at once LangGraph lists one: the others are found by what is open below it.
+ * The interrupts of these tasks of a namespace, oldest first. If an interrupt has several rows, the row of its newest answer
+ * counts. LangGraph lists a single interrupt of the graphs within a task: the statement finds the remaining interrupts by their
+ * namespace, if they are pending.
  */
 export async function interruptsOf(
   app: { sql: Sql },
   { threadId, namespace }: { threadId: string; namespace: string },
   tasks: readonly Pick<StateSnapshot['tasks'][number], 'id' | 'name' | 'interrupts'>[],
 ): Promise<Interrupt[]> {
-  const asking = tasks.filter(({ interrupts }) => interrupts.length > 0);
-  if (asking.length === 0) return [];
-  const ids = asking.flatMap(({ id, interrupts }) =>
+  const interrupted = tasks.filter(({ interrupts }) => interrupts.length > 0);
+  if (interrupted.length === 0) return [];
+  const ids = interrupted.flatMap(({ id, interrupts }) =>
     interrupts.map((each, i) => langgraphIdOf(each, id, i)),
   );
-  const below = asking.flatMap(({ id, name }) => {
+  const below = interrupted.flatMap(({ id, name }) => {
     const own = [namespace, `${name}:${id}`].filter(Boolean).join('|');
     return [own, namesIn(own)];
   });
@@ -55,7 +56,7 @@ export async function interruptsOf(
     sql`SELECT * FROM (
        SELECT DISTINCT ON ("langgraphId") * FROM "Interrupt"
        WHERE "threadId" = ${threadId} AND ("langgraphId" = ANY(${ids}) OR "pending" AND EXISTS (
-         SELECT 1 FROM unnest(${below}::text[]) AS place WHERE "namespace" = place OR starts_with("namespace", place || '|')))
+         SELECT 1 FROM unnest(${below}::text[]) AS above WHERE "namespace" = above OR starts_with("namespace", above || '|')))
        ORDER BY "langgraphId", "ordinal" DESC
      ) latest ORDER BY "seq"`,
   );

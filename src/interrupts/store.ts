@@ -5,8 +5,8 @@ import { toJsonColumn } from '../json.ts';
 import type { PendingInterrupt } from './pending.ts';
 
 /**
- * How many answers the task of `i`, an interrupt, holds: LangGraph stores all of them with each further one. A later
- * run's write hides an earlier one's.
+ * SQL: the number of answers in the task of the interrupt `i`. With each answer, LangGraph stores all answers of the task again:
+ * the newest write counts.
  */
 const ANSWERS_HELD = sql`coalesce((
   SELECT (SELECT sum(w."ranges"[n + 1] - w."ranges"[n] + 1) FROM generate_series(1, cardinality(w."ranges"), 2) n)
@@ -15,12 +15,15 @@ const ANSWERS_HELD = sql`coalesce((
     AND w."taskId" = i."taskId" AND w."channel" = '__resume__'
   ORDER BY w."seq" DESC LIMIT 1), 0)`;
 
-/** SQL: whether no node has consumed the answer to `i`: a task that has ended, or asked on, has. */
+/** SQL: true if no node has consumed the answer to the interrupt `i`. A task consumes an answer when it ends or reaches its next interrupt. */
 export const UNCONSUMED = sql`(${ANSWERS_HELD}) <= i."ordinal" AND NOT EXISTS (
   SELECT 1 FROM "CheckpointWrite" w WHERE w."threadId" = i."threadId" AND w."namespace" = i."namespace"
     AND w."checkpointId" = i."checkpointId" AND w."taskId" = i."taskId" AND w."index" >= 0)`;
 
-/** What is closed is not opened again: also by no delayed run that was to answer it, should that be cancelled. */
+/**
+ * SQL: true if the interrupt is pending, or answered by a run that has not started. Closing an interrupt includes the latter:
+ * otherwise a cancellation of that run would reopen the interrupt.
+ */
 const unanswered = (threadId: unknown): Statement =>
   sql`("pending" OR "answeredById" IN (SELECT "id" FROM "Run" WHERE "threadId" = ${threadId} AND "status" = 'PENDING'))`;
 
@@ -31,8 +34,8 @@ export function closeOthers(threadId: unknown, open: unknown): Statement {
 }
 
 /**
- * Opens these questions of a thread: one that is new gets an id. Returns all ids, and which are new. A question's ordinal
- * is the number of answers that its task already holds.
+ * Stores the pending interrupts of a thread: inserts the new ones, and opens the rest again. Returns all ids. The ordinal of an
+ * interrupt is the number of answers already in its task.
  */
 export async function storeInterrupts(
   query: Query,
@@ -54,14 +57,14 @@ export async function storeInterrupts(
          AS u("id", "checkpointId", "namespace", "taskId", "node", "langgraphId", "value", "schema")) i
      ON CONFLICT ("threadId", "checkpointId", "langgraphId", "ordinal")
        DO UPDATE SET "value" = EXCLUDED."value",
-         -- A question that a delayed run is to answer is that run's. One that is asked again is open again.
+         -- Stays closed while a run with its answer has not started. Otherwise the task has raised it again: it is pending again.
          ("pending", "answeredById") = (SELECT count(*) = 0, max(r."id"::text)::uuid FROM "Run" r
            WHERE r."id" = "Interrupt"."answeredById" AND r."threadId" = "Interrupt"."threadId" AND r."status" = 'PENDING')
      RETURNING "id", xmax = 0 AS "isNew"`,
   );
 }
 
-/** Closes the questions that were asked in a namespace and below it: its state has been replaced. No run of the thread is due. */
+/** Closes the interrupts of a namespace and of the namespaces below it, after a replacement of its state. No run of the thread is due. */
 export async function closeInterrupts(
   query: Query,
   { threadId, namespace }: { threadId: string; namespace: string },
@@ -73,13 +76,13 @@ export async function closeInterrupts(
   );
 }
 
-/** A run in a thread: a copy of its thread has rows that name it too. */
+/** A run in a thread. The thread may be a copy: the rows of a copy also have the id of the run. */
 interface RunInThread {
   threadId: string;
   runId: string;
 }
 
-/** Opens the questions again that a run answered and no node consumed. */
+/** Reopens the interrupts with an answer of this run that no node has consumed. */
 export async function reopenAnswered(
   query: Query,
   { threadId, runId }: RunInThread,
@@ -91,8 +94,8 @@ export async function reopenAnswered(
 }
 
 /**
- * Forgets the answers with which a run's nodes neither ended nor asked on: LangGraph keeps them with a task's error, and
- * would give them again.
+ * Deletes answers that no node of this run has consumed. LangGraph stores them together with the error of a task, and would use
+ * them again in the next run.
  */
 export async function forgetUnfinished(
   query: Query,

@@ -32,25 +32,25 @@ export interface AttemptSaverOptions {
   /** Shared with the journal. */
   limit: StateLimit;
   itemsOf: ItemsOf;
-  /** The run's thread, which also keeps the checkpoints of other threads. Default: each thread keeps its own. */
+  /** The run's thread. It also stores the checkpoints of a graph with a different `thread_id`. Default: each thread stores its own. */
   threadId?: string;
   /** Added to the metadata of every checkpoint. */
   metadata: Record<string, unknown>;
-  /** A thread without checkpoints: the saver reads none before the first put. */
+  /** The thread has no checkpoint yet: before the first put, the saver does not read from the database. */
   freshThreadId?: string;
 }
 
-/** The saver does not find changes in place in more checkpoints. */
+/** The saver finds changes in place only for the newest checkpoints, up to this number. */
 const MOST_HELD = 1000;
 
-/** The saver of one attempt: reads what the attempt has put, and puts into its journal. */
+/** The checkpoint saver of an attempt. Its journal stores each put; a read waits until all earlier puts are stored. */
 export class AttemptSaver extends CheckpointReader {
   declare protected readonly limit: StateLimit;
   readonly #options: AttemptSaverOptions;
   readonly #journal: Journal;
-  /** By namespace, how many tasks had ended on the first checkpoint that the graph read. */
+  /** By namespace: the number of tasks with a result on the first checkpoint read by the graph. */
   readonly #ended = new Map<string, number>();
-  /** The channels that the graph and its subgraphs hold, by checkpoint. */
+  /** By checkpoint: its channels, held in memory by the graph and its subgraphs. */
   readonly #held = new Map<string, HeldChannels>();
   #freshThreadId: string | undefined;
   #newest: FinalCheckpoint | undefined;
@@ -81,14 +81,14 @@ export class AttemptSaver extends CheckpointReader {
       this.#newest = { config: own, checkpoint, metadata: added, ...parent, isUnchanged };
     }
     this.#freshThreadId = undefined;
-    const mayGoOn = this.#journal.put(checkpoint.id, record);
-    // The graph does not wait before its first step: nodes that have begun could change values of the next put.
-    if (metadata.source === 'loop') await mayGoOn;
+    const mayContinue = this.#journal.put(checkpoint.id, record);
+    // Before its first step, the graph does not wait: running nodes could change values of the next put.
+    if (metadata.source === 'loop') await mayContinue;
     const { thread_id, checkpoint_ns = '' } = asked.configurable ?? {};
     return { configurable: { thread_id, checkpoint_ns, checkpoint_id: checkpoint.id } };
   }
 
-  /** Gives channels that nodes changed in place new versions, and holds the channels for the next put. */
+  /** Gives a new version to each channel with a value changed in place, and holds the channels for the next put. */
   #readChannels(config: RunnableConfig, checkpoint: Checkpoint, newVersions: ChannelVersions) {
     const { namespace } = placeOf(config);
     const before = checkpointKey({ namespace, checkpointId: getCheckpointId(config) });
@@ -116,18 +116,20 @@ export class AttemptSaver extends CheckpointReader {
     const task = { taskId, taskPath, writes };
     const { mostBytes } = this.limit;
     this.#freshThreadId = undefined;
-    const mayGoOn = this.#journal.putWrites(newWrites(this.#placed(config), task, { mostBytes }));
+    const mayContinue = this.#journal.putWrites(
+      newWrites(this.#placed(config), task, { mostBytes }),
+    );
     // The writes of a command come before the first step, too.
-    if (taskId !== NULL_TASK_ID) await mayGoOn;
+    if (taskId !== NULL_TASK_ID) await mayContinue;
   }
 
-  /** The newest checkpoint of the thread's root namespace, as the graph put it; undefined if the graph has put none there. */
+  /** The newest checkpoint put by the graph in the root namespace of the thread. Undefined if there is none. */
   newestOf(threadId: string): FinalCheckpoint | undefined {
     const { config } = this.#newest ?? {};
     return config?.configurable?.['thread_id'] === threadId ? this.#newest : undefined;
   }
 
-  /** Includes what the graph has put and the database does not have yet. */
+  /** Waits until the puts of the graph are stored, so the result includes them. */
   override async getTuple(asked: RunnableConfig): Promise<CheckpointTuple | undefined> {
     const config = this.#placed(asked);
     const { thread_id: threadId } = config.configurable ?? {};
@@ -143,8 +145,9 @@ export class AttemptSaver extends CheckpointReader {
   }
 
   /**
-   * Whether an update that LangGraph marks as cached, in a run that goes on, is of a task that had ended before. Those come
-   * first in their namespace; further ones are results from the node's cache.
+   * LangGraph marks two kinds of updates as cached: updates of tasks that ended before the run resumed, and results from the
+   * cache of a node. In each namespace, the former come first. True for the former: once
+   * for each task that had ended.
    */
   takeEnded(namespace: string): boolean {
     const count = this.#ended.get(namespace) ?? 0;

@@ -6,18 +6,18 @@ import type { CancelAction } from '../generated/prisma/client.ts';
 import type { Outcome } from './end.ts';
 import { MAX_ATTEMPTS, type ClaimedRun } from './queue.ts';
 
-/** The execution of a run by one worker, from its claim on. */
+/** The execution of a run by a worker, after its claim. */
 export interface Attempt extends Writer {
   readonly claim: ClaimedRun;
   /** A drain request stops the graph at the end of its step. */
   readonly control: RunControl;
   /** Aborted when the attempt must stop at once. */
   readonly signal: AbortSignal;
-  /** The first reason to stop: one of the errors below, or a failure outside the graph. */
+  /** The first reason to stop: an error of this file, or a failure outside the graph. */
   readonly failure: unknown;
   /** Stops the attempt. The first error counts. */
   fail(error: unknown): void;
-  /** The claim is lost or released: nothing that the attempt stores counts any more. */
+  /** The claim is lost or released: the attempt stores nothing more. */
   readonly isOver: boolean;
 }
 
@@ -38,7 +38,7 @@ export class CancelledError extends Error {
 /** The run has exceeded its timeout. */
 class TimeoutError extends Error {
   constructor(seconds: number | null) {
-    super(`The run took longer than the ${seconds} s that it was given.`);
+    super(`The run exceeded its timeout of ${seconds} s.`);
     this.name = 'TimeoutError';
   }
 }
@@ -54,14 +54,14 @@ class AttemptsExhaustedError extends Error {
 /** The checkpoint to start from was deleted while the run waited. */
 export class CheckpointGoneError extends Error {
   constructor(checkpointId: string) {
-    super(`Checkpoint ${checkpointId}, which the run was to start from, does not exist any more.`);
+    super(`The run starts from checkpoint ${checkpointId}, but this checkpoint no longer exists.`);
     this.name = 'CheckpointGoneError';
   }
 }
 
 export function createAttempt(claim: ClaimedRun): Attempt {
   const aborting = new AbortController();
-  // Each node that is executing adds a listener, and so do the functions that it calls.
+  // Each executing node adds listeners: no warning about their number.
   setMaxListeners(0, aborting.signal);
   let failure: unknown;
   return {
@@ -84,7 +84,7 @@ export function createAttempt(claim: ClaimedRun): Attempt {
   };
 }
 
-/** Throws if the run ends without executing the graph: it is cancelled, timed out, or was tried as often as is allowed. */
+/** Throws if the run must end without an execution: it is cancelled, has timed out, or has used all its attempts. */
 export function refuseToBegin({
   cancelAction,
   isExhausted,
@@ -103,7 +103,7 @@ export function startTimer({ claim, fail }: Attempt): () => void {
   return () => clearTimeout(timer);
 }
 
-/** The outcome of a run that stopped for this reason. */
+/** The outcome of a run, from the reason of its stop. */
 export function endingOf(reason: unknown): Pick<Outcome, 'status' | 'error' | 'rollback'> {
   if (reason instanceof CancelledError) {
     return { status: 'CANCELLED', rollback: reason.action === 'ROLLBACK' };

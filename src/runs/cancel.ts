@@ -12,10 +12,10 @@ import { lockThreads } from './lock.ts';
 import { findRun, runCondition, type RunFilter } from './search.ts';
 import { ACTIVE } from './status.ts';
 
-/** Runs that were asked to stop. Announced after the commit: see `announceStops`. */
+/** Runs with a new request to stop. `announceStops` announces them after the commit. */
 export interface Stops {
   ids: string[];
-  /** The final events of runs without an attempt: these end at once. */
+  /** The final events of runs without an attempt: such a run ends at once. */
   events: StoredEvent[];
   /** Runs for a worker to stop. */
   running: string[];
@@ -38,11 +38,9 @@ export async function cancelRun(
   const found = await requireRun(app, id);
   const [stopped] = await cancelEach(app, [found], action);
   if (stopped) return stopped;
-  // A concurrent rollback may have hidden it.
+  // A concurrent rollback may have made the run a tombstone.
   const { status } = await requireRun(app, id);
-  throw new ConflictError(
-    `Run ${id} is ${status}; only a run that has not ended can be cancelled.`,
-  );
+  throw new ConflictError(`Run ${id} is ${status}; only an unfinished run can be cancelled.`);
 }
 
 async function requireRun(app: { sql: Sql }, id: string): Promise<Run> {
@@ -62,7 +60,10 @@ export async function cancelRuns(
   action: CancelAction,
 ): Promise<Run[]> {
   if (Object.values(filter).every((value) => value == null)) {
-    throw new BadInputError('filter', 'An empty filter would cancel every run: say which ones.');
+    throw new BadInputError(
+      'filter',
+      'filter must not be empty: an empty filter would cancel all runs.',
+    );
   }
   const condition = runCondition(app, filter);
   const [range] = await app.sql.query<{ last: number }>(
@@ -107,8 +108,8 @@ async function cancelEach(
 }
 
 /**
- * Asks the active runs to stop that meet a condition on `r`. The transaction has locked their threads by `lockThreads`: the final
- * event of a queued run takes the next event number of the thread, and a running attempt must not take it meanwhile.
+ * Asks active runs to stop. `condition` selects them by the alias `r`. The transaction has locked their threads with
+ * `lockThreads`: otherwise a running attempt could use the number of the final event of a queued run.
  */
 export async function stopRuns(
   query: Query,

@@ -27,14 +27,14 @@ export function checkCommand(
   { graphId, nodes }: { graphId: string; nodes: readonly string[] | undefined },
 ): void {
   if (!resume && update == null && !goto) {
-    throw new BadInputError(argument, 'A command says resume, update or goto.');
+    throw new BadInputError(argument, 'A command needs at least one of resume, update and goto.');
   }
   if (resume) readSize(`${argument}.resume`, resume.length);
   if (goto) readSize(`${argument}.goto`, goto.length);
   if (update != null && !isRecord(update)) {
     throw new BadInputError(
       `${argument}.update`,
-      'update must be an object: what is written, by key.',
+      'update must be an object with a value for each written key.',
     );
   }
   const unknown = goto?.findIndex(({ node }) => nodes && !nodes.includes(node)) ?? -1;
@@ -53,7 +53,7 @@ export async function commandOf(
   graph: CompiledGraph,
 ): Promise<LangGraphCommand | null> {
   const { resume, update, goto } = run.command as StoredCommand;
-  // LangGraph would take an empty map for the answer: it is left out.
+  // LangGraph would use an empty map as the answer, so the command then has no `resume`.
   const answers = resume ? await unconsumedAnswers(query, run, { answers: resume, graph }) : {};
   const [stored] = await query(
     sql`SELECT 1 FROM "CheckpointWrite"

@@ -6,9 +6,9 @@ import type { Run } from '../generated/prisma/client.ts';
 import { isFinal } from './status.ts';
 
 /**
- * Deletes a final run and its events. Its checkpoints stay in the thread. A run with an idempotency key stays as a tombstone, and
- * so does a run that never started: its final event may lie between the events of another run, and readers of the thread would
- * take the missing number for a gap.
+ * Deletes an ended run and its events. Its checkpoints stay in the thread. Two kinds of runs stay as a tombstone: a run with an
+ * idempotency key, and a run without a start. The final event of the latter may lie between the events of a different run, whose
+ * readers would find a missing number.
  */
 export async function deleteRun(app: { sql: Sql }, runId: string): Promise<string> {
   const id = parseUuid('id', runId);
@@ -19,9 +19,7 @@ export async function deleteRun(app: { sql: Sql }, runId: string): Promise<strin
     );
     if (!run) throw new NotFoundError('Run', id);
     if (!isFinal(run.status)) {
-      throw new ConflictError(
-        `Run ${id} is ${run.status}; only a run that has ended can be deleted.`,
-      );
+      throw new ConflictError(`Run ${id} is ${run.status}; only an ended run can be deleted.`);
     }
     if (run.idempotencyKey !== null || run.startedAt === null) await hide(query, id);
     else await query(sql`DELETE FROM "Run" WHERE "id" = ${id}`);

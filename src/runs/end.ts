@@ -22,7 +22,7 @@ import { isBusy } from './busy.ts';
 import { resetGraph, rollBack } from './rollback.ts';
 import { threadStatusAfter, type FinalStatus } from './status.ts';
 
-/** How a run ended. */
+/** The result of a run. */
 export interface Outcome {
   status: FinalStatus;
   error?: ErrorSummary | undefined;
@@ -30,13 +30,13 @@ export interface Outcome {
   interrupts?: readonly PendingInterrupt[] | undefined;
   /** The final values, also as JSON. Only for a run whose thread is deleted with it. */
   output?: { values: unknown; json: string } | undefined;
-  /** The thread becomes what it was before the run. */
+  /** Undo the run: the thread gets its state from before the run. */
   rollback?: boolean;
   /** The last checkpoint of the run, if it has no pending tasks. */
   finalCheckpoint?: FinalCheckpoint | undefined;
 }
 
-/** What an attempt has not stored yet: the statement that ends the run stores it. */
+/** The unstored records and events of an attempt. The statement at the end of the run stores them. */
 export interface Unstored extends Storable {
   items: ItemNumbers;
 }
@@ -45,19 +45,19 @@ export type EndingRun = Pick<Run, 'id' | 'onCompletion' | 'claimToken' | 'starte
   threadId: string;
 };
 
-/** What the end of a run has changed. */
+/** The result of the end of a run. */
 export interface Ended {
   /** The last events of the run, without the unstored ones. */
   events: StoredEvent[];
-  /** The number of the first event that the statement stored. */
+  /** The number of the first event of the statement. */
   firstEvent: number;
-  /** Another run of the thread is due. */
+  /** A further run of the thread is due. */
   nextIsDue: boolean;
   /** The new columns of the run's row. */
   changed: ChangedRun;
 }
 
-/** The run's row after its end, with the checkpoint that the thread then has as its head. */
+/** The row of the run after its end. With the final checkpoint, if this is the head of the thread. */
 export function afterEnd(
   run: Run,
   { output, finalCheckpoint }: Outcome,
@@ -86,10 +86,10 @@ export type ChangedRun = Pick<
 const NOTHING = (): Unstored => ({ records: [], items: createItemNumbers() });
 
 /**
- * Ends a run: stores what its attempt has not stored, its outcome, its last events and the new state of its thread. Undefined,
- * with nothing changed: the claim is lost, the run is to be cancelled and the outcome is another, or a transaction holds the
- * thread. A run that succeeds without interrupts takes one statement. Any other end takes a transaction that has locked the thread
- * and the run.
+ * Ends a run: stores the unstored records and events of its attempt, its outcome, its last events and the new state of its
+ * thread. Undefined, with nothing changed: the claim is lost, the run has a cancellation request and the outcome is not
+ * CANCELLED, or a transaction holds the thread or the run. If a run succeeds without interrupts, a single statement is enough.
+ * Otherwise the caller has locked the thread and the run in a transaction.
  */
 export async function endRun(
   query: Query,
@@ -104,7 +104,7 @@ export async function endRun(
   const lastEvents = lastEventsOf(outcome, open ?? []);
   const { events: before = [], records, items } = unstored;
   const storable = {
-    // The statement deletes the thread, and the checkpoints with it.
+    // The statement also deletes the thread and its checkpoints.
     records: run.onCompletion === 'DELETE' ? [] : records,
     events: [...before, ...lastEvents],
   };
@@ -125,7 +125,7 @@ export async function endRun(
   return { events, firstEvent, nextIsDue: row.nextIsDue, changed: changedOf(row) };
 }
 
-/** The columns of the result beside those of every store statement. */
+/** The columns of the result, in addition to `Stored`. */
 interface EndRow extends ChangedRun {
   finishedAt: Date;
   nextIsDue: boolean;
@@ -136,7 +136,7 @@ function changedOf(row: ChangedRun): ChangedRun {
   return { status, error, finishedAt, claimToken, leaseExpiresAt, headId, threadId };
 }
 
-/** Undoes what counts only for a run that succeeds or stops for a person. */
+/** Undoes the effects of a run without success and without an interrupt. */
 async function undoUnfinished(
   query: Query,
   run: EndingRun,
@@ -151,7 +151,7 @@ async function undoUnfinished(
 
 type OpenInterrupts = Awaited<ReturnType<typeof storeInterrupts>>;
 
-/** Stores the interrupts of the outcome. Undefined: the outcome says nothing about them. */
+/** Stores the interrupts of the outcome. Undefined: the outcome does not include interrupts. */
 async function openInterrupts(
   query: Query,
   { threadId, id: runId }: EndingRun,
@@ -170,8 +170,8 @@ function lastEventsOf({ status, error }: Outcome, open: OpenInterrupts): Pending
 }
 
 /**
- * Makes the statement that ends the run. Every write to a thread updates its row: see "the snapshot rule" in src/README.md. SKIP
- * LOCKED: a transaction that holds the thread or the run may be about to change the outcome.
+ * The statement at the end of a run. `claim` checks the snapshot rule (src/README.md). With SKIP LOCKED, the statement does nothing
+ * if a transaction holds the thread or the run: that transaction may change the outcome, for example by a cancellation request.
  */
 function endStatement(
   run: EndingRun,
@@ -206,8 +206,8 @@ function endStatement(
 }
 
 /**
- * A deleted thread leaves the run without one: the foreign key sets the column to NULL after the statement. The count of `gone`
- * makes the deletion come first. Otherwise PostgreSQL would check the foreign key of the run before it sets the column.
+ * After the deletion of the thread, its foreign key (ON DELETE SET NULL) sets the run's "threadId" to NULL. The count of `gone`
+ * makes PostgreSQL delete the thread first: otherwise it would check the foreign key of the run before it sets the column.
  */
 function updateRun(
   { onCompletion }: EndingRun,
@@ -226,8 +226,8 @@ function updateRun(
 }
 
 /**
- * A run that was rolled back, or cancelled before it started, leaves the thread's error and resting status as they are: nothing
- * of it is in the thread.
+ * A run without a trace in the thread does not change the thread's error and resting status. This is a run after a rollback, or
+ * a run cancelled before its start.
  */
 function updateThread(
   { onCompletion, threadId }: EndingRun,

@@ -11,20 +11,20 @@ import type { EventTail } from '../events/tail.ts';
 import type { Run } from '../generated/prisma/client.ts';
 import { findRun } from './search.ts';
 
-/** The types of events in every stream mode. */
+/** The types of events independent of the stream modes. */
 const ALWAYS: readonly StoredEvent['type'][] = ['STARTED', 'INTERRUPT', 'FINISHED', GAP];
 
-/** Stands for the thread of a run without a thread and without events. */
+/** The thread id for a run without a thread and without events. */
 const NOWHERE = '00000000-0000-0000-0000-000000000000';
 
 interface EventFilter {
-  /** The id of the event before the first one. */
+  /** The id of an event: only later events. */
   after?: string | null | undefined;
   /** Null: all modes of the run. */
   modes?: readonly StreamMode[] | null | undefined;
 }
 
-/** The stored and then the live events of a run, until its final one; a GAP in place of deleted events. */
+/** The stored events of a run, then the live events, until the final event; a GAP in place of deleted events. */
 export async function followRun(
   app: { sql: Sql; tail: EventTail },
   id: string,

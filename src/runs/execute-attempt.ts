@@ -12,7 +12,7 @@ import type { EventBatches } from '../events/batches.ts';
 import type { EventTail } from '../events/tail.ts';
 import { withCheckpointer, type CompiledGraph, type Graphs } from '../graphs/load.ts';
 import { NodeGoneError } from '../interrupts/answers.ts';
-import { pendingInterrupts, QuestionReader } from '../interrupts/pending.ts';
+import { InterruptReader, pendingInterrupts } from '../interrupts/pending.ts';
 import { AttemptSaver } from './attempt-saver.ts';
 import {
   endingOf,
@@ -24,11 +24,12 @@ import {
 } from './attempt.ts';
 import { afterEnd, type Ended, type EndedRun, type Outcome } from './end.ts';
 import { runConfiguration } from './execute.ts';
-import { createJournal, type InTurn, type Journal } from './journal.ts';
+import type { InTurn } from './journal-storing.ts';
+import { createJournal, type Journal } from './journal.ts';
 import { toLimitedJson } from './limits.ts';
 import { runGraph } from './run-graph.ts';
 
-/** What an attempt needs of the server. */
+/** The parts of the server for an attempt. */
 export interface ExecuteNeeds {
   config: Config;
   /** Its queries are repeated while the database is away. */
@@ -38,14 +39,14 @@ export interface ExecuteNeeds {
   tail: EventTail;
 }
 
-/** One attempt, with everything that it works on. */
+/** An attempt with its journal and saver. */
 interface Execution extends ExecuteNeeds {
   attempt: Attempt;
   journal: Journal;
   saver: AttemptSaver;
 }
 
-/** The result of an attempt: the journal has ended the run; or the worker settles the outcome. */
+/** The result of an attempt: the journal has already ended the run, or the worker must settle the outcome. */
 export type AttemptResult = { ended: Ended; run: EndedRun } | { outcome: Outcome };
 
 /**
@@ -109,7 +110,7 @@ function resolveGraph({ graphs, attempt: { claim } }: Execution): Promise<Compil
   return graphs.resolve(claim.graphId, runConfiguration(claim));
 }
 
-/** The graph may wait for an answer: its stored state tells. */
+/** The graph may wait for an answer: its stored state contains the pending interrupts. */
 async function stopped(execution: Execution, graph: CompiledGraph): Promise<AttemptResult> {
   await flush(execution);
   const state = await readState(execution, graph);
@@ -128,7 +129,7 @@ async function finished(execution: Execution, graph: CompiledGraph): Promise<Att
   return { outcome };
 }
 
-/** A run has not succeeded if the database does not have all of it. */
+/** Waits until everything is stored: only then has the run succeeded. */
 async function flush({ attempt, journal }: Execution): Promise<void> {
   await journal.flush();
   if (attempt.failure !== undefined) throw attempt.failure;
@@ -156,12 +157,12 @@ async function failed(
   if (isGraphDrained(reason) || reason instanceof GivenBackError) return undefined;
   if (reason instanceof ClaimLostError || reason instanceof DatabaseAwayError) return undefined;
   await journal.close();
-  // The graph's state does not show the interrupt any more: the end of the run opens it as it was.
+  // The state of the graph no longer shows the interrupt. Without `interrupts` in the outcome, the end of the run reopens it.
   if (reason instanceof NodeGoneError) return { outcome: endingOf(reason) };
   return { outcome: { ...endingOf(reason), ...(await finalState(execution, graph, reason)) } };
 }
 
-/** Empty if the state cannot be read: the run ends for the first reason. */
+/** Empty if the state cannot be read: the run then ends with the original reason alone. */
 async function finalState(
   execution: Execution,
   graph: CompiledGraph | undefined,
@@ -186,20 +187,20 @@ async function readState(
   { sql, attempt }: Execution,
   graph: CompiledGraph,
 ): Promise<StateSnapshot> {
-  const reader = new QuestionReader(sql.query, serdeOf(graph));
+  const reader = new InterruptReader(sql.query, serdeOf(graph));
   const config = { configurable: { thread_id: attempt.threadId } };
   const readableGraph = withCheckpointer(graph, reader);
   try {
     return await readableGraph.getState(config, { subgraphs: true });
   } catch (error) {
-    // The writes of a step's tasks may not fit together, which is the reason of the failure: the state is that before the step.
+    // The reducers may have refused the writes of the step, and the run failed for this reason: read the state before the step.
     const head = await reader.getTuple(config);
     if (!head) throw error;
     return readableGraph.getState(head.config);
   }
 }
 
-/** Only for a run whose thread is deleted with it. Throws StateLimitError. */
+/** Only for a run with deletion of its thread. Throws StateLimitError. */
 function outputOf({ attempt, config }: Execution, state: StateSnapshot): Outcome['output'] {
   if (attempt.claim.onCompletion !== 'DELETE') return undefined;
   const values = toPlain(state.values ?? null);

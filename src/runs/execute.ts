@@ -21,7 +21,7 @@ export interface Execution {
   input: unknown;
   /** The checkpoint to start from; undefined: the newest. */
   start?: StartingPoint | undefined;
-  /** True if checkpoints stay readable after the run, so that an event may refer to a checkpoint. */
+  /** True if the checkpoints stay readable after the run: events may then refer to them. */
   keepsCheckpoints: boolean;
   /** Above the limit for the events of a run, throws and aborts the signal. */
   measure: MeasureEvent;
@@ -44,8 +44,8 @@ export interface Ending {
 /**
  * Executes the graph and yields the events of its stream. Throws the errors of the graph.
  *
- * Each event is a copy of the data, made in the call that emits it, because the graph may change its data right after that
- * call. LangGraph's own stream stays empty: its reader runs later and loses the last chunks if the graph throws.
+ * Each event has a copy of the data, made during the call of `emit`: right after the call, the graph may change its data.
+ * LangGraph's own stream stays empty: its reader runs later and loses the last chunks if the graph throws.
  */
 export async function* executeRun(
   graph: CompiledGraph,
@@ -55,7 +55,7 @@ export async function* executeRun(
   const { saver, input, keepsCheckpoints, measure } = execution;
   const config = runConfig(run, saver);
   const queue = createQueue<MeasuredEvent>();
-  // A run with a hidden configuration emits no interrupts.
+  // With the hidden tag, a run emits no interrupts: its state decides.
   let mayWait = isHidden(config.tags);
   // The updates of tasks that finished in an earlier attempt or run are events of that attempt or run.
   const resumes = input === null || isCommand(input);
@@ -70,12 +70,12 @@ export async function* executeRun(
   const emitting = emittingConfig(run, (chunk) => {
     if (isInterrupt(chunk)) mayWait = true;
     else if (chunk.namespace.length === 0 || run.streamSubgraphs) add(() => events.of(chunk));
-    // Only this error stops a node that writes in a loop without a pause.
+    // Throws into the node: nothing else stops a node with an endless loop of writes.
     if (chunk.mode === 'custom') queue.check();
   });
 
   executeGraph(graph, run, { ...execution, config: mergeConfigs(config, emitting) })
-    // A graph that exceeds its limit of steps has emitted its last state, but no checkpoint of that state.
+    // After its limit of steps, a graph has emitted its last state, but no checkpoint of this state.
     .finally(() => add(() => events.flush()))
     .then(
       () => queue.end(),
@@ -99,8 +99,8 @@ async function executeGraph(
     signal,
     control,
     streamMode: [],
-    // LangGraph then awaits each put of a checkpoint and of writes before the next nodes can change the values in them. With
-    // ASYNC durability, the put resolves as soon as the saver has copied the values.
+    // With 'sync', LangGraph awaits each put before the next nodes can change its values. Under durability ASYNC, a put already
+    // resolves when the saver has copied the values.
     durability: durability === 'EXIT' ? 'exit' : 'sync',
     ...(interruptBefore.length > 0 && { interruptBefore: nodeNames(interruptBefore) }),
     ...(interruptAfter.length > 0 && { interruptAfter: nodeNames(interruptAfter) }),
@@ -134,14 +134,14 @@ export function runConfiguration(run: ClaimedRun): RunnableConfig {
   return configurationOf({ ...run, runId: run.id });
 }
 
-/** `updates` contains the interrupts, and `checkpoints` the id of the state in `values`: the server always needs them. */
+/** In addition to the requested modes: the server needs `updates` for interrupts, and `checkpoints` for the ids of VALUES events. */
 function langGraphModes(modes: ReadonlySet<StreamMode>): LangGraphMode[] {
   const asked = Array.from(modes, (mode) => mode.toLowerCase() as LangGraphMode);
   const needed: LangGraphMode[] = modes.has('VALUES') ? ['updates', 'checkpoints'] : ['updates'];
   return [...new Set([...asked, ...needed])];
 }
 
-/** With this configuration, LangGraph calls `emit` with each chunk, in the call that produces the chunk. */
+/** With this configuration, LangGraph calls `emit` with each chunk as soon as the chunk exists. */
 function emittingConfig({ streamModes }: Pick<Run, 'streamModes'>, emit: (chunk: Chunk) => void) {
   const modes = new Set(streamModes as StreamMode[]);
   const messages = new MessagesHandler((namespace, message, metadata) =>

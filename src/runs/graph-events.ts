@@ -11,7 +11,7 @@ import type { Chunk } from './graph-stream.ts';
 /** Converts the chunks of a run to events. */
 export interface GraphEvents {
   of(chunk: Chunk): Generator<NewEvent>;
-  /** The VALUES events still without a checkpoint, at the end of the stream. */
+  /** At the end of the stream: the VALUES events without a checkpoint. */
   flush(): Generator<NewEvent>;
 }
 
@@ -44,7 +44,7 @@ export function createGraphEvents(
 /** True if a cached update of a namespace belongs to a task that finished before the run resumed. */
 type IsReplayed = (namespace: string[]) => boolean;
 
-/** One event per node, without the updates of tasks that finished before the run resumed. */
+/** An event per node, without the updates from before the run resumed. */
 function* updateEvents({ namespace, payload }: Chunk, isReplayed: IsReplayed): Generator<NewEvent> {
   if (!isRecord(payload)) return;
   const { __metadata__: metadata, ...updates } = payload;
@@ -54,7 +54,7 @@ function* updateEvents({ namespace, payload }: Chunk, isReplayed: IsReplayed): G
   }
 }
 
-/** Metadata of every message that the run of the event, or another key, has too. */
+/** Keys of LangChain's metadata with values that clients find elsewhere: in the run of the event, or under a different key. */
 const REDUNDANT_KEYS = [
   'run_id',
   'thread_id',
@@ -81,19 +81,19 @@ function* messageEvents({ namespace, payload }: Chunk): Generator<NewEvent> {
   };
 }
 
-/** True if a node returned the message. Such a message is complete, even if its class is a chunk class. */
+/** True if a node returned the message: the message is then complete, even if it has a chunk class. */
 function isReturned({ name, langgraph_node: node, ...more }: Record<string, unknown>): boolean {
   return name === node && !('ls_model_type' in more);
 }
 
-/** True for the tag of runs, nodes and models without visible output. */
+/** True if the tags hide the output of a run, node or model. */
 export function isHidden(tags: unknown): boolean {
   return Array.isArray(tags) && tags.includes('langsmith:hidden');
 }
 
 /**
- * LangGraph emits the values of a state just before the checkpoint with these values. The VALUES event waits for the
- * checkpoint and refers to it, so the log does not store the whole state again in each step.
+ * LangGraph emits the values of a state just before their checkpoint. The VALUES event waits for the checkpoint and gets its id
+ * instead of the values: otherwise the server would store the whole state twice in each step.
  */
 function createStateReferences(
   graph: CompiledGraph,
@@ -101,7 +101,7 @@ function createStateReferences(
 ) {
   const waiting = new Map<string, NewEvent>();
 
-  /** The event without values, which readers take from the checkpoint; with values if the checkpoint cannot be read. */
+  /** The event without its values: readers find them in the checkpoint. With its values if readers cannot read the checkpoint. */
   function refer(event: NewEvent, checkpointId: string | undefined): NewEvent {
     if (!keepsCheckpoints || !checkpointId) return event;
     if (!knowsSubgraph(graph, event.namespace.join('|'))) return { ...event, checkpointId };
@@ -113,7 +113,8 @@ function createStateReferences(
     *add(event: NewEvent): Generator<NewEvent> {
       const key = event.namespace.join('|');
       const previous = waiting.get(key);
-      if (previous) yield previous; // of a subgraph without checkpoints
+      // The previous event belongs to a subgraph without checkpoints.
+      if (previous) yield previous;
       waiting.set(key, event);
     },
     *addCheckpoint(

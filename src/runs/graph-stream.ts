@@ -5,19 +5,19 @@ export interface Chunk {
   /** The path of the subgraph, outermost first; empty for the graph itself. */
   namespace: string[];
   mode: string;
-  /** An object of the graph, which may change it later. */
+  /** The graph may change this object later. */
   payload: unknown;
 }
 
-/** The part of LangGraph's stream that its loop calls. */
+/** The part of LangGraph's stream used by its execution loop. */
 interface LoopStream {
   modes: ReadonlySet<StreamMode>;
   push(chunk: [namespace: string[], mode: StreamMode, payload: unknown]): void;
 }
 
 /**
- * Calls `emit` with each chunk of the modes. The loops of a graph and its subgraphs write to the stream if it is
- * `__pregel_stream` in the configuration of the graph.
+ * Calls `emit` with each chunk of the modes. LangGraph writes the chunks of a graph and its subgraphs to the stream if the
+ * configuration of the graph has it under the key `__pregel_stream`.
  */
 export function createStream(
   modes: readonly StreamMode[],
@@ -29,9 +29,9 @@ export function createStream(
     push(chunk) {
       const [[...origin], mode, payload] = chunk;
       if (!wanted.has(mode)) return;
-      // In earlier versions of LangGraph, the namespace of the graph itself is one empty name.
+      // In earlier versions of LangGraph, the namespace of the graph itself is a single empty name.
       const namespace = origin.filter((name) => name !== '');
-      // The loop keeps the chunks of the graph itself for a reader until it ends. Without payload, they need no memory.
+      // LangGraph keeps the chunks of the graph itself until its end, for a reader of its stream. Without payload, they need no memory.
       if (namespace.length === 0) chunk[2] = undefined;
       emit({ namespace, mode, payload });
     },
@@ -44,11 +44,11 @@ export function currentNamespace(): string[] {
   return namespace?.split('|').slice(0, -1) ?? [];
 }
 
-/** A first-in, first-out queue with one reader. */
+/** A first-in, first-out queue with a single reader. */
 export interface Queue<T> extends AsyncIterable<T, void> {
   /** Adds the elements. An error of the iterable ends the queue. */
   add(elements: () => Iterable<T>): void;
-  /** Throws the error of `add` that ended the queue. */
+  /** If an error of `add` has ended the queue, throws this error. */
   check(): void;
   /** Ends the queue after its elements, with or without an error. Further calls have no effect. */
   end(failure?: { error: unknown }): void;

@@ -21,7 +21,10 @@ export function readKey(
 ): IdempotencyKey | undefined {
   if (key == null) return undefined;
   if (key === '' || key.length > LONGEST_KEY) {
-    throw new BadInputError(argument, `${argument} must have 1 to ${LONGEST_KEY} characters.`);
+    throw new BadInputError(
+      argument,
+      `${argument} has ${key.length} characters; it must have 1 to ${LONGEST_KEY}.`,
+    );
   }
   const given = Object.entries(input).filter(([, value]) => value != null);
   const text = JSON.stringify(Object.fromEntries(given), (_key, value: unknown) =>
@@ -42,7 +45,7 @@ export async function findRunByKey(
   const [run] = await query<Run>(sql`SELECT * FROM "Run" WHERE "idempotencyKey" = ${key}`);
   if (!run || inputHash.equals(run.inputHash ?? Buffer.alloc(0))) return run;
   throw new ConflictError(
-    `The idempotencyKey "${key}" was used for run ${run.id}, with another input.`,
+    `The idempotencyKey "${key}" belongs to run ${run.id}, with a different input.`,
   );
 }
 

@@ -49,14 +49,14 @@ async function explainRefusal(
   if (!found?.isUnchanged) throw new AssistantChangedError(assistantId);
   if (found.isTemporary) {
     throw new ConflictError(
-      `Thread ${threadId} belongs to a stateless run and goes with it; runs that share a state need a thread of their own.`,
+      `Thread ${threadId} belongs to a stateless run and is deleted at its end. Runs that share a state need a thread from createThread.`,
     );
   }
   await refuseQueued(query, { argument, threadId }, room);
   throw createsThread ? new IdTakenError(threadId) : new NotFoundError('Thread', threadId);
 }
 
-/** Whether the thread belongs to a stateless run and is deleted with it. */
+/** SQL: true if the thread belongs to a stateless run and is deleted at its end. */
 function isTemporary(threadId: unknown): Statement {
   return sql`EXISTS (SELECT 1 FROM "Run" r WHERE r."threadId" = ${threadId}
     AND r."status" IN ('PENDING', 'RUNNING') AND r."onCompletion" = 'DELETE')`;
@@ -139,9 +139,9 @@ function threadChanges({ graphId, metadata, isDue }: Omit<Params, 'mayBeInserted
 }
 
 /**
- * Whether the run may start at once: its thread is new or not busy. The snapshot rule (src/README.md) guards an existing thread. A
- * thread in the snapshot is not new, although this statement creates it: another transaction deleted it during the wait for its
- * lock, and its events remain.
+ * SQL: true if the run may start at once: its thread is new or not busy. For an existing thread, the snapshot rule (src/README.md)
+ * applies. If the snapshot has a thread that this statement creates, a concurrent transaction has just deleted it. Such a thread
+ * does not count as new, because old events have its id.
  */
 function mayBeClaimed({ threadId, worker, isDue }: Params): Statement {
   return sql`${worker}::text IS NOT NULL AND ${isDue} AND (

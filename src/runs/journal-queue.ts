@@ -2,19 +2,19 @@ import type { NewCheckpoint, NewWrites } from '../checkpoints/records.ts';
 import type { PendingEvent } from '../events/append.ts';
 import { LARGEST_BATCH, type BatchLimits } from '../events/batches.ts';
 
-/** A checkpoint, or what a task wrote on top of one. */
+/** A checkpoint, or the writes of a task. */
 export type JournalRecord = NewCheckpoint | NewWrites;
 
-/** A record, or the reason why there is none: it cannot be serialized. */
+/** A record after its serialization, or the error of the serialization. */
 export type Serialized = { record: JournalRecord } | { error: unknown };
 
-/** A marker is called when all entries before it have left the queue. */
+/** `reach` of a marker is called when all entries before the marker have left the queue. */
 export type Entry =
   | { kind: 'event'; event: PendingEvent }
   | { kind: 'record'; serialized: Promise<Serialized> }
   | { kind: 'marker'; reach: () => void };
 
-/** The first entries of a queue: what one statement can store. */
+/** The first entries of a queue, as many as a statement can store. */
 export interface Head {
   /** The thread of all records and events. */
   threadId: string;
@@ -22,17 +22,17 @@ export interface Head {
   events: PendingEvent[];
   /** Bytes of the events. */
   bytes: number;
-  /** How many entries that is. */
+  /** The number of entries. */
   length: number;
-  /** The reason why the next entry cannot be stored. */
+  /** The error of the next entry: it cannot be stored. */
   failure?: { error: unknown };
 }
 
-/** What an attempt has put and emitted, in order, and not stored yet. */
+/** The unstored records and events of an attempt, in order. */
 export interface JournalQueue {
-  /** How many entries there are. A queue with markers alone has none: each is reached at once. */
+  /** The number of entries. A marker at the start of the queue is reached, and removed, at once. */
   readonly length: number;
-  /** How many entries there are of this kind. */
+  /** The number of entries of this kind. */
   count(kind: Entry['kind']): number;
   /** Adds an entry at the end. */
   add(entry: Entry): void;
@@ -41,17 +41,17 @@ export interface JournalQueue {
   /** Removes the first events, up to the limits or the first record. */
   takeEvents(limits: BatchLimits): PendingEvent[];
   /**
-   * The first entries that one statement can store: of one thread, with no more events than a statement takes, and up to the
-   * first record that cannot be serialized or that `check` refuses. They stay in the queue.
+   * The first entries, as many as a statement can store: of a single thread, up to the limits of LARGEST_BATCH for events, and up
+   * to the first record with a failed serialization or refused by `check`. The entries stay in the queue.
    */
   head(check: (record: JournalRecord) => void): Promise<Head>;
-  /** Removes the records, and the events that show a checkpoint. */
+  /** Removes the records, and the events with a checkpoint. */
   dropRecords(): void;
   /** Removes all entries. */
   clear(): void;
 }
 
-/** Events belong to the thread with this id. */
+/** The id is the thread of the events. Records may belong to a different thread. */
 export function createJournalQueue(ownThreadId: string): JournalQueue {
   let entries: Entry[] = [];
   const counts = { event: 0, record: 0, marker: 0 };
@@ -89,7 +89,7 @@ export function createJournalQueue(ownThreadId: string): JournalQueue {
     },
     async head(check) {
       const head: Head = { threadId: ownThreadId, records: [], events: [], bytes: 0, length: 0 };
-      // While a record is being serialized, the graph adds entries at the end.
+      // During the serialization of a record, the graph may add entries at the end.
       for (const entry of entries.slice()) {
         const isAdded = await addTo(head, entry, { ownThreadId, check });
         if (!isAdded) break;
@@ -112,7 +112,7 @@ export function createJournalQueue(ownThreadId: string): JournalQueue {
   };
 }
 
-/** Adds an entry to a head. False if the statement cannot store the entry too. */
+/** Adds an entry to a head. False if the statement cannot also store this entry. */
 async function addTo(
   head: Head,
   entry: Entry,

@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { SESSION } from '../db/session.ts';
 import { compile, sql, type Statement } from '../db/sql.ts';
-
 import { reasonOf, type Logger } from '../log.ts';
 
 /** Identifies one attempt of a run. */
@@ -13,7 +12,7 @@ export interface Claim {
 
 /**
  * Renews the leases of this process, also while a graph blocks its event loop: it uses a thread with its own connection. If
- * the event loop is blocked for `maxBlockedSeconds`, the thread ends the process with status 70.
+ * the event loop is blocked for `maxBlockedSeconds`, the thread ends the process with exit status 70.
  */
 export interface LeaseRenewer {
   /** Renews the lease of this claim until `drop`. */
@@ -50,7 +49,7 @@ interface LeaseValues {
   lease: string;
 }
 
-/** A message of the thread; it has one of these properties. */
+/** A message of the thread, with one of these properties. */
 interface Message {
   lost?: Claim;
   cancel?: Claim;
@@ -149,11 +148,11 @@ function handle(
 }
 
 /**
- * Renews the leases of several claims, and returns each run that still has its claim. The thread binds the values again for
- * each renewal, in this order.
+ * Renews the leases of several claims, and returns the runs with a valid claim. The thread binds the values again for each
+ * renewal, in this order.
  *
- * The statement skips locked rows: a transaction of the blocked main thread may hold the lock, and the other leases must not
- * expire meanwhile. A locked run cannot be claimed either.
+ * The statement skips locked rows: a transaction of the blocked main thread may hold the lock, and the remaining leases must not
+ * expire during the wait. No worker can claim a locked run.
  */
 function renewLeases({ ids, claimTokens, lease }: LeaseValues): Statement {
   return sql`WITH c AS (SELECT * FROM unnest(${ids}::uuid[], ${claimTokens}::uuid[]) AS c(run, token)), free AS (

@@ -184,7 +184,7 @@ function report({ runId, node, frame, inSystemCall = false }) {
   const line =
     `threadql ends: ${who} has blocked the event loop for ${maxBlockedSeconds} s (MAX_BLOCKED_SECONDS)` +
     `${frame ? `, ${frame}` : ''}. ` +
-    `${runs.length > 0 ? `A restart goes on with what ran here: ${runs.join(', ')}.` : 'No run was going on.'}\n`;
+    `${runs.length > 0 ? `After a restart, these runs continue: ${runs.join(', ')}.` : 'No run was executing.'}\n`;
   try {
     writeSync(2, line);
   } catch {

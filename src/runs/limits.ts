@@ -29,11 +29,11 @@ export function checkTimes(
   const timeout = `${argument}.timeoutSeconds`;
   checkSeconds(timeout, timeoutSeconds, { min: 0.001, max: LONGEST_TIMEOUT_SECONDS });
   if (timeoutSeconds == null || timeoutSeconds <= runSeconds) return;
-  const message = `${timeout} is ${timeoutSeconds}; a run may take ${runSeconds} s.`;
+  const message = `${timeout} is ${timeoutSeconds}; at most ${runSeconds} s are allowed.`;
   throw new LimitError(message, 'RUN_SECONDS', timeout);
 }
 
-/** Checks the run's whole configuration: the request's on top of its assistant's. */
+/** Checks the configuration of the run: the assistant's, with the request's on top. */
 export function checkSizes(
   limits: InputLimits,
   argument: string,
@@ -62,7 +62,7 @@ export function toInputJson(
     : toLimitedJson(input, { name: argument, mostBytes: stateLimitBytes, argument });
 }
 
-/** The value as JSON. Throws StateLimitError, which calls the value `name`, if the JSON is longer than a state may be. */
+/** The value as JSON. Throws StateLimitError, with `name` for the value, if the JSON has more than `mostBytes`. */
 export function toLimitedJson(
   value: unknown,
   { name, mostBytes, argument }: { name: string; mostBytes: number; argument?: string },
@@ -84,13 +84,13 @@ function checkSeconds(
 
 /** The room for a new run in the queue of its thread. */
 export interface Room {
-  /** The most queued runs with which the run is accepted. */
+  /** The run is accepted if the thread has fewer queued runs. */
   most: number;
   /** The thread is locked: the count of its queued runs is exact. */
   isExact: boolean;
 }
 
-/** Concurrent insertions into a thread do not count each other without its lock. At most so many run at a time. */
+/** Without the lock of the thread, concurrent insertions do not count each other. The largest number of such insertions at a time. */
 const MOST_AT_ONCE = 50;
 
 /** Without the lock of the thread, less room: `refuseQueued` then throws NearlyFullError. */
@@ -98,7 +98,7 @@ export function roomIn(queuedRunLimit: number, { isExact }: { isExact: boolean }
   return { most: isExact ? queuedRunLimit : queuedRunLimit - MOST_AT_ONCE, isExact };
 }
 
-/** The queue of the thread may be full. Only a count under the lock of the thread decides. */
+/** The queue of the thread may be full: a count under the lock of the thread must decide. */
 export class NearlyFullError extends Error {}
 
 /** The number of queued runs of the thread, counted up to `most`. */

@@ -4,8 +4,9 @@ import { sql } from '../db/sql.ts';
 import { IdTakenError, NotFoundError } from '../errors.ts';
 
 /**
- * Locks a thread until the end of the transaction, before a decision about its state or a change. NO KEY: an attempt locks its
- * run and then, by a foreign key, the thread. A full lock would conflict with that and deadlock. Throws NotFoundError.
+ * Locks a thread until the end of the transaction, before a decision about its state or a change. FOR NO KEY UPDATE: an attempt
+ * locks its run and then, by a foreign key, the thread FOR KEY SHARE. FOR UPDATE would conflict with this lock, and the
+ * transactions could deadlock. Throws NotFoundError.
  */
 export async function lockThread(query: Query, id: string): Promise<void> {
   const [thread] = await query(sql`SELECT 1 FROM "Thread" WHERE "id" = ${id} FOR NO KEY UPDATE`);
@@ -25,8 +26,8 @@ export async function lockOrCreateThread(query: Query, id: string): Promise<void
 }
 
 /**
- * Locks the existing threads, and then their active runs: no attempt can store events or checkpoints meanwhile. Rows are locked
- * in the order of their ids, as everywhere, so transactions with several threads cannot deadlock.
+ * Locks the existing threads, and then their active runs: until the end of the transaction, no attempt can store events or
+ * checkpoints. For the order of locks, see src/README.md.
  */
 export async function lockThreads(query: Query, ids: readonly string[]): Promise<void> {
   if (ids.length === 0) return;

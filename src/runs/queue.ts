@@ -13,18 +13,18 @@ import {
 /** The Run table as a queue: a PENDING row is a job, and a lease is its lock. */
 export interface RunQueue {
   claimer: Claimer;
-  /** Whether a claim ends without renewal. False if a single process owns the database. */
+  /** True if a lease ends without renewal. False if a single process owns the database. */
   leasesEnd: boolean;
   /**
-   * Claims up to `limit` runs. A run is claimed if it is due, first in the order of its thread, and no other run of the thread
-   * is RUNNING; with `takeOver`, also a RUNNING run with an expired lease.
+   * Claims up to `limit` runs. Each of them is due and the first in the order of its thread, and no run of the thread is RUNNING.
+   * With `takeOver`, also claims RUNNING runs with an expired lease.
    */
   claim(limit: number, options: { takeOver: boolean }): Promise<ClaimedRun[]>;
   /** Extends the lease. */
   renew(claim: ClaimedRun): Promise<Renewal>;
   /**
-   * Stores the outcome and all its effects in one transaction. A run with a cancellation request ends CANCELLED. Changes
-   * nothing and returns undefined if the claim is lost.
+   * Stores the outcome and all its effects in a transaction. A run with a cancellation request ends CANCELLED. Undefined, with
+   * nothing changed: the claim is lost.
    */
   settle(claim: ClaimedRun, outcome: Outcome): Promise<Ended | undefined>;
   /** Ends all leases except those of `held`. Only for the single process that owns the database. */
@@ -43,14 +43,14 @@ export interface Renewal {
 
 export interface QueueOptions {
   worker: string;
-  /** How long a claim lasts without renewal. Infinity: a single process owns the database. */
+  /** The duration of a lease. Infinity: a single process owns the database. */
   leaseSeconds: number;
 }
 
 /** The values of a worker in a statement that claims runs. */
 export interface Claimer {
   worker: string;
-  /** An interval: how long a claim lasts without renewal. */
+  /** The duration of a lease, as a PostgreSQL interval. */
   lease: string;
 }
 
@@ -92,45 +92,46 @@ export function createRunQueue(db: Sql, { worker, leaseSeconds }: QueueOptions):
   };
 }
 
-/** The end of a lease from now on. The clock is not now(): a statement may have waited since its start. */
+/** SQL: the end of a new lease. clock_timestamp() instead of now(): the statement may have waited for a lock. */
 export function leaseEnd(lease: unknown): Statement {
   return sql`clock_timestamp() + ${lease}::interval`;
 }
 
 // ── Claiming ─────────────────────────────────────────────────────────────────────────────────
 
-/** The row of a claimed run, with the values that its attempt needs. */
+/** The row of a claimed run, with further values for its attempt. */
 export interface ClaimedRun extends Run, StartedEventColumns {
   threadId: string;
   claimToken: string;
   startedAt: Date;
-  /** An earlier attempt may have stored checkpoints. Otherwise the claim has stored the STARTED event. */
+  /** The run had an earlier attempt. Otherwise this claim has stored the STARTED event. */
   retried: boolean;
   /** The thread is known to have no checkpoint. */
   isFresh: boolean;
-  /** The remaining part of timeoutSeconds, which begin with the first attempt. */
+  /** The remaining part of timeoutSeconds, counted from the start of the first attempt. */
   secondsLeft: number | null;
   /** The run has used all of its attempts: this claim only ends it. */
   isExhausted: boolean;
 }
 
-/** A run that has lost its worker so many times ends in ERROR. */
+/** After the loss of so many workers, a run ends in ERROR. */
 export const MAX_ATTEMPTS = 3;
 
 const MAX = raw(String(MAX_ATTEMPTS));
 const LAST = raw(String(MAX_ATTEMPTS - 1));
 
 /**
- * Claims runs in one statement.
+ * Claims runs with a single statement.
  *
- * - Locks: it skips locked rows. A run with a write of its old attempt under way is claimed by a later statement. Two workers
- *   with the same thread meet at its row; the unique index on RUNNING runs is the second guard.
- * - Snapshot rule (src/README.md): a run of a thread that has changed stays for the next claim. An answer, which goes first, may
- *   have been inserted before the lock.
- * - Start: clock_timestamp(). PostgreSQL may receive the statement before the end of the previous run, and execute it after
- *   that: now() would be before that end.
- * - Events: a run without an earlier attempt gets its STARTED event here, since no other attempt writes events of the thread.
- *   A retried attempt reads the events of the attempt before it first.
+ * - Locks: the statement skips locked rows. While an old attempt of a run is writing, its run is locked: a later claim takes the
+ *   run. Two workers cannot claim runs of the same thread, because both lock the row of the thread; the unique index on RUNNING
+ *   runs is a second guard.
+ * - Snapshot rule (src/README.md): if a thread has changed since the snapshot, its run stays for the next claim. For example, a run
+ *   with an answer may have been inserted, and it comes first.
+ * - Start: clock_timestamp() instead of now(). The statement may have waited during the end of the previous run, and now() would
+ *   be before that end.
+ * - Events: the statement stores the STARTED event of a first attempt, because no attempt of the thread can write events at the
+ *   same time. A later attempt appends the event itself, after it has found its checkpoint.
  */
 function claimRuns(
   claimer: Claimer,
@@ -165,14 +166,14 @@ function claimRuns(
 SELECT claimed.*, ${STARTED_EVENT_COLUMNS} FROM claimed LEFT JOIN started ON started."runId" = claimed."id"`;
 }
 
-/** Whether a thread has no checkpoint. ORDER BY, as in the index: without it, the planner scans the heads of all threads. */
+/** SQL: true if a thread has no checkpoint. ORDER BY, as in the index: without it, the planner scans the heads of all threads. */
 export function hasNoCheckpoint(threadId: unknown): Statement {
   return sql`(SELECT h."checkpointId" FROM "CheckpointHead" h WHERE h."threadId" = ${threadId} ORDER BY h."namespace" LIMIT 1) IS NULL`;
 }
 
 /**
- * The order of the due runs of a thread. First a run with an earlier attempt. Then runs with an answer that were due at their
- * acceptance, runs with an answer that were delayed, and all other runs: a run without an answer would close the interrupt.
+ * SQL: the order of the due runs of a thread. First, a run with an earlier attempt. Then runs with answers, first those without a
+ * delay. Then the rest: a run without an answer would close the interrupt.
  */
 function rankOf(run: string): Statement {
   return raw(`${run}."startedAt" IS NULL, CASE WHEN ${run}."command" -> 'resume' IS NULL THEN 2
@@ -180,8 +181,8 @@ function rankOf(run: string): Statement {
 }
 
 /**
- * A worker executes one last attempt at a time: otherwise a run that crashes its process each time would also use up the last
- * attempts of the runs beside it. The earliest run with an expired lease comes first.
+ * SQL: true unless a second last attempt would execute in this worker. If a run crashes its process at each attempt, the crash
+ * must not use up the last attempts of further runs. The earliest run with an expired lease comes first.
  */
 function isLastAttemptAlone(worker: unknown): Statement {
   return sql`(r."attempt" <> ${LAST} OR r."cancelAction" IS NOT NULL OR NOT EXISTS (
@@ -197,7 +198,7 @@ async function settleLocked(
   claim: ClaimedRun,
   outcome: Outcome,
 ): Promise<Ended | undefined> {
-  // The order of locks, as everywhere: the thread before the run. Another order could deadlock.
+  // The order of locks (src/README.md): the thread before the run.
   const [held] = await query<{ cancelAction: CancelAction | null }>(
     sql`SELECT r."cancelAction" FROM "Thread" t JOIN "Run" r ON r."threadId" = t."id"
       WHERE t."id" = ${claim.threadId} AND r."id" = ${claim.id} AND r."claimToken" = ${claim.claimToken}

@@ -45,14 +45,14 @@ export interface NewRun {
   ifThreadMissing: 'REJECT' | 'CREATE';
   onCompletion: OnCompletion;
   durability: Durability;
-  /** Seconds from now; the run does not start earlier. */
+  /** The shortest delay before the start. */
   afterSeconds?: number | null | undefined;
-  /** Seconds after its start; the run then ends in TIMEOUT. */
+  /** The longest time after the start; then the run ends in TIMEOUT. */
   timeoutSeconds?: number | null | undefined;
   idempotencyKey?: string | null | undefined;
 }
 
-/** A new run after all checks that need no lock. */
+/** A new run after all checks without a lock. */
 export interface CheckedRun extends ConfiguredRun {
   /** The name of the request in error messages: `input`, or `inputs[2]`. */
   argument: string;
@@ -60,10 +60,10 @@ export interface CheckedRun extends ConfiguredRun {
   threadId: string | undefined;
   checkpointId: string | null;
   inputJson: string | null;
-  /** Stored as it is, unless the command has answers: acceptance adds the interrupt of each. */
+  /** For a command with answers, acceptance adds the id of each interrupt. */
   commandJson: string | null;
   ifThreadMissing: 'REJECT' | 'CREATE';
-  /** Null for a run on a thread that the client named. */
+  /** Null unless the run is stateless. */
   onCompletion: OnCompletion | null;
   key: IdempotencyKey | undefined;
 }
@@ -81,7 +81,7 @@ export async function checkRequest(
   argument: string,
   request: NewRun,
 ): Promise<CheckedRun | RepeatedRun> {
-  // First: a limit or a graph may have changed since the earlier request, and a repetition must still give the same run.
+  // Before all checks: limits and graphs may have changed since the earlier request, but a repetition returns the same run.
   const key = readKey(`${argument}.idempotencyKey`, request);
   const repeated = key && (await findRunByKey(app.sql.query, key));
   return repeated ? { repeated } : { ...(await checkNewRun(app, argument, request)), key };
@@ -119,31 +119,37 @@ function readUuid(argument: string, id: string | null | undefined): string | und
   return id == null ? undefined : parseUuid(argument, id);
 }
 
-/** Refuses fields without a meaning beside each other. */
+/** Refuses fields that contradict each other. */
 function checkCombinations(argument: string, request: NewRun): void {
   const { threadId, input, command, checkpointId, checkpointNamespace } = request;
   if (command && input != null) {
-    throw new BadInputError(`${argument}.command`, 'Give input or a command, not both.');
+    throw new BadInputError(
+      `${argument}.command`,
+      'input and command exclude each other: give one of them.',
+    );
   }
   if (threadId == null && checkpointId != null) {
-    throw new BadInputError(`${argument}.checkpointId`, 'A checkpoint needs its threadId.');
+    throw new BadInputError(
+      `${argument}.checkpointId`,
+      'checkpointId needs a threadId: the thread of the checkpoint.',
+    );
   }
   if (checkpointId == null && checkpointNamespace !== '') {
     throw new BadInputError(
       `${argument}.checkpointNamespace`,
-      'checkpointNamespace goes with checkpointId.',
+      'checkpointNamespace needs a checkpointId.',
     );
   }
   if (threadId == null && command?.resume) {
     throw new BadInputError(
       `${argument}.command.resume`,
-      'A stateless run has no interrupt to answer: give the threadId.',
+      'command.resume needs a threadId: a stateless run has no pending interrupts.',
     );
   }
   if (checkpointId != null && command?.resume) {
     throw new BadInputError(
       `${argument}.command.resume`,
-      'Only interrupts of the newest checkpoint can be answered: leave out checkpointId, or the answers.',
+      'checkpointId and command.resume exclude each other: only interrupts of the newest checkpoint accept answers.',
     );
   }
 }
@@ -158,7 +164,7 @@ async function findRunAssistant(
   if (!app.graphs.has(assistant.graphId)) {
     throw new BadInputError(
       argument,
-      `Assistant ${assistant.id} runs the graph "${assistant.graphId}", which is not served any more.`,
+      `Assistant ${assistant.id} runs the graph "${assistant.graphId}", but the server no longer has this graph.`,
     );
   }
   return assistant;
@@ -166,7 +172,7 @@ async function findRunAssistant(
 
 type ConfiguredRun = ReturnType<typeof configureRun>;
 
-/** The assistant's configuration with the request's on top. Nothing comes from the thread or its earlier runs. */
+/** The assistant's configuration with the request's on top. It does not depend on the thread or its earlier runs. */
 function configureRun({ runSeconds }: Config, assistant: CachedAssistant, request: NewRun) {
   return {
     id: newId(),
@@ -201,7 +207,7 @@ function ownMetadata({ metadata }: Assistant): Record<string, unknown> {
   return own;
 }
 
-/** Refuses nodes, commands and inputs that the run's graph does not accept. */
+/** Refuses unknown nodes, and commands and inputs not accepted by the graph of the run. */
 async function checkAgainstGraph(
   { graphs }: Pick<CheckNeeds, 'graphs'>,
   argument: string,

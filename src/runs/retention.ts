@@ -5,18 +5,18 @@ import type { Logger } from '../log.ts';
 import { repeat, type Repeated } from '../repeat.ts';
 
 const EVERY_MS = 60_000;
-/** The shortest time for which an idempotency key is kept. */
+/** The shortest retention time of an idempotency key. */
 const KEYS_SECONDS = 86_400;
 const BATCH_RUNS = 500;
 const BATCH_EVENTS = 500;
-/** An advisory lock: one process sweeps at a time, since all would read the same rows. */
+/** The key of an advisory lock: a single process sweeps at a time, because all processes would read the same rows. */
 const LOCK = 72_707_370;
 /** A transaction may commit up to this long after the `finishedAt` in its row. */
 const LATEST_COMMIT_SECONDS = 60;
 
 /**
- * Sweeps at once, and then every minute, over the runs that ended longer than EVENT_RETENTION ago. It removes their events
- * except the final one, and the rows of tombstones and of runs without a thread.
+ * Sweeps at once, and then every minute, over the runs with an end longer than EVENT_RETENTION ago. Deletes their events except
+ * the final event, and the rows of tombstones and of runs without a thread.
  */
 export function startRetention({
   sql: database,
@@ -29,7 +29,7 @@ export function startRetention({
 }): Repeated {
   const { eventRetentionSeconds } = config;
   const sweeps = [createSweep(database, eventRetentionSeconds)];
-  // The first sweep passes rows with an idempotency key if the key must be kept for longer.
+  // The first sweep skips rows with an idempotency key if the key has a longer retention time. The second sweep deletes them.
   if (eventRetentionSeconds < KEYS_SECONDS) sweeps.push(createSweep(database, KEYS_SECONDS));
 
   return repeat(
@@ -39,7 +39,7 @@ export function startRetention({
     {
       pauseMs: EVERY_MS,
       atOnce: true,
-      onError: (error) => log.warn({ err: error }, 'Old events could not be removed.'),
+      onError: (error) => log.warn({ err: error }, 'Old events could not be deleted.'),
     },
   );
 }
@@ -52,26 +52,26 @@ interface Position {
   id: string;
 }
 
-/** The last run of a batch, and results for the whole batch. */
+/** The last run of a batch, and the results of the batch. */
 interface Batch extends Position {
-  /** False: another process holds the lock, and this statement removed nothing. */
+  /** False: a different process holds the lock, and this statement deleted nothing. */
   mine: boolean;
-  /** The number of removed events. */
+  /** The number of deleted events. */
   events: number;
-  /** Runs to be removed. */
-  going: string[] | null;
+  /** Runs to delete. */
+  expired: string[] | null;
 }
 
-/** Returns a sweep over the runs that ended longer than `seconds` ago. Each call continues the previous one. */
+/** Returns a sweep over the runs with an end longer than `seconds` ago. Each call continues the previous call. */
 function createSweep(database: Sql, seconds: number): (stopping: AbortSignal) => Promise<void> {
   let begin = new Date(0);
   return async (stopping) => {
     let position: Position = { finishedAt: begin, id: NO_ID };
     while (!stopping.aborted) {
-      const [batch] = await database.query<Batch>(removeEvents(seconds, position), LONG);
+      const [batch] = await database.query<Batch>(deleteEvents(seconds, position), LONG);
       if (!batch?.mine) break;
       if (batch.events === BATCH_EVENTS) continue;
-      if (batch.going) await database.query(removeRuns(batch.going), LONG);
+      if (batch.expired) await database.query(deleteRuns(batch.expired), LONG);
       position = batch;
     }
     const latest = position.finishedAt.getTime() - LATEST_COMMIT_SECONDS * 1000;
@@ -82,16 +82,16 @@ function createSweep(database: Sql, seconds: number): (stopping: AbortSignal) =>
 const LONG = { takesLong: true };
 
 /**
- * Removes events of the next runs in the order of the sweep. The newest events of a run go first: if its STARTED event is
- * there, all events after it are there too (events/read.ts, findGap).
+ * Deletes events of the next runs in the order of the sweep. Deletes the newest events of a run first: while its STARTED event
+ * exists, no event after it is missing (events/read.ts, findGap).
  */
-function removeEvents(seconds: number, after: Position): Statement {
+function deleteEvents(seconds: number, after: Position): Statement {
   const limit = raw(BATCH_EVENTS);
   return sql`WITH turn AS MATERIALIZED (
   SELECT pg_try_advisory_xact_lock(${LOCK}) AS "mine"
 ), ended AS MATERIALIZED (
   SELECT "id", "finishedAt", ("tombstone" OR "threadId" IS NULL)
-    AND ("idempotencyKey" IS NULL OR ${seconds}::int >= ${raw(KEYS_SECONDS)}) AS "goes" FROM "Run"
+    AND ("idempotencyKey" IS NULL OR ${seconds}::int >= ${raw(KEYS_SECONDS)}) AS "isExpired" FROM "Run"
   WHERE "finishedAt" < now() - make_interval(secs => ${seconds})
     AND ("finishedAt", "id") > (${after.finishedAt}::timestamptz, ${after.id}::uuid)
   ORDER BY "finishedAt", "id" LIMIT ${raw(BATCH_RUNS)}
@@ -100,14 +100,14 @@ function removeEvents(seconds: number, after: Position): Statement {
     SELECT "threadId", "number" FROM "RunEvent" WHERE "runId" = ended."id" AND "type" <> 'FINISHED'
     ORDER BY "number" DESC LIMIT ${limit}
   ) e WHERE (SELECT "mine" FROM turn) LIMIT ${limit}
-), removed AS (
+), deleted AS (
   DELETE FROM "RunEvent" e USING old WHERE e."threadId" = old."threadId" AND e."number" = old."number"
 )
 SELECT "id", "finishedAt", turn."mine", (SELECT count(*) FROM old) AS "events",
-  (SELECT array_agg("id") FROM ended WHERE "goes") AS "going"
+  (SELECT array_agg("id") FROM ended WHERE "isExpired") AS "expired"
 FROM ended, turn ORDER BY "finishedAt" DESC, "id" DESC LIMIT 1`;
 }
 
-function removeRuns(ids: readonly string[]): Statement {
+function deleteRuns(ids: readonly string[]): Statement {
   return sql`DELETE FROM "Run" WHERE "id" = ANY(${ids}::uuid[])`;
 }

@@ -10,8 +10,8 @@ interface RolledBackRun {
 }
 
 /**
- * Removes everything that the run left in its thread, and opens the interrupts that it answered. A run that has not started has
- * left nothing, and another run may be writing to the thread. The transaction has locked the thread and the run.
+ * Deletes all rows of the run in its thread, and reopens the interrupts with an answer of the run. Before its start, a run has no
+ * rows in the thread, and a different run may be writing to it. The transaction has locked the thread and the run.
  */
 export async function rollBack(query: Query, run: RolledBackRun): Promise<void> {
   if (run.startedAt !== null) await undo(query, run);
@@ -22,8 +22,8 @@ export async function rollBack(query: Query, run: RolledBackRun): Promise<void> 
 }
 
 /**
- * Removes the rows of all attempts: only they have written to the thread since the first attempt began. The checkpoint that was
- * stored last becomes the head of its namespace again. Numbers of items and events are not used twice.
+ * Deletes the rows of all attempts: no other run has written to the thread since the first attempt began. The newest remaining
+ * checkpoint becomes the head of its namespace. Numbers of items and events are not used twice.
  */
 async function undo(query: Query, { id, threadId }: RolledBackRun): Promise<void> {
   const last = await lastNumber(query, threadId);
@@ -35,7 +35,7 @@ async function undo(query: Query, { id, threadId }: RolledBackRun): Promise<void
   );
   await query(sql`DELETE FROM "Checkpoint" WHERE "threadId" = ${threadId} AND "runId" = ${id}`);
   await resetHeads(query, threadId);
-  await removeUnused(query, threadId);
+  await deleteUnused(query, threadId);
 }
 
 async function resetHeads(query: Query, threadId: string): Promise<void> {
@@ -51,8 +51,8 @@ async function resetHeads(query: Query, threadId: string): Promise<void> {
   );
 }
 
-/** Removes the channel values that no checkpoint shows any more, and then the items outside all ranges. */
-async function removeUnused(query: Query, threadId: string): Promise<void> {
+/** Deletes the channel values without a checkpoint, and then the items outside the used ranges. */
+async function deleteUnused(query: Query, threadId: string): Promise<void> {
   const thread = param(threadId);
   await query(
     sql`WITH used AS (
@@ -71,7 +71,7 @@ async function removeUnused(query: Query, threadId: string): Promise<void> {
   );
 }
 
-/** Gives the thread the graph of its last run, or of its last checkpoint. After the run is marked as a tombstone. */
+/** Gives the thread the graph of its last run, or of its last checkpoint. The run is already a tombstone. */
 export async function resetGraph(query: Query, threadId: string): Promise<void> {
   const thread = param(threadId);
   await query(

@@ -16,11 +16,11 @@ import { executeAttempt } from './execute-attempt.ts';
 import type { RunQueue } from './queue.ts';
 import type { Waits } from './wait.ts';
 
-/** With more statements at a time, each would store fewer checkpoints: waiting checkpoints share a statement. */
+/** A limit, because waiting checkpoints of an attempt share a statement: more statements at a time would be smaller. */
 export const STORES_AT_A_TIME = 3;
 
 const MOST_BROKEN_RUNS = 1000;
-/** An attempt with a broken connection does not count, up to this number for a run. */
+/** Up to this number for a run, attempts with a broken connection do not count. */
 const MOST_UNCOUNTED = 5;
 /** Tries to settle a run while the database answers with an error. After them, the lease expires. */
 const MOST_SETTLE_TRIES = 8;
@@ -30,9 +30,9 @@ export interface AttemptContext {
   queue: RunQueue;
   /** Limits the statements that store checkpoints in the background. */
   inTurn: <T>(work: () => Promise<T>) => Promise<T>;
-  /** How often each run broke a connection in a statement with an unknown outcome. */
+  /** By run: its number of broken connections during a statement with an unknown outcome. */
   brokenConnections: Map<string, number>;
-  /** Aborted at the end of the grace period of a shutdown: no statement is tried again after that. */
+  /** Aborted at the end of the grace period of a shutdown: no further tries of a statement. */
   leaving: AbortSignal;
 }
 
@@ -50,7 +50,7 @@ export interface AttemptNeeds {
   waits: Waits;
 }
 
-/** What happened to the claim of an attempt: the run ended, the claim was released, or another worker has it. */
+/** The end of a claim: the run ended, the claim was released, or the claim was lost to another worker. */
 type Settled = Ended | 'released' | 'lost';
 
 /** Executes the graph, stores the end of the run and publishes it. Undefined if the run has not ended here. */
@@ -138,7 +138,7 @@ function maySettleAgain(error: unknown, tries: number): boolean {
   return error instanceof DatabaseAwayError || tries < MOST_SETTLE_TRIES;
 }
 
-/** Whether the run itself may break the connections, for example with a value that crashes the database engine. */
+/** True if the run itself may break the connections, for example with a value that crashes PostgreSQL. */
 function isSuspect(brokenConnections: Map<string, number>, runId: string): boolean {
   const times = (brokenConnections.get(runId) ?? 0) + 1;
   remember(brokenConnections, runId, times, MOST_BROKEN_RUNS);

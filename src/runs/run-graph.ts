@@ -21,7 +21,7 @@ interface RunNeeds {
   saver: AttemptSaver;
 }
 
-/** Executes the graph from where the run stands, and appends its events to the journal. Throws the errors of the graph. */
+/** Executes the graph from the starting point of the attempt, and appends its events to the journal. Throws the errors of the graph. */
 export async function runGraph(needs: RunNeeds, graph: CompiledGraph): Promise<Ending> {
   const { sql: database, attempt, journal, saver } = needs;
   const { claim, signal, control } = attempt;
@@ -48,7 +48,7 @@ export async function runGraph(needs: RunNeeds, graph: CompiledGraph): Promise<E
   return step.value;
 }
 
-/** The claim stores the event of the first attempt. */
+/** For a retried run. The claim has stored the STARTED event of the first attempt. */
 async function appendStarted(
   { attempt: { claim }, journal }: RunNeeds,
   checkpointId: string | undefined,
@@ -58,7 +58,7 @@ async function appendStarted(
   await journal.append(measureEvent({ type: 'STARTED', namespace: [], data, checkpointId }));
 }
 
-/** Above the limit for the events of a run, the measure stops the attempt. */
+/** Stops the attempt if the events of the run exceed their limit. */
 async function eventMeasure({ config, sql: database, attempt }: RunNeeds): Promise<MeasureEvent> {
   const { claim } = attempt;
   const before = claim.retried ? await storedBytes(database.query, claim.id) : 0;
@@ -109,8 +109,8 @@ async function startingPoint(
 }
 
 /**
- * A graph that stops at once puts no checkpoint. LangGraph forks checkpoints of runs only, so the thread would stay on its other
- * branch.
+ * True if the run must fork the thread itself. LangGraph forks only from checkpoints of runs. From a checkpoint of an edit, a graph
+ * without a next node would put no checkpoint, and the thread would stay on its old branch.
  */
 async function needsFork(
   query: Query,
@@ -121,7 +121,7 @@ async function needsFork(
   return head?.checkpointId !== checkpointId;
 }
 
-/** Copies the checkpoint, which makes the copy the thread's newest one. The graph then starts from there. */
+/** Puts a copy of the checkpoint, as the newest checkpoint of the thread. The graph then starts from the copy. */
 async function fork(
   { threadId, checkpointId }: CheckpointRow,
   saver: AttemptSaver,

@@ -1,7 +1,7 @@
 import { raw, sql, type Statement } from '../db/sql.ts';
 import type { StoredEvent } from '../events/event.ts';
 
-/** Stores the STARTED event of each run in the CTE `claimed`, which has `before`: the number of the thread's last event. */
+/** SQL: stores the STARTED event of each run in the CTE `claimed`. Its column `before` is the number of the thread's last event. */
 export function insertStartedEvents(claimed: string, condition = raw('true')): Statement {
   return sql`INSERT INTO "RunEvent" ("threadId", "runId", "number", "type", "namespace", "data", "createdAt")
   SELECT "threadId", "id", "before" + 1, 'STARTED', '{}', json_build_object('attempt', "attempt"), "startedAt"
@@ -20,7 +20,7 @@ export const STARTED_EVENT_COLUMNS = raw(
   `started."number" AS "eventNumber", started."data" AS "eventData", started."createdAt" AS "eventCreatedAt"`,
 );
 
-/** The STARTED event that the claim of a run has stored. Undefined for a retried run: its attempt appends the event later. */
+/** The STARTED event stored by the claim of a run. Undefined for a retried run: its attempt appends the event later. */
 export function startedEvent({
   id: runId,
   threadId,

@@ -2,14 +2,14 @@ import type { RunStatus, ThreadStatus } from '../generated/prisma/enums.ts';
 
 export type FinalStatus = Exclude<RunStatus, 'PENDING' | 'RUNNING'>;
 
-/** All other statuses are final. */
+/** The remaining statuses are final. */
 export const ACTIVE: readonly RunStatus[] = ['PENDING', 'RUNNING'];
 
 export function isFinal(status: RunStatus): status is FinalStatus {
   return !ACTIVE.includes(status);
 }
 
-/** The status of a thread after the end of a run. An error has priority over an open interrupt, and this over a queued run. */
+/** The status of a thread after the end of a run. Order of precedence: an error, a pending interrupt, a queued run. */
 export function threadStatusAfter(
   run: FinalStatus,
   { waits, nextIsDue }: { waits: boolean; nextIsDue: boolean },

@@ -10,11 +10,11 @@ import { isFinal } from './status.ts';
 
 /** The requests of this process with `wait: true`. */
 export interface Waits {
-  /** Counts a request; the returned function ends the count. Throws SERVICE_UNAVAILABLE above the limit. */
+  /** Counts a request until the returned function is called. Throws SERVICE_UNAVAILABLE above the limit. */
   take(): () => void;
-  /** Expects the run until the returned function is called, which gives the run if this process has ended it. */
+  /** Expects the end of the run. The returned function ends the expectation, and returns the run if this process has ended it. */
   expect(runId: string): () => EndedRun | undefined;
-  /** Gives a run that this process has ended to the requests that expect it: they need not read its row and values. */
+  /** Hands a run ended by this process to the expecting requests: they then need not read its row and values. */
   handOver(run: EndedRun): void;
 }
 
@@ -49,7 +49,7 @@ class TooManyWaitsError extends AppError {
   constructor(limit: number) {
     super(
       'SERVICE_UNAVAILABLE',
-      `Limit of ${limit} requests with wait: true exceeded; this one did nothing. WAITING_LIMIT sets the limit.`,
+      `Limit of ${limit} requests with wait: true exceeded; this request did nothing. WAITING_LIMIT sets the limit.`,
     );
   }
 }
@@ -75,7 +75,7 @@ export async function workAndWait(
   }
 }
 
-/** The run after its end, after WAIT_SECONDS, or after the client has closed the request: after the first of them. */
+/** The run after its end. Returns earlier after WAIT_SECONDS, or when the client closes the request. */
 async function waitForRun(
   { sql, tail, config, waits }: { sql: Sql; tail: EventTail; config: Config; waits: Waits },
   run: Run,

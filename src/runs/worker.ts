@@ -15,12 +15,12 @@ import type { Slots } from './slots.ts';
 import { startedEvent } from './started-event.ts';
 import { runAttributed } from './uncaught-errors.ts';
 
-/** After the grace period of a shutdown: the time to store the release of the claims. */
+/** The time to store the release of the claims, after the grace period of a shutdown. */
 const RELEASE_WITHIN_MS = 5000;
 
 /** Claims runs and executes several of them at a time. */
 export interface Worker {
-  /** Claims due runs for the free slots and starts them. The claim loop calls it; a test calls it instead of a wait. */
+  /** Claims due runs for the free slots and starts them. The claim loop calls `tick`; so do tests. */
   tick(): Promise<void>;
   /** Claims nothing new, lets each run reach the end of its step, and releases the claims. */
   stop(): Promise<void>;
@@ -83,8 +83,8 @@ function startExecuting(app: Needs, options: WorkerOptions): Worker {
   }
 
   /**
-   * Whether the insertion of a run may claim it. Earlier runs come first. One insertion at a time: runs that arrive together
-   * are claimed together and then execute in step, which takes less CPU time.
+   * True if the insertion of a run may claim it. Earlier runs come first. Only a single insertion at a time may claim: the claim
+   * loop claims the remaining runs with one statement, and their attempts then share statements, which needs less CPU time.
    */
   function isFree(): boolean {
     return !loop.hasBacklog && slots.kept === 0 && attempts.size < concurrency;
@@ -136,7 +136,7 @@ function releaseClaim(claim: ClaimedRun, { queue, log }: { queue: RunQueue; log:
     );
 }
 
-/** Waits until each attempt has reached the end of its step. At the end of the grace period, the others are aborted. */
+/** Waits until each attempt has reached the end of its step. Aborts the remaining attempts at the end of the grace period. */
 async function stopExecuting(slots: Slots, state: WorkerState, graceMs: number): Promise<void> {
   const { attempts, leases, loop, stopping, leaving } = state;
   stopping.abort();

@@ -6,7 +6,8 @@ import { sql } from '../../src/db/sql.ts';
 import type { EventBatches, Writer } from '../../src/events/batches.ts';
 import type { EventTail } from '../../src/events/tail.ts';
 import { AttemptSaver } from '../../src/runs/attempt-saver.ts';
-import { createJournal, type InTurn, type Journal } from '../../src/runs/journal.ts';
+import type { InTurn } from '../../src/runs/journal-storing.ts';
+import { createJournal, type Journal } from '../../src/runs/journal.ts';
 
 /** An attempt of a run, like the attempt of a worker. It reads and writes until another worker claims the run. */
 export interface TestAttempt {
