@@ -107,7 +107,7 @@ export class IdTakenError extends ConflictError {
 
 export class ThreadBusyError extends AppError {
   constructor(threadId: string) {
-    super('THREAD_BUSY', `Thread ${threadId} has a run that has not ended.`);
+    super('THREAD_BUSY', `Thread ${threadId} has a running or due run.`);
   }
 }
 
@@ -252,7 +252,7 @@ const MESSAGE_LIMIT = 2000;
 /** The class and message of a thrown value. Never throws. */
 export function summarizeError(thrown: unknown): ErrorSummary {
   const name = orElse('', () => (isError(thrown) ? errorClass(thrown) : ''));
-  const message = orElse('The error that was thrown cannot be read.', () =>
+  const message = orElse('The thrown error cannot be read.', () =>
     described(isError(thrown) ? thrown.message : thrown),
   );
   return { name: cut(name, NAME_LIMIT) || 'Error', message: cut(message, MESSAGE_LIMIT) };

@@ -14,7 +14,7 @@ export const DEEPEST_VALUE = 1000;
 /** The most levels in an answer: a stored value, and the objects around it. */
 export const DEEPEST_SHOWN = DEEPEST_VALUE + 100;
 
-/** Stands for a list or an object below that level. */
+/** Replaces a list or an object below DEEPEST_SHOWN. */
 export const TOO_DEEP = `[Nested deeper than ${DEEPEST_SHOWN.toLocaleString('en')} levels]`;
 
 /** Sets an object's own property. Assigning to `__proto__` would change the object's prototype instead. */
@@ -29,7 +29,7 @@ export function setKey(object: Record<string, unknown>, key: string, value: unkn
     });
 }
 
-/** The value as a json column takes it: null for undefined. */
+/** The value for a json column: its JSON, or null for undefined. */
 export function toJsonColumn(value: unknown): string | null {
   return value === undefined ? null : JSON.stringify(value);
 }

@@ -4,7 +4,7 @@ import { DatabaseAwayError, summarizeError } from './errors.ts';
 
 export type Logger = pino.Logger;
 
-/** Writes one line per fact: readable on a terminal, JSON elsewhere. `level` is debug, info, warn, error or silent. */
+/** Writes a line per entry: readable on a terminal, JSON otherwise. `level` is debug, info, warn, error or silent. */
 export function createLogger(level: string): Logger {
   const serializers = { err: readableError };
   const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, serializers };
@@ -12,7 +12,7 @@ export function createLogger(level: string): Logger {
   return pino(options, pretty({ colorize: true, translateTime: 'SYS:HH:MM:ss', sync: true }));
 }
 
-/** An error with its stack and causes, or its summary: a graph can throw an error with properties that cannot be read. */
+/** An error with its stack and causes. Its summary, if reading a property of the error throws. */
 function readableError(error: unknown): unknown {
   try {
     if (error instanceof Error) return pino.stdSerializers.err(error);

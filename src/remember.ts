@@ -1,4 +1,4 @@
-/** Adds an entry to a map of at most `most` entries. Above that, the map drops its oldest entry. */
+/** Adds an entry to a map. With more than `most` entries, the map drops its oldest entry. */
 export function remember<Key, Value>(
   map: Map<Key, Value>,
   key: Key,

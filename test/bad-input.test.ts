@@ -233,7 +233,7 @@ describe('A graph or node that there is not, or that cannot be made', () => {
       document: DOCUMENTS.createThread,
       variables: { input: { graphId: 'broken', supersteps } },
       ...badInput('input.graphId'),
-      message: /"broken" cannot be made: No graph today\./,
+      message: /"broken" cannot be created: No graph today\./,
     },
     {
       what: 'supersteps without a graph',

@@ -128,12 +128,12 @@ describe('A value of another type', () => {
     ...wrong(
       { configurable: { checkpoint_id: 'x' } },
       'configurable.checkpoint_id',
-      /not a client's to set/,
+      /is reserved for the server/,
     ),
     ...wrong(
       { configurable: { __pregel_send: 1 } },
       'configurable.__pregel_send',
-      /not a client's to set/,
+      /is reserved for the server/,
     ),
     {
       what: 'a name of 256 characters',

@@ -146,7 +146,7 @@ it("The key __proto__ is refused in configurable, like all of LangGraph's own", 
       input: { assistantId: 'whoami', config: { configurable: only(name, 1) } },
     });
     expect(error).toMatchObject({
-      message: `configurable.${name} is not a client's to set.`,
+      message: `configurable.${name} is reserved for the server.`,
       extensions: { code: 'BAD_USER_INPUT', argument: `input.config.configurable.${name}` },
     });
   }

@@ -40,13 +40,13 @@ export function checkConfig(
   if (foreign) {
     throw new BadInputError(
       `${argument}.configurable.${foreign}`,
-      `configurable.${foreign} is not a client's to set.`,
+      `configurable.${foreign} is reserved for the server.`,
     );
   }
   checkConfigSize(limits, argument, config);
 }
 
-/** Merges two configurations: `configurable` key by key. Any other key is replaced as a whole. */
+/** Merges two configurations: `configurable` key by key. Replaces each other key as a whole. */
 export function mergeConfig(
   below: unknown,
   above: Record<string, unknown>,

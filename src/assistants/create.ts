@@ -46,7 +46,7 @@ export async function createAssistant(
   });
 }
 
-/** Creates the default assistant of each graph. Also configures an existing one, unless a client has changed it. */
+/** Creates the default assistant of each graph. Also updates its configuration, unless a client has changed the assistant. */
 export async function ensureSystemAssistants(
   app: { sql: Sql; graphs: Graphs },
   defaults: ReadonlyMap<string, AssistantDefaults>,
@@ -63,7 +63,7 @@ export async function ensureSystemAssistants(
   }
 }
 
-/** Configures an assistant of the server that is still at its first version, and this version. */
+/** Updates the configuration of a default assistant that is still at its first version. Also updates this version. */
 async function configureUnchanged(
   query: Query,
   id: string,

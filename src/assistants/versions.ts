@@ -21,7 +21,7 @@ export interface AssistantChange {
   metadata?: Record<string, unknown> | null | undefined;
 }
 
-/** Creates a new version, even without a change, and makes it the active one. */
+/** Creates a new version, even without a change, and makes it active. */
 export async function updateAssistant(
   app: { config: Config; sql: Sql; graphs: Graphs },
   idOrGraphId: string,
@@ -57,7 +57,7 @@ export async function updateAssistant(
   });
 }
 
-/** The name of a graph means its default assistant: this cannot change to another graph. */
+/** Clients use the name of a graph as the id of its default assistant, so this assistant cannot change to a different graph. */
 function checkKeepsGraph(app: { graphs: Graphs }, id: string, graphId: string): void {
   if (!isDefaultAssistant(app, id) || id === assistantIdOf(graphId)) return;
   throw new ConflictError(
@@ -65,7 +65,7 @@ function checkKeepsGraph(app: { graphs: Graphs }, id: string, graphId: string): 
   );
 }
 
-/** Makes an earlier version the active one. The next update still gets a new number. */
+/** Makes an earlier version active. The next update still gets a new number. */
 export async function setAssistantVersion(
   app: { sql: Sql; graphs: Graphs },
   idOrGraphId: string,
@@ -117,7 +117,7 @@ export async function recordVersion(query: Query, assistant: Assistant): Promise
   );
 }
 
-/** Concurrent changes wait: otherwise they would get the same number, and one would be lost. */
+/** Concurrent changes wait for the lock: otherwise two versions would get the same number. */
 async function lockAssistant(query: Query, id: string): Promise<Assistant> {
   const [assistant] = await query<Assistant>(
     sql`SELECT * FROM "Assistant" WHERE "id" = ${id} AND "deletedAt" IS NULL FOR UPDATE`,

@@ -85,7 +85,7 @@ function checkJson(root: unknown, path: string): void {
     }
     if (typeof value !== 'object' || value === null) continue;
     if (depth === DEEPEST_JSON) {
-      throw new BadInputError(path, `${path} nests deeper than ${DEEPEST_JSON} levels.`);
+      throw new BadInputError(path, `${path} is nested deeper than ${DEEPEST_JSON} levels.`);
     }
     const isList = Array.isArray(value);
     for (const [key, item] of Object.entries(value)) {

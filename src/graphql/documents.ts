@@ -126,7 +126,7 @@ function guarded<Args extends unknown[], Result>(run: (...args: Args) => Result)
       return run(...args);
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
-      throw new AppError('BAD_USER_INPUT', 'The document nests too deep to be read.');
+      throw new AppError('BAD_USER_INPUT', 'The document is too deeply nested.');
     }
   };
 }
@@ -137,7 +137,7 @@ function guarded<Args extends unknown[], Result>(run: (...args: Args) => Result)
  */
 function useCostLimit(limit: number): Plugin {
   /** Accepted cost keys by document. Yoga keeps documents in its cache. */
-  const within = new WeakMap<DocumentNode, Set<string>>();
+  const accepted = new WeakMap<DocumentNode, Set<string>>();
   return {
     onValidate:
       ({ params: { schema, documentAST }, context }) =>
@@ -147,7 +147,7 @@ function useCostLimit(limit: number): Plugin {
         const operation = valid && getOperationAST(document, operationName);
         if (!operation) return;
         const given = variables ?? {};
-        const known = within.get(document) ?? new Set();
+        const known = accepted.get(document) ?? new Set();
         const key = costKey(operation, given);
         // For invalid variables the cost is unknown, and the executor has the better error.
         if (key === undefined || known.has(key)) return;
@@ -156,7 +156,7 @@ function useCostLimit(limit: number): Plugin {
         const fragments = definitions.filter(({ kind }) => kind === Kind.FRAGMENT_DEFINITION);
         // Thrown, not set as a result: Yoga caches results by document, but this error depends on the variables too.
         checkCost({ schema, operation, fragments, variables: given }, limit);
-        if (known.size < MOST_COSTS) within.set(document, known.add(key));
+        if (known.size < MOST_COSTS) accepted.set(document, known.add(key));
       },
   };
 }

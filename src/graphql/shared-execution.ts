@@ -11,7 +11,7 @@ interface SharedResult extends ExecutionResult {
   stringify?: (result: ExecutionResult) => string;
 }
 
-/** The execution of one event for equal subscriptions. */
+/** The execution of an event for equal subscriptions. */
 interface SharedExecution {
   result: Promise<SharedResult>;
   isDone: boolean;
@@ -20,12 +20,12 @@ interface SharedExecution {
   leaving: AbortController;
 }
 
-/** The executions of one event, by subscription. */
+/** The executions of an event, by subscription. */
 type Executions = Map<string, SharedExecution>;
 
 /**
- * graphql's `subscribe`, for many subscribers of the same events. Subscriptions with the same document and variables share
- * one execution of each event, and over SSE one JSON text. The key of an event is its object.
+ * graphql's `subscribe`, for many subscribers of the same events. Subscriptions with the same document and variables share the
+ * execution of each event, and over SSE also its JSON text. The key of an event is its object.
  */
 export function createSharedSubscribe(): (
   args: ExecutionArgs,

@@ -4,9 +4,9 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ErrorCode } from '../errors.ts';
 
-/** How long the server reads on after a refusal: a client that is cut off while it sends does not read the refusal. */
+/** After a refusal, the server continues to read for this time: a client that is still sending cannot read the refusal on a closed connection. */
 const LINGER_MS = 2000;
-/** The most connections that linger at a time; the server closes any other refused connection at once. */
+/** The most refused connections still being read. Above this number, the server closes a refused connection at once. */
 const MOST_LINGERING = 100;
 
 /** The default headers of every answer. */
@@ -30,7 +30,7 @@ export function tooSlow(part: string, variable: string, seconds: number): Refuse
   return new RefusedError(408, 'BAD_USER_INPUT', message);
 }
 
-/** Answers at once, and reads on for a moment while the client still sends. */
+/** Answers at once, and continues to read for a moment if the client is still sending. */
 export async function refuseRequest(
   request: IncomingMessage,
   response: ServerResponse,
@@ -45,7 +45,7 @@ export async function refuseRequest(
   response.write(body);
   request.resume();
   if (!request.complete) {
-    // The client may also break off meanwhile.
+    // Ends early if the client closes the connection.
     const sent = once(request, 'close').catch(() => {});
     await Promise.race([sent, sleep(LINGER_MS, undefined, { ref: false })]);
   }

@@ -123,10 +123,7 @@ function readUuid(argument: string, id: string | null | undefined): string | und
 function checkCombinations(argument: string, request: NewRun): void {
   const { threadId, input, command, checkpointId, checkpointNamespace } = request;
   if (command && input != null) {
-    throw new BadInputError(
-      `${argument}.command`,
-      'input and command exclude each other: give one of them.',
-    );
+    throw new BadInputError(`${argument}.command`, 'Give input or command, not both.');
   }
   if (threadId == null && checkpointId != null) {
     throw new BadInputError(

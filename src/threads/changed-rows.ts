@@ -13,44 +13,46 @@ export interface Version {
 
 export type ThreadRow = Thread & Version;
 
-/** SQL: the writer of the row and the checkpoint of the head. Every change for clients changes one of them. */
+/** SQL: the version of a thread for its watchers, from `xmin` of its row and its head checkpoint. Each visible change changes the version. */
 export const VERSION = sql`t.xmin::text || ' ' || coalesce(h."checkpointId"::text, '')`;
 export const HEAD = sql`LEFT JOIN "CheckpointHead" h ON h."threadId" = t."id" AND h."namespace" = ''`;
 
 /** The reasons to read a thread. */
-export interface ReadReasons<Asker> {
-  /** False: only `askers` need the row. */
+export interface ReadReasons<Reader> {
+  /** The thread may have changed. False: only `readers` need the row. */
   changed: boolean;
-  /** These watchers receive the row even if its version is not new. */
-  askers: Set<Asker>;
+  /** Watchers with a request for the row: they receive it even if its version is not new. */
+  readers: Set<Reader>;
 }
 
-/** Reads the rows of threads: each row once for all watchers, and many rows in one statement. */
-export interface RowReader<Asker> {
+/** Reads the rows of threads: each row once for all watchers, and up to a page of rows in a statement. */
+export interface RowReader<Reader> {
+  /** The thread may have changed: reads its row. */
   readChanged(id: string): void;
-  readFor(asker: Asker, id: string): void;
+  /** Reads the row for a watcher. */
+  readFor(reader: Reader, id: string): void;
   /** Repeats a failed read. */
   retry(): void;
 }
 
-export function createRowReader<Asker>(
+export function createRowReader<Reader>(
   { query, log }: Pick<Sql, 'query'> & { log: Logger },
   closing: AbortSignal,
-  onRow: (id: string, row: ThreadRow | undefined, reasons: ReadReasons<Asker>) => void,
-): RowReader<Asker> {
-  const unread = new Map<string, ReadReasons<Asker>>();
+  onRow: (id: string, row: ThreadRow | undefined, reasons: ReadReasons<Reader>) => void,
+): RowReader<Reader> {
+  const unread = new Map<string, ReadReasons<Reader>>();
   let reading: Promise<void> | undefined;
 
-  function add(id: string): ReadReasons<Asker> {
-    const reasons = unread.get(id) ?? { changed: false, askers: new Set() };
+  function add(id: string): ReadReasons<Reader> {
+    const reasons = unread.get(id) ?? { changed: false, readers: new Set() };
     unread.set(id, reasons);
     reading ??= readAll();
     return reasons;
   }
 
-  /** Reads one page at a time: a row never arrives after a newer row of the same thread. */
+  /** Reads the pages in sequence: a row never arrives after a newer row of the same thread. */
   async function readAll(): Promise<void> {
-    // All changes of one turn of the event loop are in the same page.
+    // The page contains all changes of this turn of the event loop.
     await Promise.resolve();
     try {
       while (unread.size > 0 && !closing.aborted) await readPage();
@@ -62,7 +64,7 @@ export function createRowReader<Asker>(
   }
 
   async function readPage(): Promise<void> {
-    const page: [string, ReadReasons<Asker>][] = [];
+    const page: [string, ReadReasons<Reader>][] = [];
     for (const entry of unread) if (page.push(entry) === PAGE_THREADS) break;
     const ids = page.map(([id]) => id);
     for (const id of ids) unread.delete(id);
@@ -71,10 +73,10 @@ export function createRowReader<Asker>(
       rows = await readRows(query, ids);
     } catch (error) {
       // `retry` reads the page again.
-      for (const [id, { changed, askers }] of page) {
+      for (const [id, { changed, readers }] of page) {
         const added = unread.get(id);
-        const all = new Set([...askers, ...(added?.askers ?? [])]);
-        unread.set(id, { changed: changed || added?.changed === true, askers: all });
+        const all = new Set([...readers, ...(added?.readers ?? [])]);
+        unread.set(id, { changed: changed || added?.changed === true, readers: all });
       }
       throw error;
     }
@@ -85,7 +87,7 @@ export function createRowReader<Asker>(
     readChanged(id) {
       add(id).changed = true;
     },
-    readFor: (asker, id) => void add(id).askers.add(asker),
+    readFor: (reader, id) => void add(id).readers.add(reader),
     retry() {
       if (unread.size > 0) reading ??= readAll();
     },

@@ -32,8 +32,8 @@ export interface ThreadChanges {
   /** The number of watchers. */
   readonly watchers: number;
   /**
-   * These threads as they are, then each of them when it has changed, until all are deleted; without ids, every thread
-   * when it changes. Throws SERVICE_UNAVAILABLE if too many changed threads wait for the watcher.
+   * The current rows of these threads, then the row of each changed thread, until all of them are deleted. Without ids: the row
+   * of every changed thread. Throws SERVICE_UNAVAILABLE if too many changed threads wait for the watcher.
    */
   watch(ids?: readonly string[]): AsyncIterableIterator<Thread, void>;
   close(): void;
@@ -52,7 +52,7 @@ interface Watcher extends Sleeper {
 const RECENT = sql`SELECT t."id", ${VERSION} AS "version" FROM "Thread" t ${HEAD}
   WHERE t."updatedAt" > now() - interval '5 seconds'`;
 
-/** Reads each changed thread once and hands the row to its watchers, without a look at watchers of different threads. */
+/** Reads each changed thread once, and hands the row to the watchers of this thread and of all threads. */
 export function createThreadChanges(
   { query, listen }: Pick<Sql, 'query' | 'listen'>,
   log: Logger,
@@ -74,13 +74,13 @@ export function createThreadChanges(
     if (topics.get(id) || watchersOfAll.all.size > 0) reader.readChanged(id);
   }
 
-  /** Hands a row to the watchers of its thread if its version is new, and to its askers. */
+  /** Hands a row to all its watchers if its version is new, and to `readers` in any case. */
   function spread(
     id: string,
     row: ThreadRow | undefined,
-    { changed, askers }: ReadReasons<Watcher>,
+    { changed, readers }: ReadReasons<Watcher>,
   ): void {
-    const receivers = new Set(askers);
+    const receivers = new Set(readers);
     const topic = topics.get(id);
     if (topic && topic.version !== row?.version) {
       topic.version = row?.version;
@@ -92,7 +92,7 @@ export function createThreadChanges(
     for (const watcher of receivers) put(watcher, id, row ?? null);
   }
 
-  /** Recovers from lost notifications, by one statement a second for all watchers of the process. */
+  /** Recovers from lost notifications: a statement per second for all watchers of the process. */
   async function poll(): Promise<void> {
     reader.retry();
     const changed = await readMissed(query, topics, watchersOfAll);

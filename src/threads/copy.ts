@@ -13,7 +13,7 @@ interface Part {
   columns: string[];
   /** Columns with new values, as SQL. */
   own?: Record<string, string>;
-  /** The copy inserts the rows in this order, so that `seq` keeps it. */
+  /** The order of the inserts: the new `seq` values keep it. */
   order: string;
 }
 
@@ -79,16 +79,19 @@ const PARTS: Part[] = [
   },
 ];
 
-/** Sequential scans: where one thread has most of all rows, the planner would choose them, and read the rows of its copies too. */
+/**
+ * If a thread has most rows of a table, the planner would choose a sequential scan, and the scan would also read all rows of earlier
+ * copies.
+ */
 const BY_INDEX = sql`SET LOCAL enable_seqscan = off`;
 
-/** Both are cast: PostgreSQL does not infer the type of a parameter in the list of a SELECT. */
+/** Each use has a cast: PostgreSQL does not infer the type of a parameter in the list of a SELECT. */
 interface Copy {
   id: Param;
   source: Param;
 }
 
-/** One statement, so that the copy shows one moment although a run of the source goes on. */
+/** A single statement: all parts of the copy come from the same snapshot, even while a run of the source is writing. */
 function copyStatement({ id, source }: Copy): Statement {
   return sql`WITH copy AS (
   INSERT INTO "Thread" ("id", "status", "restStatus", "metadata", "graphId", "error")
@@ -109,7 +112,7 @@ function copyPart({ table, columns, own = {}, order }: Part, { id, source }: Cop
 )`;
 }
 
-/** Creates a thread with the present state and history of another one. No value passes through this process. */
+/** Creates a thread with the current state and history of the source. PostgreSQL copies the rows: no value passes through this process. */
 export async function copyThread(
   { sql: database }: { sql: Sql },
   sourceId: string,
@@ -123,7 +126,8 @@ export async function copyThread(
     );
     if (!row) throw new NotFoundError('Thread', source);
     const { runIds, ...thread } = row;
-    // Runs are not copied: an interrupt that an active run answers is open in the copy, unless a node has used the answer.
+    // The copy has no runs. An interrupt answered by an active run of the source becomes pending in the copy, unless a node has
+    // consumed the answer.
     for (const runId of runIds) {
       await forgetUnfinished(query, { threadId: id, runId });
       await reopenAnswered(query, { threadId: id, runId });

@@ -16,13 +16,13 @@ import { applySupersteps } from './supersteps.ts';
 export interface NewThread {
   id?: string | null | undefined;
   metadata?: Record<string, unknown> | null | undefined;
-  /** The graph that applies the supersteps. */
+  /** Applies the supersteps. */
   graphId?: string | null | undefined;
   supersteps?: readonly Superstep[] | null | undefined;
   ifExists: 'RAISE' | 'DO_NOTHING';
 }
 
-/** Creates a thread, with the state that its supersteps build: all of it or nothing. */
+/** Creates a thread, with the state from its supersteps. Stores all or nothing. */
 export async function createThread(
   app: { config: Config; sql: Sql; graphs: Graphs },
   { id: givenId, metadata, graphId, supersteps, ifExists }: NewThread,
@@ -31,7 +31,8 @@ export async function createThread(
   if (graphId != null) checkGraphId(app, 'input.graphId', graphId);
   checkMetadata(app.config, 'input.metadata', metadata);
   const existing = givenId == null ? undefined : await findThread(app.sql.query, id);
-  if (existing) return giveExisting(existing, ifExists); // before its state gets in the way of the supersteps
+  // Before the supersteps: they would fail on the state of the existing thread.
+  if (existing) return returnExisting(existing, ifExists);
 
   const edit =
     supersteps == null
@@ -41,12 +42,12 @@ export async function createThread(
   const store = async (query: Query): Promise<Thread> => {
     const owner = givenId == null ? undefined : await lockId(query, id);
     const existing = owner === 'Thread' ? await findThread(query, id) : undefined;
-    if (existing) return giveExisting(existing, ifExists);
+    if (existing) return returnExisting(existing, ifExists);
     if (owner) throw new IdTakenError(id);
-    const whole = { ...metadata, ...(graphId != null && { graph_id: graphId }) };
+    const stored = { ...metadata, ...(graphId != null && { graph_id: graphId }) };
     const [thread] = await query<Thread>(
       sql`INSERT INTO "Thread" ("id", "metadata", "graphId")
-       VALUES (${id}, ${JSON.stringify(whole)}::jsonb, ${graphId ?? null}) RETURNING *`,
+       VALUES (${id}, ${JSON.stringify(stored)}::jsonb, ${graphId ?? null}) RETURNING *`,
     );
     if (!thread) throw new Error(`Thread ${id} was not stored.`);
     await edit?.store(query);
@@ -58,7 +59,7 @@ export async function createThread(
   return thread;
 }
 
-function giveExisting(thread: Thread, ifExists: NewThread['ifExists']): Thread {
+function returnExisting(thread: Thread, ifExists: NewThread['ifExists']): Thread {
   if (ifExists === 'DO_NOTHING') return thread;
   throw new IdTakenError(thread.id);
 }
@@ -67,6 +68,6 @@ function requireGraph(graphId: string | null | undefined): string {
   if (graphId != null) return graphId;
   throw new BadInputError(
     'input.graphId',
-    'Supersteps need the graphId of the graph that applies them.',
+    'input.supersteps need input.graphId: this graph applies them.',
   );
 }

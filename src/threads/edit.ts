@@ -27,61 +27,68 @@ import { applyUpdates, graphToEdit, unknownNode } from './supersteps.ts';
 
 export interface ThreadStateUpdate {
   values?: unknown;
-  /** The node as which the update is made; inferred where it is not given. */
+  /** The update counts as an output of this node. Default: the last executed node. */
   asNode?: string | null | undefined;
   checkpointId?: string | null | undefined;
   checkpointNamespace: string;
 }
 
-/** Every try that fails means that another edit has succeeded, so that this many at once all stand. */
+/** A try fails only if a concurrent edit succeeds. So up to this number of concurrent edits all succeed. */
 const MOST_TRIES = 20;
 const LONGEST_PAUSE_MS = 20;
 
 /**
- * Writes a state by hand, on top of the newest checkpoint or of the one named: the thread goes on from there. Reducers and
- * edges are the graph author's code, so they run before the transaction; where the state has changed meanwhile, they run
- * again. Throws ThreadBusyError while a run is due or running.
+ * Creates a checkpoint on top of the newest or the given checkpoint, and the thread continues from it. Reducers and edges are the
+ * code of the graph's author, so they run before the transaction. If the state has changed since, they run again. Throws
+ * ThreadBusyError while a run is due or running.
  */
 export async function updateThreadState(
   app: Reading & { config: Config },
   threadId: string,
   { values, asNode, checkpointId, checkpointNamespace: namespace }: ThreadStateUpdate,
 ): Promise<State> {
-  const place = {
+  const target = {
     threadId: parseUuid('id', threadId),
     namespace,
     checkpointId: checkpointId == null ? undefined : parseUuid('input.checkpointId', checkpointId),
   };
   for (let tries = 1; tries <= MOST_TRIES; tries++) {
-    const base = await readBase(app.sql.query, place);
-    const { edit, made } = await applyEdit(app, { place, base }, { values, asNode });
-    if (await storeEdit(app, edit, { place, base })) {
-      app.sql.notify(THREADS_CHANNEL, place.threadId);
-      const state = await findState(app, place.threadId, { namespace, checkpointId: made });
-      if (!state) throw new NotFoundError('Thread', place.threadId); // deleted since
+    const base = await readBase(app.sql.query, target);
+    const { edit, newId } = await applyEdit(app, { target, base }, { values, asNode });
+    if (await storeEdit(app, edit, { target, base })) {
+      app.sql.notify(THREADS_CHANNEL, target.threadId);
+      const state = await findState(app, target.threadId, { namespace, checkpointId: newId });
+      // The thread was deleted after the edit.
+      if (!state) throw new NotFoundError('Thread', target.threadId);
       return state;
     }
     await sleep(Math.random() * LONGEST_PAUSE_MS);
   }
-  throw new ConflictError(`Thread ${place.threadId} changed whenever this edit was to be stored.`);
+  throw new ConflictError(
+    `Thread ${target.threadId} changed during each of ${MOST_TRIES} tries to edit it. Repeat the request.`,
+  );
 }
 
-interface Place {
+/** The thread and the checkpoint to edit. Without `checkpointId`: the newest of the namespace. */
+interface Target {
   threadId: string;
   namespace: string;
   checkpointId: string | undefined;
 }
 
-/** What an edit is made on: it may be stored only where this is still so. */
+/** The thread as read before the edit. The edit is stored only if the thread still has these values. */
 interface Base {
   graphId: string;
   /** Null before the thread's first checkpoint. */
   checkpointId: string | null;
-  /** Grows with every run that ends: one may leave writes without a checkpoint. */
+  /** Each ended run increases the number: a run may leave writes without a new checkpoint. */
   lastEvent: number;
 }
 
-async function readBase(query: Query, { threadId, namespace, checkpointId }: Place): Promise<Base> {
+async function readBase(
+  query: Query,
+  { threadId, namespace, checkpointId }: Target,
+): Promise<Base> {
   const [found] = await query<{
     graphId: string | null;
     lastEvent: number;
@@ -101,7 +108,7 @@ async function readBase(query: Query, { threadId, namespace, checkpointId }: Pla
   if (graphId === null) {
     throw new BadInputError(
       'id',
-      `Thread ${threadId} has no graph yet that could apply an update.`,
+      `Thread ${threadId} has no graph to apply the update: its first run or superstep sets the graph.`,
     );
   }
   if (namespace !== '' && headId === null) {
@@ -119,16 +126,19 @@ async function readBase(query: Query, { threadId, namespace, checkpointId }: Pla
   return { graphId, lastEvent, checkpointId: checkpointId === undefined ? headId : namedId };
 }
 
-/** Makes the new checkpoint in the saver `edit`. */
+/** Creates the checkpoint in the memory of the saver `edit`. */
 async function applyEdit(
   { config: { stateLimitBytes }, sql, graphs }: { config: Config; sql: Sql; graphs: Graphs },
-  { place, base }: { place: Place; base: Base },
+  { target, base }: { target: Target; base: Base },
   { values, asNode }: Edit,
-): Promise<{ edit: EditSaver; made: string }> {
-  const { threadId, namespace, checkpointId } = place;
+): Promise<{ edit: EditSaver; newId: string }> {
+  const { threadId, namespace, checkpointId } = target;
   const { graphId } = base;
   if (!graphs.has(graphId)) {
-    throw new BadInputError('id', `The thread's graph "${graphId}" is not served any more.`);
+    throw new BadInputError(
+      'id',
+      `The server no longer has the graph "${graphId}" of this thread.`,
+    );
   }
   const at = { threadId, namespace, checkpointId: base.checkpointId, graphId };
   const { graph: whole, config: configuration } = await graphToEdit({ sql, graphs }, at, 'id');
@@ -136,7 +146,7 @@ async function applyEdit(
   if (!part) {
     throw new BadInputError(
       'input.checkpointNamespace',
-      `No node of the graph "${graphId}" is the subgraph "${namespace}".`,
+      `The graph "${graphId}" has no subgraph "${namespace}".`,
     );
   }
   const saving = { by: serdeOf(whole), stateLimitBytes };
@@ -144,22 +154,23 @@ async function applyEdit(
   const graph = withCheckpointer(part, edit);
   shareClasses(whole, graph);
   const unknown = unknownNode(graph, [asNode]);
-  if (unknown) throw new BadInputError('input.asNode', `As ${asNode}: ${unknown}.`);
+  if (unknown) throw new BadInputError('input.asNode', `input.asNode: ${unknown}.`);
   const config = {
     ...configuration,
     configurable: {
       ...configuration.configurable,
       checkpoint_ns: namespace,
       ...(checkpointId !== undefined && { checkpoint_id: checkpointId }),
-      __pregel_checkpointer: edit, // the graph is the namespace's own: it need not look for it
+      // The graph is already the graph of the namespace: with a saver of its own, LangGraph does not search its subgraphs.
+      __pregel_checkpointer: edit,
     },
   };
-  // With neither, the state is taken up again as it is.
+  // Without values and node, the new checkpoint is a copy.
   const node =
     asNode == null && values != null ? await inferNode(graph, edit, config) : (asNode ?? undefined);
   try {
     const { configurable } = await applyUpdates(graph, edit, config, [{ values, asNode: node }]);
-    return { edit, made: String(configurable?.['checkpoint_id']) };
+    return { edit, newId: String(configurable?.['checkpoint_id']) };
   } catch (error) {
     throw edit.failure ?? refused(error);
   }
@@ -172,7 +183,7 @@ interface Edit {
 
 type GraphConfig = Parameters<CompiledGraph['getState']>[0];
 
-/** The one node that ran last; LangGraph infers the same, and does not say which it found. */
+/** The last executed node, if there is a single last node. LangGraph infers the same node, but does not return its name. */
 async function inferNode(
   graph: CompiledGraph,
   edit: EditSaver,
@@ -183,7 +194,7 @@ async function inferNode(
   const candidates = nodes.length > 0 ? nodes : Object.keys(graph.nodes);
   throw new BadInputError(
     'input.asNode',
-    `As which node is the update made? Any of these may be meant: ${candidates.join(', ')}.`,
+    `input.asNode is required, because several nodes are possible: ${candidates.join(', ')}.`,
   );
 }
 
@@ -194,7 +205,7 @@ async function lastNodes(
 ): Promise<string[]> {
   const tuple = await edit.getTuple(config);
   if (config.configurable?.['checkpoint_id'] === undefined && tuple?.pendingWrites?.length) {
-    // Of a step that has not ended, what has ended counts.
+    // In an unfinished step, the nodes of the finished tasks count.
     const { tasks } = await graph.getState(config);
     const ended = tasks.filter((task) => (task as { result?: unknown }).result !== undefined);
     if (ended.length > 0) return [...new Set(ended.map(({ name }) => name))];
@@ -207,7 +218,7 @@ async function lastNodes(
   return [...new Set(seen.filter(({ version }) => version === newest).map(({ node }) => node))];
 }
 
-/** What the graph made of the update tells the client what is wrong with it. */
+/** The error of the graph as an error for the client. */
 function refused(error: unknown): AppError {
   if (error instanceof StateLimitError) return error.at('input.values');
   if (error instanceof AppError) return error;
@@ -216,17 +227,17 @@ function refused(error: unknown): AppError {
   return new BadInputError(isAboutNode ? 'input.asNode' : 'input.values', message);
 }
 
-/** All of it in one transaction. False, with nothing stored, where the edit was made on what is not so any more. */
+/** Stores the edit in a transaction. False, with nothing stored, if the thread has changed since `base`. */
 function storeEdit(
   app: { sql: Sql },
   edit: EditSaver,
-  { place, base }: { place: Place; base: Base },
+  { target, base }: { target: Target; base: Base },
 ): Promise<boolean> {
-  const { threadId, namespace } = place;
+  const { threadId, namespace } = target;
   return app.sql.transaction(async (query) => {
-    // The lock first, in a statement of its own: the next one sees what was committed while this one waited.
+    // A statement of its own: the snapshot of the next statement then includes all commits before the lock.
     await lockThread(query, threadId);
-    const now = await readBase(query, place);
+    const now = await readBase(query, target);
     if (now.checkpointId !== base.checkpointId || now.lastEvent !== base.lastEvent) return false;
     await edit.store(query);
     await closeInterrupts(query, { threadId, namespace });

@@ -2,26 +2,26 @@ import type { Config } from '../config.ts';
 import { LimitError } from '../errors.ts';
 import type { Instruction } from '../graphs/command.ts';
 
-/** One round of updates: it makes one checkpoint. */
+/** A round of updates. It creates a single checkpoint. */
 export interface Superstep {
   updates: readonly StateUpdate[];
 }
 
 export interface StateUpdate {
   values?: unknown;
-  /** The node as which the update is made; it decides which node comes next. */
+  /** The update counts as an output of this node; the edges of the node decide the next step. */
   asNode?: string | null | undefined;
   command?: CommandUpdate | null | undefined;
 }
 
-/** Nobody is asked anything here: there is nothing to resume. */
+/** `resume` is refused: an update answers no interrupt. */
 export interface CommandUpdate extends Instruction {
   resume?: unknown;
 }
 
 /**
- * Refuses supersteps that take too much work, before any of it is done. Each superstep reads and stores the whole state, so that
- * what one writes counts once for it and once for each superstep after it.
+ * Refuses supersteps with too much work, before their execution. Each superstep reads and stores the whole state. So each written
+ * value counts in its superstep and in each later superstep.
  */
 export function checkSuperstepWork(
   { superstepLimit: most }: Pick<Config, 'superstepLimit'>,
@@ -37,16 +37,16 @@ export function checkSuperstepWork(
   }
   if (work <= most) return;
   throw new LimitError(
-    `${argument} write ${work} values, each counted in its superstep and in all later ones; at most ${most} are allowed.`,
+    `${argument} write ${work} values, each counted in its superstep and in all later supersteps; at most ${most} are allowed.`,
     'SUPERSTEP_LIMIT',
     argument,
   );
 }
 
-/** Objects, lists, texts, numbers and others in a JSON value, the value itself included. */
+/** The number of values in a JSON value, including the value itself. */
 function countValues(value: unknown): number {
   const found = value === undefined ? [] : [value];
-  // The list grows while it is read.
+  // The list grows during the iteration.
   for (const each of found) {
     if (typeof each === 'object' && each !== null)
       for (const inner of Object.values(each)) found.push(inner);

@@ -4,10 +4,10 @@ import type { Sql } from '../db/query.ts';
 import { join, param, raw, sql } from '../db/sql.ts';
 import type { Thread } from '../generated/prisma/client.ts';
 
-/** Finds a thread's state of now once for all fields of one object that show a part of it. */
-const found = new WeakMap<object, Promise<State | undefined>>();
+/** The current state of a thread, by the thread's object: the fields of an object share a single read. */
+const states = new WeakMap<object, Promise<State | undefined>>();
 
-/** The thread to show. Where it has no state, none will be looked for. */
+/** The thread for its fields. Without a state, no field reads the state. */
 export async function showThread(app: { sql: Sql }, id: string): Promise<Thread | undefined> {
   const [row] = await app.sql.query<Thread & { hasState: boolean }>(
     sql`SELECT t.*, EXISTS (SELECT 1 FROM "CheckpointHead" h WHERE h."threadId" = t."id" AND h."namespace" = '') AS "hasState"
@@ -15,19 +15,19 @@ export async function showThread(app: { sql: Sql }, id: string): Promise<Thread 
   );
   if (!row) return undefined;
   const { hasState, ...thread } = row;
-  if (!hasState) found.set(thread, Promise.resolve(undefined));
+  if (!hasState) states.set(thread, Promise.resolve(undefined));
   return thread;
 }
 
 export function currentState(app: Reading, thread: { id: string }): Promise<State | undefined> {
-  const known = found.get(thread);
+  const known = states.get(thread);
   if (known) return known;
   const state = findState(app, thread.id);
-  found.set(thread, state);
+  states.set(thread, state);
   return state;
 }
 
-/** Bytes that the rows of a thread's checkpoints, writes, values and items take, as PostgreSQL stores them. */
+/** The bytes of a thread's checkpoints, writes, values and items, after the compression by PostgreSQL. */
 export async function storageBytes(app: { sql: Sql }, threadId: string): Promise<number> {
   const tables = ['Checkpoint', 'CheckpointHead', 'CheckpointWrite', 'ChannelValue', 'ChannelItem'];
   const id = param(threadId);

@@ -14,10 +14,10 @@ import { withCheckpointer, type Graphs } from '../graphs/load.ts';
 import type { CompiledGraph } from '../graphs/load.ts';
 import { checkSuperstepWork, type StateUpdate, type Superstep } from './limits.ts';
 
-/** LangGraph's names for what is not a node: the input, the start, the end (clears what is next), a fork. */
+/** LangGraph's special values of asNode: the input, the start, the end (no next step) and a fork. */
 const SPECIAL_NODES = ['__input__', '__start__', '__end__', '__copy__'];
 
-/** Applies the supersteps, in order, to a new thread's state, and keeps them. Throws for the first that is refused. */
+/** Applies the supersteps to the empty state of a new thread, in order, in the memory of the returned saver. Throws at the first refusal. */
 export async function applySupersteps(
   app: { config: Config; sql: Sql; graphs: Graphs },
   {
@@ -46,7 +46,7 @@ export async function applySupersteps(
   return edit;
 }
 
-/** One superstep: makes one checkpoint in `edit`, and returns the config that names it. */
+/** Applies a superstep: creates a checkpoint in `edit`, and returns the configuration with its id. */
 export function applyUpdates(
   graph: CompiledGraph,
   edit: EditSaver,
@@ -61,8 +61,8 @@ export function applyUpdates(
 }
 
 /**
- * The graph of a place, and the configuration for its reducers and edges. The client named the graph, so it sees the error of
- * a graph function.
+ * The graph for an edit, and the configuration for its reducers and edges. If the graph is a function and throws, the client gets
+ * the error.
  */
 export async function graphToEdit(
   { sql, graphs }: { sql: Sql; graphs: Graphs },
@@ -77,11 +77,11 @@ export async function graphToEdit(
     return { graph: await graphs.resolve(graphId, configurationOf(configured)), config };
   } catch (error) {
     const why = summarizeError(error).message;
-    throw new BadInputError(argument, `The graph "${graphId}" cannot be made: ${why}`);
+    throw new BadInputError(argument, `The graph "${graphId}" cannot be created: ${why}`);
   }
 }
 
-/** What is wrong with names where one of them can be no node of the graph. */
+/** An error text if a name is not a node of the graph. */
 export function unknownNode(
   graph: CompiledGraph,
   names: readonly (string | null | undefined)[],
@@ -91,7 +91,7 @@ export function unknownNode(
   const unknown = names.find((name) => name != null && !known.includes(name));
   return unknown == null
     ? undefined
-    : `there is no node "${unknown}"; there are ${known.join(', ')}`;
+    : `there is no node "${unknown}"; the nodes are ${known.join(', ')}`;
 }
 
 function checkUpdates(
@@ -107,9 +107,9 @@ function checkUpdates(
     if (values != null && command)
       throw refused(superstep, i, 'give values or a command, not both');
     if (command?.resume != null)
-      throw refused(superstep, i, 'resume answers what a run asks, and this is no run');
+      throw refused(superstep, i, 'resume is only for runs: an update answers no interrupt');
     if (updates.length > 1 && asNode == null) {
-      throw refused(superstep, i, 'asNode is required where there are several updates');
+      throw refused(superstep, i, 'asNode is required if a superstep has several updates');
     }
   }
 }
@@ -121,7 +121,7 @@ function toLangGraph({ values, asNode, command }: StateUpdate, classes: Classes)
   } as { values: Record<string, unknown>; asNode?: string };
 }
 
-/** What the checkpoint's metadata keeps of the updates, as they were given: LangGraph forgets as which node they were made. */
+/** The updates by node, for the metadata of the checkpoint. LangGraph itself does not store the nodes of updates. */
 function writesOf(updates: readonly StateUpdate[]): Record<string, unknown> | undefined {
   const named = updates.filter(({ asNode }) => asNode != null);
   if (named.length === 0) return undefined;

@@ -7,7 +7,7 @@ import { parseUuid } from '../db/uuid.ts';
 import { NotFoundError } from '../errors.ts';
 import type { Thread } from '../generated/prisma/client.ts';
 
-/** Merges metadata into a thread's, key by key; a null value removes its key. Refuses a result above the limits. */
+/** Merges metadata into the metadata of a thread, key by key; a null value removes its key. Refuses a result above the limits. */
 export async function updateThread(
   { config, sql: database }: { config: Config; sql: Sql },
   threadId: string,
