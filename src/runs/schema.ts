@@ -99,48 +99,51 @@ export const RunRef = builder.prismaObject('Run', {
       description:
         '0 before the first claim, 1 for the first attempt, higher after the loss of a worker.',
     }),
-    output: t.field({
-      type: 'JSON',
-      nullable: true,
-      description: 'Final state values, also after ERROR or CANCELLED; null before the run ends.',
-      resolve: async (
-        { status, output, threadId, headId, finalCheckpoint }: EndedRun,
-        _args,
-        app,
-      ) => {
-        if (!isFinal(status) || output !== null) return output;
-        if (finalCheckpoint?.isUnchanged()) return valuesOfFinal(app, finalCheckpoint);
-        if (threadId === null || headId === null) return null;
-        return findValues(app, threadId, { checkpointId: headId });
-      },
-    }),
-    interrupts: t.field({
-      type: [InterruptRef],
-      description: 'Interrupts of the run, pending or answered.',
-      resolve: ({ id, threadId }, _args, { db }) =>
-        threadId === null
-          ? []
-          : db.interrupt.findMany({ where: { threadId, runId: id }, orderBy: { seq: 'asc' } }),
-    }),
-    error: t.field({
-      type: RunErrorRef,
-      nullable: true,
-      description: 'Reason for status ERROR.',
-      resolve: ({ error }) => shownError(error),
-    }),
-    createdAt: t.expose('createdAt', { type: 'DateTime' }),
-    startedAt: t.expose('startedAt', {
-      type: 'DateTime',
-      nullable: true,
-      description: 'Time of the first claim by a worker.',
-    }),
-    finishedAt: t.expose('finishedAt', {
-      type: 'DateTime',
-      nullable: true,
-      description: 'Time of the final status; null before the run ends.',
-    }),
   }),
 });
+
+builder.prismaObjectFields(RunRef, (t) => ({
+  output: t.field({
+    type: 'JSON',
+    nullable: true,
+    description: 'Final state values, also after ERROR or CANCELLED; null before the run ends.',
+    resolve: async (
+      { status, output, threadId, headId, finalCheckpoint }: EndedRun,
+      _args,
+      app,
+    ) => {
+      if (!isFinal(status) || output !== null) return output;
+      if (finalCheckpoint?.isUnchanged()) return valuesOfFinal(app, finalCheckpoint);
+      if (threadId === null || headId === null) return null;
+      return findValues(app, threadId, { checkpointId: headId });
+    },
+  }),
+  interrupts: t.field({
+    type: [InterruptRef],
+    description: 'Interrupts of the run, pending or answered.',
+    resolve: ({ id, threadId }, _args, { db }) =>
+      threadId === null
+        ? []
+        : db.interrupt.findMany({ where: { threadId, runId: id }, orderBy: { seq: 'asc' } }),
+  }),
+  error: t.field({
+    type: RunErrorRef,
+    nullable: true,
+    description: 'Reason for status ERROR.',
+    resolve: ({ error }) => shownError(error),
+  }),
+  createdAt: t.expose('createdAt', { type: 'DateTime' }),
+  startedAt: t.expose('startedAt', {
+    type: 'DateTime',
+    nullable: true,
+    description: 'Time of the first claim by a worker.',
+  }),
+  finishedAt: t.expose('finishedAt', {
+    type: 'DateTime',
+    nullable: true,
+    description: 'Time of the final status; null before the run ends.',
+  }),
+}));
 
 builder.objectField(CheckpointRef, 'run', (t) =>
   t.field({

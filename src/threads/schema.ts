@@ -72,68 +72,11 @@ export const ThreadRef = builder.prismaObject('Thread', {
       description: 'Free metadata of the clients, and graph_id: the graph of the last run.',
       resolve: ({ metadata }) => metadata,
     }),
-    values: t.field({
-      type: 'JSON',
-      description: "The current state's values; an empty object before the first checkpoint.",
-      resolve: async (thread, _args, app) => valuesOf(await currentState(app, thread)),
-    }),
-    messages: t.field({
-      type: [MessageRef],
-      description: 'Messages of the current state, oldest first; empty if there are none.',
-      args: {
-        last: t.arg.int({
-          required: true,
-          defaultValue: 100,
-          description: 'Number of newest messages, at most 1,000.',
-        }),
-      },
-      resolve: async (thread, { last }, app) =>
-        lastMessages(await currentState(app, thread), { argument: 'last', last }),
-    }),
-    interrupts: t.field({
-      type: [InterruptRef],
-      description: 'Pending interrupts of the thread.',
-      resolve: ({ id }, _args, { db }) =>
-        db.interrupt.findMany({ where: { threadId: id, pending: true }, orderBy: { seq: 'asc' } }),
-    }),
     error: t.field({
       type: RunErrorRef,
       nullable: true,
       description: 'Reason for status ERROR.',
       resolve: ({ status, error }) => (status === 'ERROR' ? shownError(error) : null),
-    }),
-    state: t.field({
-      type: CheckpointRef,
-      nullable: true,
-      description: 'The current state, or the state at a checkpoint; null if none exists.',
-      args: {
-        checkpointId: t.arg.id(),
-        checkpointNamespace: t.arg.string({
-          required: true,
-          defaultValue: '',
-          description: 'Empty for the root graph; otherwise the path of a subgraph.',
-        }),
-      },
-      resolve: (thread, { checkpointId, checkpointNamespace: namespace }, app) => {
-        if (checkpointId == null && namespace === '') return currentState(app, thread);
-        const id = checkpointId == null ? undefined : parseUuid('checkpointId', checkpointId);
-        return findState(app, thread.id, { namespace, checkpointId: id });
-      },
-    }),
-    history: t.field({
-      type: Checkpoints,
-      description: 'All states of the thread in all branches, newest first.',
-      args: {
-        ...forwardArgs(t),
-        olderThan: t.arg.id({ description: 'Only checkpoints older than this checkpoint.' }),
-        filter: t.arg({ type: CheckpointFilter }),
-      },
-      resolve: ({ id }, { filter, ...args }, app) =>
-        readHistory(app, id, { ...args, filter: filter ?? { namespace: '' } }),
-    }),
-    storageBytes: t.float({
-      description: 'Stored bytes of checkpoints, writes and values of the thread.',
-      resolve: ({ id }, _args, app) => storageBytes(app, id),
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime' }),
     updatedAt: t.expose('updatedAt', {
@@ -142,6 +85,66 @@ export const ThreadRef = builder.prismaObject('Thread', {
     }),
   }),
 });
+
+builder.prismaObjectFields(ThreadRef, (t) => ({
+  values: t.field({
+    type: 'JSON',
+    description: "The current state's values; an empty object before the first checkpoint.",
+    resolve: async (thread, _args, app) => valuesOf(await currentState(app, thread)),
+  }),
+  messages: t.field({
+    type: [MessageRef],
+    description: 'Messages of the current state, oldest first; empty if there are none.',
+    args: {
+      last: t.arg.int({
+        required: true,
+        defaultValue: 100,
+        description: 'Number of newest messages, at most 1,000.',
+      }),
+    },
+    resolve: async (thread, { last }, app) =>
+      lastMessages(await currentState(app, thread), { argument: 'last', last }),
+  }),
+  interrupts: t.field({
+    type: [InterruptRef],
+    description: 'Pending interrupts of the thread.',
+    resolve: ({ id }, _args, { db }) =>
+      db.interrupt.findMany({ where: { threadId: id, pending: true }, orderBy: { seq: 'asc' } }),
+  }),
+  state: t.field({
+    type: CheckpointRef,
+    nullable: true,
+    description: 'The current state, or the state at a checkpoint; null if none exists.',
+    args: {
+      checkpointId: t.arg.id(),
+      checkpointNamespace: t.arg.string({
+        required: true,
+        defaultValue: '',
+        description: 'Empty for the root graph; otherwise the path of a subgraph.',
+      }),
+    },
+    resolve: (thread, { checkpointId, checkpointNamespace: namespace }, app) => {
+      if (checkpointId == null && namespace === '') return currentState(app, thread);
+      const id = checkpointId == null ? undefined : parseUuid('checkpointId', checkpointId);
+      return findState(app, thread.id, { namespace, checkpointId: id });
+    },
+  }),
+  history: t.field({
+    type: Checkpoints,
+    description: 'All states of the thread in all branches, newest first.',
+    args: {
+      ...forwardArgs(t),
+      olderThan: t.arg.id({ description: 'Only checkpoints older than this checkpoint.' }),
+      filter: t.arg({ type: CheckpointFilter }),
+    },
+    resolve: ({ id }, { filter, ...args }, app) =>
+      readHistory(app, id, { ...args, filter: filter ?? { namespace: '' } }),
+  }),
+  storageBytes: t.float({
+    description: 'Stored bytes of checkpoints, writes and values of the thread.',
+    resolve: ({ id }, _args, app) => storageBytes(app, id),
+  }),
+}));
 
 builder.objectField(CheckpointRef, 'thread', (t) =>
   t.field({
