@@ -377,7 +377,7 @@ describe('A project that is served from elsewhere', () => {
       const database = await createTestDatabase();
       onTestFinished(database.dispose);
       await expect(startServerProcess(database, { THREADQL_CONFIG: missing })).rejects.toThrow(
-        `threadql did not start. ${missing} does not tell which graphs to serve`,
+        `threadql did not start. ${missing} does not define the graphs to serve`,
       );
     },
     SEVERAL_STARTS_MS,

@@ -6,7 +6,7 @@ import type { InputLimits } from './limits.ts';
 /** The configuration of a graph's default assistant. */
 export interface AssistantDefaults {
   config: Record<string, unknown>;
-  /** Null where none is given. */
+  /** Null without a context. */
   context: Record<string, unknown> | null;
 }
 

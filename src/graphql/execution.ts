@@ -21,19 +21,19 @@ import { isLarger } from './answer-size.ts';
 
 /** An operation, or an event of a subscription as `rootValue`. */
 export interface Execution extends ExecutionArgs {
-  /** Aborted when no client waits for the result any more. */
-  left: AbortSignal | undefined;
+  /** Aborted when no client waits for the result any longer. */
+  clientGone: AbortSignal | undefined;
 }
 
 /**
  * Executes within the limits of an operation. Over a limit, it returns a single error immediately; resolvers already started
  * end in the background. If the client leaves, it returns after all started resolvers have ended.
  */
-export async function executeWithin({ left, ...args }: Execution): Promise<ExecutionResult> {
+export async function executeWithin({ clientGone, ...args }: Execution): Promise<ExecutionResult> {
   const app = args.contextValue as App;
   const operation = startOperation(app.config, {
     fields: fieldsOf(args.document),
-    left,
+    left: clientGone,
     largeReads: app.largeReads,
   });
   // Graphs made by functions live only as long as the operation.

@@ -87,7 +87,7 @@ export function createSharedSubscribe(): (
 
 function startExecution(event: unknown, args: ExecutionArgs): SharedExecution {
   const leaving = new AbortController();
-  const result = executeWithin({ ...args, rootValue: event, left: leaving.signal });
+  const result = executeWithin({ ...args, rootValue: event, clientGone: leaving.signal });
   const execution = { result: result.then(withText), isDone: false, waiting: 0, leaving };
   const done = (): void => {
     execution.isDone = true;
@@ -98,7 +98,7 @@ function startExecution(event: unknown, args: ExecutionArgs): SharedExecution {
 
 function leaveExecution(execution: SharedExecution): void {
   execution.waiting -= 1;
-  if (execution.waiting === 0 && !execution.isDone) execution.leaving.abort('left');
+  if (execution.waiting === 0 && !execution.isDone) execution.leaving.abort('no subscriber waits');
 }
 
 /** Adds the JSON text, made on first use. */

@@ -117,7 +117,7 @@ function protocolOptions(
   const { execute, subscribe } = yoga.getEnveloped({});
   return {
     connectionInitWaitTimeout: config.socketInitSeconds * 1000,
-    execute: (args) => interruptible((left) => resultOf(execute, args, left)),
+    execute: (args) => interruptible((clientGone) => resultOf(execute, args, clientGone)),
     subscribe,
     onConnect({ extra: { socket } }) {
       clearTimeout(deadlines.get(socket));
@@ -161,15 +161,18 @@ type Execute = ReturnType<Yoga['getEnveloped']>['execute'];
 async function* resultOf(
   execute: Execute,
   args: ExecutionArgs,
-  left: AbortSignal,
+  clientGone: AbortSignal,
 ): AsyncGenerator<ExecutionResult, void> {
-  const contextValue: object = { ...(args.contextValue as object), request: { signal: left } };
+  const contextValue: object = {
+    ...(args.contextValue as object),
+    request: { signal: clientGone },
+  };
   const result = (await execute({ ...args, contextValue })) as ExecutionResult;
-  if (!left.aborted) yield result;
+  if (!clientGone.aborted) yield result;
 }
 
 /** A requested operation. */
-interface Asked {
+interface Requested {
   request: IncomingMessage;
   payload: SubscribePayload;
 }
@@ -177,7 +180,7 @@ interface Asked {
 /** The arguments for the execution, or the errors of the operation. Must not throw: an exception closes the socket. */
 async function prepare(
   yoga: Yoga,
-  { request, payload: params }: Asked,
+  { request, payload: params }: Requested,
   maskError: ReturnType<typeof createMaskError>,
 ): Promise<ExecutionArgs | GraphQLError[]> {
   try {

@@ -51,14 +51,14 @@ function useReferenceExecutor(): Plugin {
   return {
     onExecute: ({ setExecuteFn }) =>
       setExecuteFn((args: ExecutionArgs) =>
-        executeWithin({ ...args, left: clientLeft(args.contextValue as object) }),
+        executeWithin({ ...args, clientGone: clientGone(args.contextValue as object) }),
       ),
     onSubscribe: ({ setSubscribeFn }) => setSubscribeFn(subscribe),
   };
 }
 
 /** Aborted when the client of an operation has left. Yoga puts a request into the context, websocket.ts only a signal. */
-function clientLeft(context: { request?: Pick<Request, 'signal'> }): AbortSignal | undefined {
+function clientGone(context: { request?: Pick<Request, 'signal'> }): AbortSignal | undefined {
   return context.request?.signal;
 }
 

@@ -95,10 +95,10 @@ function topic({ accumulate, unique }: JsonObject): JsonObject {
   return { type: 'array', description: unique ? `${kept} Each counts once.` : kept };
 }
 
-/** Longer defaults are left out; the type stays. */
+/** The schema omits longer defaults, but not their type. */
 const LONGEST_DEFAULT = 10_000;
 
-/** The default of a channel, as JSON, and its type. Null tells no type. */
+/** The default of a channel, as JSON, and its type. A null has no type. */
 function defaultOf({ initialValueFactory: make }: JsonObject): JsonObject {
   if (typeof make !== 'function') return {};
   try {
@@ -110,7 +110,8 @@ function defaultOf({ initialValueFactory: make }: JsonObject): JsonObject {
       ...(type && { type }),
     };
   } catch {
-    return {}; // the author's function fails, or JSON has no such value
+    // The author's function fails, or JSON has no such value.
+    return {};
   }
 }
 

@@ -96,7 +96,7 @@ async function readGraphsFile(path: string): Promise<GraphsFile> {
   } catch (cause) {
     const reason =
       cause instanceof z.ZodError ? z.prettifyError(cause) : summarizeError(cause).message;
-    throw new Error(`${path} does not tell which graphs to serve: ${reason}`, { cause });
+    throw new Error(`${path} does not define the graphs to serve: ${reason}`, { cause });
   }
 }
 

@@ -84,10 +84,10 @@ function finishAnswer(table: ConnectionTable, connection: Connection): void {
   if (socket.destroyed || !socket.writable || refuseBroken(connection)) return;
   if (requests.length <= 1) socket.resume();
   if (requests.length > 0) begin(table, connection);
-  else rest(table, connection);
+  else waitForRequest(table, connection);
 }
 
-function rest(table: ConnectionTable, connection: Connection): void {
+function waitForRequest(table: ConnectionTable, connection: Connection): void {
   const { socket } = connection;
   connection.resting = true;
   connection.readBefore = socket.bytesRead;

@@ -12,7 +12,7 @@ const FLUSH_MS = 1000;
 
 const owners = new AsyncLocalStorage<Owner>();
 
-/** Assigns `work` and its asynchronous work, also after its end, to `owner`. An uncaught error in it fails the owner. */
+/** Assigns `work` to `owner`, including asynchronous work after its end. An uncaught error in it fails the owner. */
 export function runAttributed<T>(owner: Owner, work: () => Promise<T>): Promise<T> {
   return owners.run(owner, work);
 }

@@ -242,9 +242,9 @@ function storeEdit(
     await edit.store(query);
     await closeInterrupts(query, { threadId, namespace });
     await query(
-      sql`UPDATE "Thread" t SET "status" = rest.status, "restStatus" = rest.status, "error" = NULL, "updatedAt" = now()
+      sql`UPDATE "Thread" t SET "status" = resting.status, "restStatus" = resting.status, "error" = NULL, "updatedAt" = now()
        FROM (SELECT (CASE WHEN EXISTS (SELECT 1 FROM "Interrupt" WHERE "threadId" = ${threadId} AND "pending")
-         THEN 'INTERRUPTED' ELSE 'IDLE' END)::"ThreadStatus" AS status) rest
+         THEN 'INTERRUPTED' ELSE 'IDLE' END)::"ThreadStatus" AS status) resting
        WHERE t."id" = ${threadId}`,
     );
     return true;
