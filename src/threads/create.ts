@@ -68,6 +68,6 @@ function requireGraph(graphId: string | null | undefined): string {
   if (graphId != null) return graphId;
   throw new BadInputError(
     'input.graphId',
-    'input.supersteps need input.graphId: this graph applies them.',
+    'Supersteps need the graphId of a graph to apply them.',
   );
 }
