@@ -66,8 +66,5 @@ function returnExisting(thread: Thread, ifExists: NewThread['ifExists']): Thread
 
 function requireGraph(graphId: string | null | undefined): string {
   if (graphId != null) return graphId;
-  throw new BadInputError(
-    'input.graphId',
-    'Supersteps need the graphId of a graph to apply them.',
-  );
+  throw new BadInputError('input.graphId', 'Supersteps need the graphId of a graph to apply them.');
 }
