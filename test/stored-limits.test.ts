@@ -1,14 +1,11 @@
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  CREATE_RUN,
-  CREATE_THREAD,
-  createTestApp,
-  randomId,
-  startTestApp,
-  type TestApp,
-} from './support/app.ts';
+import type { VariablesOf } from 'gql.tada';
+import { describe, expect } from 'vitest';
+import { randomId } from './support/app.ts';
+import { CREATE_THREAD, type Client } from './support/client.ts';
 import { createTestDatabase } from './support/databases.ts';
+import { it } from './support/fixture.ts';
+import { operation, valuesOf } from './support/graphql.ts';
 
 const STATE_BYTES = 100_000;
 const EVENT_BYTES = 30_000;
@@ -21,33 +18,34 @@ const SETTINGS = {
   runEventLimitBytes: RUN_EVENT_BYTES,
 };
 
-let server: TestApp;
-beforeAll(async () => {
-  server = await createTestApp(SETTINGS);
-});
-afterAll(() => server.stop());
+it.override('settings', SETTINGS);
 
-const UPDATE_STATE = `mutation ($id: ID!, $input: UpdateThreadStateInput!) {
+const UPDATE_STATE = operation(`mutation ($id: ID!, $input: UpdateThreadStateInput!) {
   updateThreadState(id: $id, input: $input) { checkpointId }
-}`;
-const RUN = `mutation ($input: CreateRunInput!) {
+}`);
+const RUN = operation(`mutation ($input: CreateRunInput!) {
   createRun(input: $input, wait: true) { id threadId status attempt output error { name message } }
-}`;
-const THREAD = `query ($id: ID!) {
+}`);
+const THREAD = operation(`query ($id: ID!) {
   thread(id: $id) { status values runs { nodes { id } } history { nodes { checkpointId } } }
-}`;
+}`);
+
+type RunInput = VariablesOf<typeof RUN>['input'];
 
 /** A run of the graph `growing`. */
-async function grow(input: object, more: object = {}) {
-  const { createRun: run } = await server.gql(RUN, {
+async function grow(client: Client, input: object, more: Partial<RunInput> = {}) {
+  const { createRun: run } = await client.gql(RUN, {
     input: { assistantId: 'growing', input, onCompletion: 'KEEP', ...more },
   });
-  return run;
+  return { ...run, threadId: run.threadId ?? '' };
 }
 
-async function readThread(id: string) {
-  return (await server.gql(THREAD, { id })).thread;
+async function readThread(client: Client, id: string) {
+  return (await client.gql(THREAD, { id })).thread;
 }
+
+const readList = async (client: Client, id: string) =>
+  valuesOf((await readThread(client, id))?.values)['list'];
 
 const tooLarge = (what: string) => ({
   name: 'StateLimitError',
@@ -63,100 +61,105 @@ const refusal = (argument: string, variable = 'STATE_LIMIT_BYTES') => ({
 });
 
 describe('STATE_LIMIT_BYTES', () => {
-  it.each(['SYNC', 'ASYNC', 'EXIT'])(
+  it.for(['SYNC', 'ASYNC', 'EXIT'] as const)(
     'ends a run that makes a larger state at its first attempt, and the thread goes on (%s)',
-    async (durability) => {
-      const { threadId } = await grow({ chars: 10_000 });
-      const failed = await grow({ chars: STATE_BYTES }, { threadId, durability });
+    async (durability, { client }) => {
+      const { threadId } = await grow(client, { chars: 10_000 });
+      const failed = await grow(client, { chars: STATE_BYTES }, { threadId, durability });
       expect(failed).toMatchObject({ status: 'ERROR', attempt: 1 });
       expect(failed.error).toEqual(tooLarge('A value of the state has'));
-      const { values, status } = await readThread(threadId);
-      expect(status).toBe('ERROR');
-      expect(values.list).toEqual(['x'.repeat(10_000)]);
+      expect(await readThread(client, threadId)).toMatchObject({
+        status: 'ERROR',
+        values: { list: ['x'.repeat(10_000)] },
+      });
 
-      expect(await grow({ chars: 5 }, { threadId })).toMatchObject({ status: 'SUCCESS' });
-      expect((await readThread(threadId)).values.list).toEqual(['x'.repeat(10_000), 'xxxxx']);
+      expect(await grow(client, { chars: 5 }, { threadId })).toMatchObject({ status: 'SUCCESS' });
+      expect(await readList(client, threadId)).toEqual(['x'.repeat(10_000), 'xxxxx']);
     },
   );
 
-  it('counts all channels, also those that other runs have written', async () => {
-    const { threadId } = await grow({ chars: 15_000 });
-    expect(await grow({ chars: 15_000 }, { threadId })).toMatchObject({ status: 'SUCCESS' });
-    expect(await grow({ chars: 15_000 }, { threadId })).toMatchObject({ status: 'SUCCESS' });
-    const failed = await grow({ chars: 15_000 }, { threadId });
+  it('counts all channels, also those that other runs have written', async ({ client }) => {
+    const { threadId } = await grow(client, { chars: 15_000 });
+    expect(await grow(client, { chars: 15_000 }, { threadId })).toMatchObject({
+      status: 'SUCCESS',
+    });
+    expect(await grow(client, { chars: 15_000 }, { threadId })).toMatchObject({
+      status: 'SUCCESS',
+    });
+    const failed = await grow(client, { chars: 15_000 }, { threadId });
     expect(failed).toMatchObject({ status: 'ERROR', error: tooLarge('The state would have') });
-    expect((await readThread(threadId)).values.list).toHaveLength(3);
-    expect(failed.output.list).toHaveLength(3);
+    expect(await readList(client, threadId)).toHaveLength(3);
+    expect(valuesOf(failed.output)['list']).toHaveLength(3);
     const edit = { values: { list: [] }, asNode: 'grow' };
-    await server.gql(UPDATE_STATE, { id: threadId, input: edit });
-    expect((await readThread(threadId)).values.list).toHaveLength(3);
+    await client.gql(UPDATE_STATE, { id: threadId, input: edit });
+    expect(await readList(client, threadId)).toHaveLength(3);
   });
 
-  it('counts what the tasks of one step write together', async () => {
-    expect(await grow({ chars: 20_000, tasks: 3 })).toMatchObject({ status: 'SUCCESS' });
-    expect(await grow({ chars: 20_000, tasks: 6 })).toMatchObject({
+  it('counts what the tasks of one step write together', async ({ client }) => {
+    expect(await grow(client, { chars: 20_000, tasks: 3 })).toMatchObject({ status: 'SUCCESS' });
+    expect(await grow(client, { chars: 20_000, tasks: 6 })).toMatchObject({
       status: 'ERROR',
       error: tooLarge('(The tasks of a step wrote|The state would have)'),
     });
   });
 
-  it('counts the output of a run without a thread, as JSON', async () => {
-    const stateless = { onCompletion: 'DELETE' };
-    const small = await grow({ chars: 1, floats: 100 }, stateless);
+  it('counts the output of a run without a thread, as JSON', async ({ client }) => {
+    const stateless = { onCompletion: 'DELETE' } as const;
+    const small = await grow(client, { chars: 1, floats: 100 }, stateless);
     expect(small).toMatchObject({ status: 'SUCCESS', output: { list: ['x'] } });
     // Each number has eight bytes in the state, and three times as many digits.
-    const large = await grow({ chars: 1, floats: 8000 }, stateless);
+    const large = await grow(client, { chars: 1, floats: 8000 }, stateless);
     expect(large).toMatchObject({ status: 'ERROR', attempt: 1, output: null });
     expect(large.error).toEqual(tooLarge('The output of the run has'));
-    expect(await grow({ chars: 1, floats: 8000 })).toMatchObject({ status: 'SUCCESS' });
+    expect(await grow(client, { chars: 1, floats: 8000 })).toMatchObject({ status: 'SUCCESS' });
   });
 
-  it('refuses a larger input and a larger command, and creates no run', async () => {
-    const { createThread: thread } = await server.gql(CREATE_THREAD);
+  it('refuses a larger input and a larger command, and creates no run', async ({ client }) => {
+    const threadId = await client.createThread();
     const large = { list: ['x'.repeat(STATE_BYTES)] };
     const given: [argument: string, input: object][] = [
       ['input.input', { input: large }],
       ['input.command', { command: { update: large } }],
     ];
     for (const [argument, input] of given) {
-      const errors = await server.errors(CREATE_RUN, {
-        input: { assistantId: 'growing', threadId: thread.id, ...input },
+      const errors = await client.errors(RUN, {
+        input: { assistantId: 'growing', threadId, ...input },
       });
       expect(errors).toMatchObject([refusal(argument)]);
     }
-    expect((await readThread(thread.id)).runs.nodes).toEqual([]);
+    expect((await readThread(client, threadId))?.runs.nodes).toEqual([]);
   });
 
-  it('refuses an edit that makes a larger state, and the state stays', async () => {
-    const { threadId } = await grow({ chars: 20_000 });
-    const before = await readThread(threadId);
+  it('refuses an edit that makes a larger state, and the state stays', async ({ client }) => {
+    const { threadId } = await grow(client, { chars: 20_000 });
+    const before = await readThread(client, threadId);
     const edit = (chars: number) =>
-      server.request(UPDATE_STATE, {
+      client.request(UPDATE_STATE, {
         id: threadId,
         input: { values: { list: ['z'.repeat(chars)] }, asNode: 'grow' },
       });
     // Each is smaller than the limit.
     expect((await edit(70_000)).errors).toMatchObject([refusal('input.values')]);
-    expect(await readThread(threadId)).toEqual(before);
+    expect(await readThread(client, threadId)).toEqual(before);
     expect((await edit(50_000)).errors).toBeUndefined();
   });
 
-  it('refuses supersteps that make a larger state, and creates no thread', async () => {
+  it('refuses supersteps that make a larger state, and creates no thread', async ({ client }) => {
     const id = randomId();
     const step = (chars: number) => ({
       updates: [{ asNode: 'grow', values: { list: ['x'.repeat(chars)] } }],
     });
     const supersteps = [step(40_000), step(40_000), step(40_000)];
-    const errors = await server.errors(CREATE_THREAD, {
+    const errors = await client.errors(CREATE_THREAD, {
       input: { id, graphId: 'growing', supersteps },
     });
     expect(errors).toMatchObject([refusal('input.supersteps[2].updates[0]')]);
-    expect(await readThread(id)).toBeNull();
+    expect(await readThread(client, id)).toBeNull();
   });
 });
 
 describe('EVENT_LIMIT_BYTES', () => {
-  const EVENTS = `query ($id: ID!) { run(id: $id) { status events(first: 100) { nodes {
+  const EVENTS = operation(`query ($id: ID!) { run(id: $id) { status events(first: 100) { nodes {
     __typename
     ... on ValuesEvent { values }
     ... on UpdatesEvent { node update }
@@ -164,38 +167,57 @@ describe('EVENT_LIMIT_BYTES', () => {
     ... on CustomEvent { data }
     ... on TasksEvent { task: data }
     ... on CheckpointsEvent { checkpointId checkpoint: data }
-  } } } }`;
+  } } } }`);
+
+  async function eventsOf(client: Client, id: string) {
+    const { run } = await client.gql(EVENTS, { id });
+    return run?.events.nodes ?? [];
+  }
+
   const LEFT_OUT = expect.stringMatching(
     new RegExp(
       `^\\[Left out: the event has \\d+ bytes; at most ${EVENT_BYTES} are stored\\. EVENT_LIMIT_BYTES sets the limit\\.\\]$`,
     ),
   );
 
-  it('puts a text in the place of the data of a larger event, and the run goes on', async () => {
-    const streamModes = ['VALUES', 'UPDATES', 'MESSAGES', 'CUSTOM', 'TASKS', 'CHECKPOINTS'];
-    const run = await grow({ chars: 30_000 }, { streamModes, durability: 'EXIT' });
+  it('puts a text in the place of the data of a larger event, and the run goes on', async ({
+    client,
+  }) => {
+    const streamModes = [
+      'VALUES',
+      'UPDATES',
+      'MESSAGES',
+      'CUSTOM',
+      'TASKS',
+      'CHECKPOINTS',
+    ] as const;
+    const run = await grow(
+      client,
+      { chars: 30_000 },
+      { streamModes: [...streamModes], durability: 'EXIT' },
+    );
     expect(run).toMatchObject({ status: 'SUCCESS', output: { list: ['x'.repeat(30_000)] } });
-    const { events } = (await server.gql(EVENTS, { id: run.id })).run;
-    const of = (type: string) => events.nodes.filter((event: any) => event.__typename === type);
+    const events = await eventsOf(client, run.id);
+    const of = (type: string) => events.filter((event) => event.__typename === type);
     expect(of('ValuesEvent').at(-1)).toMatchObject({ values: LEFT_OUT });
     expect(of('UpdatesEvent')).toMatchObject([{ node: 'grow', update: LEFT_OUT }]);
     expect(of('MessagesEvent')).toMatchObject([
       { message: { type: 'AI', content: LEFT_OUT, text: LEFT_OUT, toolCalls: [] }, metadata: {} },
     ]);
     expect(of('CustomEvent')).toMatchObject([{ data: LEFT_OUT }]);
-    expect(of('TasksEvent').at(-1).task).toMatchObject({ name: 'grow', result: LEFT_OUT });
+    expect(of('TasksEvent').at(-1)).toMatchObject({ task: { name: 'grow', result: LEFT_OUT } });
     expect(of('CheckpointsEvent').at(-1)).toMatchObject({
       checkpointId: expect.any(String),
       checkpoint: { values: LEFT_OUT },
     });
-    expect(await server.follow(run.id)).toHaveLength(events.nodes.length);
+    expect(await client.follow(run.id)).toHaveLength(events.length);
   });
 
-  it('does not concern the state that an event refers to', async () => {
-    const run = await grow({ chars: 30_000 }, { streamModes: ['VALUES'] });
-    const { events } = (await server.gql(EVENTS, { id: run.id })).run;
-    const values = events.nodes.filter(({ __typename }: any) => __typename === 'ValuesEvent');
-    expect(values.at(-1).values.list).toEqual(['x'.repeat(30_000)]);
+  it('does not concern the state that an event refers to', async ({ client }) => {
+    const run = await grow(client, { chars: 30_000 }, { streamModes: ['VALUES'] });
+    const events = await eventsOf(client, run.id);
+    const values = events.filter(({ __typename }) => __typename === 'ValuesEvent');
+    expect(values.at(-1)).toMatchObject({ values: { list: ['x'.repeat(30_000)] } });
   });
 });
 
@@ -213,45 +235,47 @@ describe('RUN_EVENT_LIMIT_BYTES', () => {
     input: { what: 'events' },
     onCompletion: 'KEEP',
     streamModes: ['CUSTOM'],
-  };
+  } satisfies RunInput;
 
-  it('ends a run that writes events for ever, without a pause, at its first attempt', async () => {
-    const { createRun: run } = await server.gql(RUN, { input: endless });
+  it('ends a run that writes events for ever, without a pause, at its first attempt', async ({
+    client,
+  }) => {
+    const { createRun: run } = await client.gql(RUN, { input: endless });
     expect(run).toMatchObject({ status: 'ERROR', attempt: 1, error });
-    const events = await server.follow(run.id);
-    const custom = events.filter(({ __typename }) => __typename === 'CustomEvent');
-    // Each update has 200 bytes and its digits. The run has all events before the limit, without a gap.
+    const events = await client.follow(run.id);
+    const custom = events.filter((event) => event.__typename === 'CustomEvent');
+    // Each event has 200 bytes and its digits. The run has all events before the limit, without a gap.
     expect(custom.map(({ data }) => data)).toEqual(Array.from(custom, (_, n) => n));
     expect(custom.length).toBeGreaterThan(RUN_EVENT_BYTES / 220);
     expect(custom.length).toBeLessThan(RUN_EVENT_BYTES / 200);
     expect(events.at(-1)).toMatchObject({ __typename: 'RunFinishedEvent', status: 'ERROR', error });
   });
 
-  it('counts what earlier attempts of the run have told', async () => {
+  it('counts what earlier attempts of the run have told', async ({ startServer }) => {
     const database = await createTestDatabase();
-    const start = (dispose: () => Promise<void>) =>
-      startTestApp({ ...database, dispose }, SETTINGS);
-    const first = await start(async () => {});
-    const { createRun: run } = await first.gql(CREATE_RUN, {
-      input: { ...endless, input: { what: 'manyEvents' } },
-    });
-    const FOLLOW = `subscription ($id: ID!) { runEvents(runId: $id) { ... on CustomEvent { data } } }`;
-    for await (const { runEvents } of first.subscribe(FOLLOW, { id: run.id })) {
-      if (runEvents.data === 1199) break;
+    const first = await startServer(SETTINGS, database);
+    const run = await first.client.startRun({ ...endless, input: { what: 'manyEvents' } });
+    const follow = operation(
+      `subscription ($id: ID!) { runEvents(runId: $id) { __typename ... on CustomEvent { data } } }`,
+    );
+    for await (const { runEvents } of first.client.subscribe(follow, { id: run.id })) {
+      if (runEvents.__typename === 'CustomEvent' && runEvents.data === 1199) break;
     }
-    await first.stop();
+    await first.server.stop();
 
-    await using second = await start(database.dispose);
-    const events = await second.follow(run.id);
+    const second = await startServer(SETTINGS, database);
+    const events = await second.client.follow(run.id);
     expect(events.at(-1)).toMatchObject({ __typename: 'RunFinishedEvent', status: 'ERROR', error });
-    const custom = events.filter(({ __typename }) => __typename === 'CustomEvent');
+    const custom = events.filter((event) => event.__typename === 'CustomEvent');
     expect(custom.length).toBeGreaterThan(1200);
     expect(custom.length).toBeLessThan(RUN_EVENT_BYTES / 200);
+    await second.server.stop();
+    await database.dispose();
   });
 
-  it('leaves the thread to the next run', async () => {
-    const { createRun: failed } = await server.gql(RUN, { input: endless });
-    const { createRun: next } = await server.gql(RUN, {
+  it('leaves the thread to the next run', async ({ client }) => {
+    const { createRun: failed } = await client.gql(RUN, { input: endless });
+    const { createRun: next } = await client.gql(RUN, {
       input: {
         ...endless,
         threadId: failed.threadId,

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect } from 'vitest';
 import { readConfig } from '../src/config.ts';
-import { createTestApp, until, type TestApp } from './support/app.ts';
+import { until } from './support/app.ts';
+import { it } from './support/fixture.ts';
+import { operation } from './support/graphql.ts';
 import {
   connectRaw,
   frame,
@@ -17,12 +19,13 @@ import { SEVERAL_STARTS_MS } from './support/servers.ts';
  */
 const MUCH = 256 * 1024 * 1024;
 
-let server: TestApp;
-beforeAll(async () => {
-  const { writeSeconds } = readConfig({ WRITE_SECONDS: '1' });
-  server = await createTestApp({ writeSeconds, metadataLimitBytes: 1_000_000 });
-});
-afterAll(() => server.stop());
+const { writeSeconds } = readConfig({ WRITE_SECONDS: '1' });
+it.override('settings', { writeSeconds, metadataLimitBytes: 1_000_000 });
+
+const TYPENAME = operation('{ __typename }');
+const SET_METADATA = operation(`mutation ($id: ID!, $metadata: JSONObject!) {
+  updateThread(id: $id, input: { metadata: $metadata }) { id }
+}`);
 
 /** Sends until the server has closed the connection or read everything. Returns the number of sent bytes. */
 async function sendUnread(
@@ -53,30 +56,33 @@ describe('a client that reads nothing', { timeout: SEVERAL_STARTS_MS }, () => {
   const pings = Buffer.concat(Array<Buffer>(500).fill(frame('x'.repeat(125), PING)));
   const largePing = frame({ type: 'ping', payload: { a: 'x'.repeat(1_000_000) } });
 
-  it.each([
+  it.for<[string, (round: number) => Buffer]>([
     ['pongs with their payload', () => largePing],
     ['pongs of the WebSocket', () => pings],
     ['errors', operations(`{ ${'x'.repeat(1000)} }`)],
     ['answers', operations('{ __typename graphs { mermaid } }')],
-  ])('loses its WebSocket, and the server reads no more of it: %s', async (_kind, dataOf) => {
-    using raw = await openRawWebSocket(server.url);
-    expect(await sendUnread(raw, dataOf)).toBeLessThan(MUCH / 2);
-    expect(await server.gql('{ __typename }')).toEqual({ __typename: 'Query' });
-  });
+  ])(
+    'loses its WebSocket, and the server reads no more of it: %s',
+    async ([, dataOf], { server, client }) => {
+      using raw = await openRawWebSocket(server.url);
+      expect(await sendUnread(raw, dataOf)).toBeLessThan(MUCH / 2);
+      expect(await client.gql(TYPENAME)).toEqual({ __typename: 'Query' });
+    },
+  );
 
-  it('loses its connection while it asks for page after page', async () => {
+  it('loses its connection while it asks for page after page', async ({ server }) => {
     using raw = await connectRaw(server.url);
     const pages = Buffer.from(head('GET /graphql', { Accept: 'text/html' }).repeat(500));
     expect(await sendUnread(raw, () => pages)).toBeLessThan(MUCH / 2);
   });
 
-  it.each([
-    ['SSE', () => connectRaw(server.url)],
-    ['a WebSocket', () => openRawWebSocket(server.url)],
-  ])('ends its subscription over %s', async (transport, open) => {
-    const thread = (await server.gql('mutation { createThread { id } }')).createThread;
-    using raw = await open();
-    const query = `subscription { threadChanged(ids: ["${thread.id}"]) { metadata } }`;
+  it.for([
+    ['SSE', connectRaw],
+    ['a WebSocket', openRawWebSocket],
+  ] as const)('ends its subscription over %s', async ([transport, open], { server, client }) => {
+    const id = await client.createThread();
+    using raw = await open(server.url);
+    const query = `subscription { threadChanged(ids: ["${id}"]) { metadata } }`;
     const body = JSON.stringify({ query });
     const headers = {
       Accept: 'text/event-stream',
@@ -92,17 +98,14 @@ describe('a client that reads nothing', { timeout: SEVERAL_STARTS_MS }, () => {
     raw.socket.pause();
     expect(server.app.changes.watchers).toBe(1);
     for (let n = 0; server.app.changes.watchers > 0 && n < 500; n++) {
-      await server.gql(
-        'mutation ($id: ID!, $m: JSONObject!) { updateThread(id: $id, input: { metadata: $m }) { id } }',
-        { id: thread.id, m: { n, filler: 'x'.repeat(200_000) } },
-      );
+      await client.gql(SET_METADATA, { id, metadata: { n, filler: 'x'.repeat(200_000) } });
     }
     await until(() => server.app.changes.watchers === 0);
   });
 });
 
 describe('a client that reads late', () => {
-  it('gets all pongs once it reads', async () => {
+  it('gets all pongs once it reads', async ({ server }) => {
     using raw = await openRawWebSocket(server.url);
     raw.socket.pause();
     const ping = frame({ type: 'ping', payload: { a: 'x'.repeat(900_000) } });
@@ -113,7 +116,7 @@ describe('a client that reads late', () => {
 });
 
 describe('a WebSocket that the server has closed', () => {
-  it('executes no operation that comes after', async () => {
+  it('executes no operation that comes after', async ({ server, client }) => {
     using raw = await openRawWebSocket(server.url);
     const thread = randomUUID();
     const subscribe = (id: string, query: string) =>
@@ -123,6 +126,6 @@ describe('a WebSocket that the server has closed', () => {
     raw.write(Buffer.concat([watch, watch, create]));
     await raw.closed;
     expect(raw.text()).toContain('Subscriber for 1 already exists');
-    expect(await server.gql(`{ thread(id: "${thread}") { id } }`)).toEqual({ thread: null });
+    expect(await client.findThread(thread)).toBeNull();
   });
 });
