@@ -1,23 +1,26 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ResultOf } from 'gql.tada';
+import { describe, expect } from 'vitest';
 import { openEmbedded } from '../src/db/embedded.ts';
 import { createLogger } from '../src/log.ts';
-import { CREATE_RUN, human, startTestApp, until, type TestApp } from './support/app.ts';
+import { human, until } from './support/app.ts';
+import type { Client, RunInput } from './support/client.ts';
 import { createEmptyDatabase, type TestDatabase } from './support/databases.ts';
+import { it } from './support/fixture.ts';
+import { operation, valuesOf, type Values } from './support/graphql.ts';
 
 // The fixture is a database of threadql with LangGraph 1.4.18. The metadata of each thread names its case.
 const FIXTURE = path.join(import.meta.dirname, 'fixtures/langgraph-1.4.sql');
 
-let server: TestApp;
-
-beforeAll(async () => {
+// oxlint-disable-next-line no-empty-pattern -- vitest reads the names of the fixtures from the pattern
+it.override('database', async ({}, { onCleanup }) => {
   const database = await createEmptyDatabase();
+  onCleanup(() => database.dispose());
   await load(database, await readFile(FIXTURE, 'utf8'));
-  server = await startTestApp(database);
+  return database;
 });
-afterAll(() => server.stop());
 
 async function load({ databaseUrl, dataDir }: TestDatabase, script: string): Promise<void> {
   const embedded = databaseUrl ? undefined : await openEmbedded(dataDir, createLogger('silent'));
@@ -27,32 +30,32 @@ async function load({ databaseUrl, dataDir }: TestDatabase, script: string): Pro
   await embedded?.close();
 }
 
-const THREADS = `query ($name: JSONObject!) {
+const THREADS = operation(`query ($name: JSONObject!) {
   threads(filter: { metadata: $name }) {
     nodes { id metadata status values interrupts { id node value } state { next } history { nodes { checkpointId values } } }
   }
-}`;
+}`);
 
-async function threadOf(name: string): Promise<any> {
-  const { threads } = await server.gql(THREADS, { name: { name } });
-  return threads.nodes[0];
+type Thread = ResultOf<typeof THREADS>['threads']['nodes'][number];
+
+async function threadOf(client: Client, name: string): Promise<Thread> {
+  const { threads } = await client.gql(THREADS, { name: { name } });
+  return threads.nodes[0] ?? expect.fail(`No thread of the case ${name}`);
 }
 
-async function run(name: string, more: Record<string, unknown>): Promise<any> {
-  const { id: threadId, metadata } = await threadOf(name);
-  const input = { threadId, assistantId: metadata.graph_id, ...more };
-  const { createRun } = await server.gql(CREATE_RUN, { wait: true, input });
-  return createRun;
+async function run(client: Client, name: string, more: Partial<RunInput>) {
+  const { id: threadId, metadata } = await threadOf(client, name);
+  return client.runToEnd({ threadId, assistantId: String(metadata['graph_id']), ...more });
 }
 
 /** Answers the oldest question until no question is open. Returns the questions in their order. */
-async function answerAll(name: string, value: unknown): Promise<unknown[]> {
+async function answerAll(client: Client, name: string, value: unknown): Promise<unknown[]> {
   const asked: unknown[] = [];
   for (;;) {
-    const [question] = (await threadOf(name)).interrupts;
+    const [question] = (await threadOf(client, name)).interrupts;
     if (!question) return asked;
     asked.push(question.value);
-    await run(name, { command: { resume: [{ interruptId: question.id, value }] } });
+    await run(client, name, { command: { resume: [{ interruptId: question.id, value }] } });
   }
 }
 
@@ -167,58 +170,72 @@ const GOING_ON: Record<string, { input: unknown; values: unknown }> = {
 };
 
 describe('a database that an earlier LangGraph wrote', () => {
-  it.each(Object.entries(ASKING))('goes on with %s', async (name, { asked, values }) => {
-    expect(await answerAll(name, 'now')).toEqual(asked);
-    expect(await threadOf(name)).toMatchObject({ status: 'IDLE', values });
-  });
+  it.for(Object.entries(ASKING))(
+    'goes on with %s',
+    async ([name, { asked, values }], { client }) => {
+      expect(await answerAll(client, name, 'now')).toEqual(asked);
+      expect(await threadOf(client, name)).toMatchObject({ status: 'IDLE', values });
+    },
+  );
 
-  it('goes on with a question that has a schema, and asks again where an answer fails it', async () => {
+  it('goes on with a question that has a schema, and asks again where an answer fails it', async ({
+    client,
+  }) => {
     const name = 'a question with a schema';
-    const [{ id: interruptId }] = (await threadOf(name)).interrupts;
-    const wrong = await run(name, { command: { resume: [{ interruptId, value: 'yes' }] } });
+    const [question] = (await threadOf(client, name)).interrupts;
+    const interruptId = question?.id ?? expect.fail('No question');
+    const wrong = await run(client, name, { command: { resume: [{ interruptId, value: 'yes' }] } });
     expect(wrong).toMatchObject({ status: 'ERROR', error: { name: '$ZodError' } });
     const right = { resume: [{ interruptId, value: { approved: true } }] };
-    expect(await run(name, { command: right })).toMatchObject({ status: 'SUCCESS' });
-    const { values } = await threadOf(name);
-    expect(values.messages.at(-1).content).toBe('The tool says: E-mail sent to ann@example.com.');
+    expect(await run(client, name, { command: right })).toMatchObject({ status: 'SUCCESS' });
+    const { values } = await threadOf(client, name);
+    expect(valuesOf(values).messages.at(-1)?.content).toBe(
+      'The tool says: E-mail sent to ann@example.com.',
+    );
   });
 
-  it('goes on with questions of tools, one answered', async () => {
+  it('goes on with questions of tools, one answered', async ({ client }) => {
     const name = 'questions of tools, one answered';
-    expect(await answerAll(name, 'now')).toEqual([{ question: 'Send?', to: 'bob' }]);
-    const { values } = await threadOf(name);
-    expect(values.messages.slice(-2).map((each: any) => each.content)).toEqual([
-      'Mail to ann: "yes"',
-      'Mail to bob: "now"',
-    ]);
+    expect(await answerAll(client, name, 'now')).toEqual([{ question: 'Send?', to: 'bob' }]);
+    const { values } = await threadOf(client, name);
+    expect(
+      valuesOf(values)
+        .messages.slice(-2)
+        .map(({ content }) => content),
+    ).toEqual(['Mail to ann: "yes"', 'Mail to bob: "now"']);
   });
 
-  it.each(Object.entries(GOING_ON))('goes on with %s', async (name, { input, values }) => {
-    expect(await run(name, { input })).toMatchObject({ status: 'SUCCESS' });
-    const thread = await threadOf(name);
-    expect(shortened(thread.values)).toEqual(values);
-    expect(thread.state.next).toEqual([]);
-  });
+  it.for(Object.entries(GOING_ON))(
+    'goes on with %s',
+    async ([name, { input, values }], { client }) => {
+      expect(await run(client, name, { input })).toMatchObject({ status: 'SUCCESS' });
+      const thread = await threadOf(client, name);
+      expect(shortened(thread.values)).toEqual(values);
+      expect(thread.state?.next).toEqual([]);
+    },
+  );
 
-  it('goes on with a step that half failed, without what had succeeded being done again', async () => {
+  it('goes on with a step that half failed, without what had succeeded being done again', async ({
+    client,
+  }) => {
     const name = 'a step that half failed';
-    expect((await threadOf(name)).values).toEqual({ log: ['good'] });
-    expect(await run(name, { input: null })).toMatchObject({ status: 'ERROR' });
-    expect((await threadOf(name)).values).toEqual({ log: ['good'] });
+    expect((await threadOf(client, name)).values).toEqual({ log: ['good'] });
+    expect(await run(client, name, { input: null })).toMatchObject({ status: 'ERROR' });
+    expect((await threadOf(client, name)).values).toEqual({ log: ['good'] });
   });
 
-  it('executes a run that was accepted before, with its answer', async () => {
+  it('executes a run that was accepted before, with its answer', async ({ client }) => {
     const name = 'an answer accepted, not yet given';
     const values = await until(async () => {
-      const thread = await threadOf(name);
+      const thread = await threadOf(client, name);
       return thread.status === 'IDLE' && thread.values;
     });
     expect(values).toEqual({ log: ['before', 'ask'], answer: 'late' });
   });
 
-  it('shows every state that its threads have been in', async () => {
-    const { history } = await threadOf('a delta channel');
-    expect(history.nodes.map(({ values }: any) => shortened(values)).slice(-6)).toEqual([
+  it('shows every state that its threads have been in', async ({ client }) => {
+    const { history } = await threadOf(client, 'a delta channel');
+    expect(history.nodes.map(({ values }) => shortened(values)).slice(-6)).toEqual([
       ['h1', 'a1', 'h2', 'a3'],
       ['h1', 'a1', 'h2'],
       ['h1', 'a1'],
@@ -238,7 +255,8 @@ function deltaInput(id: string) {
 }
 
 /** Messages by their id or content; without messages, the log. */
-function shortened(values: any): string[] {
-  if (!values.messages) return values.log ?? [];
-  return values.messages.map(({ id, content }: any) => (/^[ah]\d+$/.test(id) ? id : content));
+function shortened(json: unknown): unknown[] {
+  const { messages, log }: Partial<Values> = valuesOf(json);
+  if (!messages) return log ?? [];
+  return messages.map(({ id, content }) => (/^[ah]\d+$/.test(id) ? id : content));
 }
