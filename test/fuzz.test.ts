@@ -48,8 +48,6 @@ afterAll(async () => {
   await server.stop();
 });
 
-// ── What there is ────────────────────────────────────────────────────────────────────────────
-
 const THREAD_ID = randomId();
 const ASSISTANT_ID = randomId();
 
@@ -128,8 +126,6 @@ async function createWhatIsKnown(): Promise<Known> {
     version: [1, 2],
   };
 }
-
-// ── Ways in ──────────────────────────────────────────────────────────────────────────────────
 
 type Transport = 'HTTP' | 'WebSocket';
 const TRANSPORTS: Transport[] = ['HTTP', 'WebSocket'];
@@ -249,8 +245,6 @@ async function send(transport: Transport, request: Request): Promise<Answer> {
     leave();
   }
 }
-
-// ── What must hold ───────────────────────────────────────────────────────────────────────────
 
 /** Returns the number of rows of every table. */
 async function countRows(): Promise<Record<string, number>> {

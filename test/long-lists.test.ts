@@ -12,7 +12,7 @@ import { withCheckpointer, type CompiledGraph } from '../src/graphs/load.ts';
 import { copyThread } from '../src/threads/copy.ts';
 import { startAttempt } from './support/attempts.ts';
 import { createTestDatabase, openTestDatabase, type TestDatabase } from './support/databases.ts';
-import { kilobyte } from './support/graphs.ts';
+import { kilobyte } from './support/graphs/messages.ts';
 import { nodesOf, printPlan, recordPlans, rowsRead } from './support/plans.ts';
 import { intercept } from './support/queries.ts';
 

@@ -49,8 +49,6 @@ export interface Request {
 
 type Declared = GraphQLArgument | GraphQLInputField;
 
-// ── Values that JSON.stringify cannot write ──────────────────────────────────────────────────
-
 /** Lists within lists, deeper than the stack. */
 class Nested {
   readonly levels: number;
@@ -117,8 +115,6 @@ export function write({ operation, args, inline }: Request): { query: string; va
     variables: isInline ? '{}' : toJson(shown),
   };
 }
-
-// ── Operations ───────────────────────────────────────────────────────────────────────────────
 
 const KINDS = { Query: 'query', Mutation: 'mutation', Subscription: 'subscription' } as const;
 
@@ -192,8 +188,6 @@ function selectionOf(schema: GraphQLSchema, output: GraphQLOutputType, depth: nu
 function isLeaf(type: GraphQLOutputType): boolean {
   return isLeafType(getNamedType(type));
 }
-
-// ── Every argument with every bad value ──────────────────────────────────────────────────────
 
 const HOSTILE: readonly unknown[] = [
   null,
@@ -288,8 +282,6 @@ const LEAST: Record<string, unknown> = {
   JSONObject: {},
   String: 'x',
 };
-
-// ── Anything ─────────────────────────────────────────────────────────────────────────────────
 
 /** Returns mostly valid requests. An operation with more arguments gets more requests. */
 export function anyRequestOf(

@@ -26,8 +26,6 @@ export async function useEverything(server: TestApp): Promise<void> {
   await follow(server);
 }
 
-// ── Lists ────────────────────────────────────────────────────────────────────────────────────
-
 type Variables = Record<string, unknown>;
 
 const METADATA = ['all', 'percent', 'five', 'none', 'oldest'].map((name) => ({
@@ -203,8 +201,6 @@ async function readGenerated({ gql }: TestApp): Promise<void> {
   }
 }
 
-// ── Assistants ───────────────────────────────────────────────────────────────────────────────
-
 async function useAssistants({ gql }: TestApp): Promise<void> {
   await gql(`{ graphs { id } graph(id: "echo") { id } }`);
   const create = `mutation ($input: CreateAssistantInput!) { createAssistant(input: $input) { id version } }`;
@@ -225,8 +221,6 @@ async function useAssistants({ gql }: TestApp): Promise<void> {
   await gql(`query { assistant(id: "echo") { id } }`);
   await gql(`mutation ($id: ID!) { deleteAssistant(id: $id) }`, { id });
 }
-
-// ── Threads ──────────────────────────────────────────────────────────────────────────────────
 
 const CHECKPOINT = `checkpointId namespace values metadata next messages(last: 2) { text }
   tasks { name interrupts { id } state { checkpointId } } interrupts { id } run { id } thread { id } writes
@@ -298,8 +292,6 @@ async function useThreads(server: TestApp): Promise<void> {
   await createRun(server, { threadId: id, assistantId: 'echo', checkpointId: node.checkpointId });
   await gql(`mutation ($id: ID!) { deleteThread(id: $id) }`, { id });
 }
-
-// ── Runs ─────────────────────────────────────────────────────────────────────────────────────
 
 async function useRuns(server: TestApp): Promise<void> {
   const { gql } = server;
@@ -410,8 +402,6 @@ async function cancel(server: TestApp): Promise<void> {
     await rm(folder, { recursive: true, force: true });
   }
 }
-
-// ── Subscriptions ────────────────────────────────────────────────────────────────────────────
 
 const RUN_EVENTS = `subscription ($runId: ID!, $after: ID, $modes: [StreamMode!]) {
   runEvents(runId: $runId, after: $after, modes: $modes) {
