@@ -229,66 +229,87 @@ async function checkCheckpoints({ database }: Remains): Promise<Violation[]> {
   }));
 }
 
+const labelOf = (entry: string) => entry.slice(0, entry.indexOf(':'));
+
 /** Each finished run has its entries in its thread's log, once, in order, and after the entries of earlier runs. */
-function* checkLogs({ story, logs, byId }: Remains): Generator<Violation> {
+function* checkLogs(remains: Remains): Generator<Violation> {
+  for (const [threadId, log] of remains.logs) {
+    yield* checkOrder(remains, threadId, log);
+    yield* checkEntries(remains, threadId, log);
+    yield* checkSuccesses(remains, threadId, log);
+  }
+}
+
+/** The entries of each run are together, and the runs are in the order of their insertion. */
+function* checkOrder(
+  { story, byId }: Remains,
+  threadId: string,
+  log: string[],
+): Generator<Violation> {
+  const requests = new Map(story.runs.map((run) => [run.label, run]));
+  const labels = log.map(labelOf).filter((label, i, all) => label !== all[i - 1]);
+  if (new Set(labels).size < labels.length) {
+    yield {
+      kind: 'repeated',
+      what: `thread ${threadId} has entries of one run in two places: ${log.join(' ')}`,
+    };
+  }
+  // A delayed run has its position at its due time.
+  const seqs = labels.flatMap((label) => {
+    const run = byId.get(requests.get(label)?.id ?? '');
+    return run && !run.delayed ? run.seq : [];
+  });
+  if (seqs.some((seq, i) => seq < (seqs[i - 1] ?? 0))) {
+    yield {
+      kind: 'other',
+      what: `thread ${threadId} has runs in another order: ${labels.join(' ')}`,
+    };
+  }
+}
+
+/** The entries of each run are in order and without repetition. Their run, and the run of the answer in them, exist. */
+function* checkEntries(
+  { story, byId }: Remains,
+  threadId: string,
+  log: string[],
+): Generator<Violation> {
   const requests = new Map(story.runs.map((run) => [run.label, run]));
   const answers = new Map(story.runs.map((run) => [run.answer?.value, run]));
-  for (const [threadId, log] of logs) {
-    const labels: string[] = [];
-    const entries = groupBy(log, (entry) => entry.slice(0, entry.indexOf(':')));
-    for (const entry of log) {
-      const label = entry.slice(0, entry.indexOf(':'));
-      if (labels.at(-1) !== label) labels.push(label);
+  for (const [label, own] of groupBy(log, labelOf)) {
+    const run = byId.get(requests.get(label)?.id ?? '');
+    const names = own.map((entry) => entry.slice(label.length + 1));
+    const places = names.map((name) => ENTRIES.indexOf(name.replace(/=.*/, '')));
+    const what = `run ${run?.id} (${run?.status}) left ${own.join(' ')} in thread ${threadId}`;
+    if (!run || run.tombstone) yield { kind: 'other', what: `${what}, and should not be there` };
+    if (places.some((place, i) => i > 0 && place <= (places[i - 1] ?? 0))) {
+      yield { kind: 'repeated', what };
     }
-    if (new Set(labels).size < labels.length) {
+    const answer = names.find((name) => name.startsWith('ask='))?.slice(4);
+    const answering = answers.get(answer);
+    if (answer !== undefined && (!answering || byId.get(answering.id)?.tombstone)) {
+      yield { kind: 'other', what: `${what}, with an answer that nobody gave` };
+    }
+  }
+}
+
+/** Each successful run of the thread has all its entries, and its answer. */
+function* checkSuccesses(
+  { story, byId }: Remains,
+  threadId: string,
+  log: string[],
+): Generator<Violation> {
+  const entries = groupBy(log, labelOf);
+  for (const { id, label, answer, threadId: at } of story.runs) {
+    if (at !== threadId || byId.get(id)?.status !== 'SUCCESS') continue;
+    const count = label === undefined ? ENTRIES.length : (entries.get(label)?.length ?? 0);
+    if (count !== ENTRIES.length) {
       yield {
-        kind: 'repeated',
-        what: `thread ${threadId} has entries of one run in two places: ${log.join(' ')}`,
+        kind: 'lost',
+        what: `run ${id} succeeded, and left ${count} entries in thread ${threadId}`,
       };
     }
-    // A delayed run has its position at its due time.
-    const seqs = labels.flatMap((label) => {
-      const run = byId.get(requests.get(label)?.id ?? '');
-      return run && !run.delayed ? run.seq : [];
-    });
-    if (seqs.some((seq, i) => seq < (seqs[i - 1] ?? 0))) {
-      yield {
-        kind: 'other',
-        what: `thread ${threadId} has runs in another order: ${labels.join(' ')}`,
-      };
-    }
-    for (const [label, own] of entries) {
-      const run = byId.get(requests.get(label)?.id ?? '');
-      const names = own.map((entry) => entry.slice(label.length + 1));
-      const places = names.map((name) => ENTRIES.indexOf(name.replace(/=.*/, '')));
-      const what = `run ${run?.id} (${run?.status}) left ${own.join(' ')} in thread ${threadId}`;
-      if (!run || run.tombstone) yield { kind: 'other', what: `${what}, and should not be there` };
-      if (places.some((place, i) => i > 0 && place <= (places[i - 1] ?? 0))) {
-        yield { kind: 'repeated', what };
-      }
-      const answer = names.find((name) => name.startsWith('ask='))?.slice(4);
-      const answering = answers.get(answer);
-      if (answer !== undefined && (!answering || byId.get(answering.id)?.tombstone)) {
-        yield { kind: 'other', what: `${what}, with an answer that nobody gave` };
-      }
-    }
-    for (const { id, label, threadId: at } of story.runs) {
-      const run = byId.get(id);
-      if (at !== threadId || label === undefined || run?.status !== 'SUCCESS') continue;
-      const count = entries.get(label)?.length ?? 0;
-      if (count !== ENTRIES.length) {
-        yield {
-          kind: 'lost',
-          what: `run ${id} succeeded, and left ${count} entries in thread ${threadId}`,
-        };
-      }
-    }
-    for (const { id, answer, threadId: at } of story.runs) {
-      const run = byId.get(id);
-      if (at !== threadId || !answer || run?.status !== 'SUCCESS') continue;
-      if (!log.some((entry) => entry.endsWith(`:ask=${answer.value}`))) {
-        yield { kind: 'lost', what: `the answer of run ${id} is not in thread ${threadId}` };
-      }
+    if (answer && !log.some((entry) => entry.endsWith(`:ask=${answer.value}`))) {
+      yield { kind: 'lost', what: `the answer of run ${id} is not in thread ${threadId}` };
     }
   }
 }
