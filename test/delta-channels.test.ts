@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { Command, MemorySaver } from '@langchain/langgraph';
+import { Command, MemorySaver, type StateSnapshot } from '@langchain/langgraph';
 import { emptyCheckpoint, uuid5 } from '@langchain/langgraph-checkpoint';
 import fc from 'fast-check';
 import { describe, expect } from 'vitest';
@@ -181,8 +181,11 @@ async function createTwins(client: Client) {
     },
   });
 
+  /** The history on the MemorySaver, as the last `expectedHistory` has read it. */
+  let past: StateSnapshot[] = [];
+
   async function snapshots() {
-    const found = [];
+    const found: StateSnapshot[] = [];
     for await (const each of graph.getStateHistory(placeOf())) found.push(each);
     return found;
   }
@@ -194,10 +197,10 @@ async function createTwins(client: Client) {
   }
 
   async function expectedHistory() {
-    const found = await snapshots();
-    const all = found.map(({ config }) => config.configurable?.['checkpoint_id']);
+    past = await snapshots();
+    const all = past.map(({ config }) => config.configurable?.['checkpoint_id']);
     return Promise.all(
-      found.map(async ({ values, next, metadata, parentConfig, tasks }) => ({
+      past.map(async ({ values, next, metadata, parentConfig, tasks }) => ({
         values,
         next,
         source: metadata?.source.toUpperCase(),
@@ -227,7 +230,6 @@ async function createTwins(client: Client) {
   }
 
   async function perform(done: Deed): Promise<void> {
-    const past = await snapshots();
     const at = 'from' in done && done.from !== null ? done.from % (past.length || 1) : undefined;
     const checkpointId = at === undefined ? undefined : serverIds[at];
     const config = placeOf(
@@ -241,15 +243,19 @@ async function createTwins(client: Client) {
       case 'run': {
         if (done.line === null && past.length === 0) return;
         const input = done.line === null ? null : { log: [done.line], asks: done.asks };
-        await run(client, { threadId, input, checkpointId, durability: done.durability });
-        await graph.invoke(input as any, durable(done.durability));
+        await Promise.all([
+          run(client, { threadId, input, checkpointId, durability: done.durability }),
+          graph.invoke(input as any, durable(done.durability)),
+        ]);
         return;
       }
       case 'answer': {
         if (!past[0]?.tasks.some(({ interrupts }) => interrupts.length > 0)) return;
         const command = { resume: [{ value: 'yes' }] };
-        await run(client, { threadId, command, durability: done.durability });
-        await graph.invoke(new Command({ resume: 'yes' }), durable(done.durability));
+        await Promise.all([
+          run(client, { threadId, command, durability: done.durability }),
+          graph.invoke(new Command({ resume: 'yes' }), durable(done.durability)),
+        ]);
         return;
       }
       case 'update': {
@@ -291,7 +297,11 @@ describe('A thread with DeltaChannels', () => {
           const start: Deed = { do: 'run', line: 'x', asks: false, from: null, durability: 'SYNC' };
           for (const each of [start, ...deeds]) {
             await twins.perform(each);
-            expect(await twins.actualHistory()).toEqual(await twins.expectedHistory());
+            const [actual, expected] = await Promise.all([
+              twins.actualHistory(),
+              twins.expectedHistory(),
+            ]);
+            expect(actual).toEqual(expected);
           }
         }),
         {
