@@ -5,6 +5,7 @@ import { parseUuid } from '../db/uuid.ts';
 import { BadInputError, readErrorSummary } from '../errors.ts';
 import { builder } from '../graphql/builder.ts';
 import { connectionOf } from '../graphql/connection.ts';
+import { STATE_COST } from '../graphql/cost.ts';
 import { isRecord, recordOf } from '../json.ts';
 import { idOrNull, intOr, messageText, messageType, recordsIn, textOr } from './message.ts';
 import { namesIn } from './namespace.ts';
@@ -136,6 +137,9 @@ export const MessageRef = builder.objectRef<PlainMessage>('Message').implement({
 
 const MOST_MESSAGES = 1000;
 
+/** `extensions` of a field with messages of a state. */
+export const MESSAGES_COST = { ...STATE_COST, largestPage: MOST_MESSAGES };
+
 /** The newest messages of a state, oldest first. */
 export async function lastMessages(
   state: State | undefined,
@@ -241,11 +245,13 @@ CheckpointRef.implement({
       resolve: ({ row }) => row.runId,
     }),
     values: t.field({
+      extensions: STATE_COST,
       type: 'JSON',
       description: 'Channel values of the graph, by channel name.',
       resolve: valuesOf,
     }),
     messages: t.field({
+      extensions: MESSAGES_COST,
       type: [MessageRef],
       description: 'Messages in the values, oldest first; empty if there are none.',
       args: {
@@ -258,6 +264,7 @@ CheckpointRef.implement({
       resolve: (state, { last }) => lastMessages(state, { argument: 'last', last }),
     }),
     writes: t.field({
+      extensions: STATE_COST,
       type: 'JSONObject',
       nullable: true,
       description:
@@ -265,10 +272,12 @@ CheckpointRef.implement({
       resolve: writesOf,
     }),
     next: t.stringList({
+      extensions: STATE_COST,
       description: 'Nodes of the next step; empty when the graph has finished.',
       resolve: async (state) => (await state.snapshot()).next.map(String),
     }),
     tasks: t.field({
+      extensions: STATE_COST,
       type: [TaskRef],
       description: 'Tasks of the next step, with their results so far.',
       resolve: async (state) =>

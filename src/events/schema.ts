@@ -7,6 +7,7 @@ import type { Run } from '../generated/prisma/client.ts';
 import type { RunStatus as Status } from '../generated/prisma/enums.ts';
 import { builder } from '../graphql/builder.ts';
 import { connectionOf, forwardArgs } from '../graphql/connection.ts';
+import { STATE_COST } from '../graphql/cost.ts';
 import { InterruptRef } from '../interrupts/schema.ts';
 import { recordOf } from '../json.ts';
 import { followRun, followThread, listRunEvents } from '../runs/events.ts';
@@ -93,6 +94,7 @@ builder.objectRef<StoredEvent>('ValuesEvent').implement({
   interfaces: [RunEventRef],
   fields: (t) => ({
     values: t.field({
+      extensions: STATE_COST,
       type: 'JSON',
       description: 'Channel values of the graph, by channel name.',
       resolve: (event, _args, app) => valuesShown(event, app),
@@ -174,6 +176,7 @@ builder.objectRef<StoredEvent>('CheckpointsEvent').implement({
   fields: (t) => ({
     checkpointId: t.id({ resolve: (event) => String(dataOf(event)['checkpointId']) }),
     data: t.field({
+      extensions: STATE_COST,
       type: 'JSONObject',
       description: "LangGraph's `checkpoints` stream data: values, next, tasks and metadata.",
       resolve: async (event, _args, app) => {

@@ -2,46 +2,16 @@ import { maxAliasesPlugin } from '@escape.tech/graphql-armor-max-aliases';
 import { maxDepthPlugin } from '@escape.tech/graphql-armor-max-depth';
 import { maxDirectivesPlugin } from '@escape.tech/graphql-armor-max-directives';
 import { maxTokensPlugin } from '@escape.tech/graphql-armor-max-tokens';
-import {
-  getOperationAST,
-  getVariableValues,
-  Kind,
-  NoSchemaIntrospectionCustomRule,
-  type DefinitionNode,
-  type DocumentNode,
-  type GraphQLError,
-  type GraphQLSchema,
-  type OperationDefinitionNode,
-} from 'graphql';
-import {
-  getComplexity,
-  type ComplexityEstimator,
-  type ComplexityEstimatorArgs,
-} from 'graphql-query-complexity';
-import type { GraphQLParams, Plugin } from 'graphql-yoga';
+import { NoSchemaIntrospectionCustomRule, type DocumentNode, type GraphQLError } from 'graphql';
+import type { Plugin } from 'graphql-yoga';
 import type { Config } from '../config.ts';
 import { AppError, LimitError } from '../errors.ts';
 import { remember } from '../remember.ts';
+import { useCostLimit } from './cost.ts';
 import { useValidation } from './validation.ts';
 
 const CACHED_DOCUMENTS = 500;
 const LONGEST_CACHED = 20_000;
-
-const PAGE_SIZE = 20;
-const LARGEST_PAGE = 100;
-const MOST_MESSAGES = 1000;
-
-/** Fields with a state loaded and read by its graph. */
-const STATE_FIELDS = new Set(
-  ['Thread', 'Checkpoint', 'Run', 'ValuesEvent', 'CheckpointsEvent'].flatMap((type) =>
-    ['values', 'messages', 'writes', 'next', 'tasks', 'output', 'data'].map(
-      (field) => `${type}.${field}`,
-    ),
-  ),
-);
-const STATE_COST = 10;
-/** Stored costs of a document. */
-const MOST_COSTS = 100;
 
 /** Refuses too expensive documents before their execution, over every transport. */
 export function documentLimits(config: Config): Plugin[] {
@@ -129,104 +99,4 @@ function guarded<Args extends unknown[], Result>(run: (...args: Args) => Result)
       throw new AppError('BAD_USER_INPUT', 'The document is too deeply nested.');
     }
   };
-}
-
-/**
- * Refuses an operation if its answer could have more fields than the limit. The selection of a page counts `first` or `last`
- * times. A field with a state counts ten times. Twenty fields of introspection count as a single field.
- */
-function useCostLimit(limit: number): Plugin {
-  /** Accepted cost keys by document. Yoga keeps documents in its cache. */
-  const accepted = new WeakMap<DocumentNode, Set<string>>();
-  return {
-    onValidate:
-      ({ params: { schema, documentAST }, context }) =>
-      ({ valid }) => {
-        const { operationName, variables } = (context['params'] ?? {}) satisfies GraphQLParams;
-        const document: DocumentNode = documentAST;
-        const operation = valid && getOperationAST(document, operationName);
-        if (!operation) return;
-        const given = variables ?? {};
-        const known = accepted.get(document) ?? new Set();
-        const key = costKey(operation, given);
-        // For invalid variables the cost is unknown, and the executor has the better error.
-        if (key === undefined || known.has(key)) return;
-        if (getVariableValues(schema, operation.variableDefinitions ?? [], given).errors) return;
-        const { definitions } = document;
-        const fragments = definitions.filter(({ kind }) => kind === Kind.FRAGMENT_DEFINITION);
-        // Thrown, not set as a result: Yoga caches results by document, but this error depends on the variables too.
-        checkCost({ schema, operation, fragments, variables: given }, limit);
-        if (known.size < MOST_COSTS) accepted.set(document, known.add(key));
-      },
-  };
-}
-
-/**
- * The cost of an operation depends on its variables of type Int (page sizes) and Boolean (@include and @skip). Returns a key
- * of these variables, or undefined if a value is an object or a list: this is invalid, and may nest deeper than the stack.
- */
-function costKey(
-  { name, variableDefinitions = [] }: OperationDefinitionNode,
-  variables: Record<string, unknown>,
-): string | undefined {
-  const deciding = variableDefinitions
-    .filter(({ type }) => {
-      const named = type.kind === Kind.NON_NULL_TYPE ? type.type : type;
-      return named.kind === Kind.NAMED_TYPE && ['Int', 'Boolean'].includes(named.name.value);
-    })
-    .map(({ variable }) => variable.name.value)
-    // An explicit null differs from an absent variable with a default.
-    .map((name) => (Object.hasOwn(variables, name) ? [variables[name]] : []));
-  const isWrong = deciding.some(([value]) => typeof value === 'object' && value !== null);
-  return isWrong ? undefined : JSON.stringify([name?.value, deciding]);
-}
-
-interface Execution {
-  schema: GraphQLSchema;
-  operation: OperationDefinitionNode;
-  fragments: readonly DefinitionNode[];
-  variables: Record<string, unknown>;
-}
-
-function checkCost({ schema, operation, fragments, variables }: Execution, limit: number): void {
-  let fields = 0;
-  const estimator: ComplexityEstimator = (selected) => {
-    fields += 1;
-    // Nested fragments can expand to too many fields to count, so stop at the limit.
-    if (fields > limit) throw new LimitError(`Cost limit of ${limit} exceeded.`, 'COST_LIMIT');
-    if (selected.field.name.startsWith('__')) return selected.childComplexity / 20;
-    return costOf(selected) + sizeOf(selected) * selected.childComplexity;
-  };
-  const cost = Math.ceil(
-    getComplexity({
-      schema,
-      query: { kind: Kind.DOCUMENT, definitions: [operation, ...fragments] },
-      variables,
-      estimators: [estimator],
-      maxQueryNodes: Infinity,
-    }),
-  );
-  if (cost <= limit) return;
-  throw new LimitError(`Cost limit of ${limit} exceeded, found ${cost}.`, 'COST_LIMIT');
-}
-
-/** Approximate number of entries per list in introspection. */
-const INTROSPECTED: Record<string, number> = {
-  types: 150,
-  fields: 10,
-  inputFields: 5,
-  enumValues: 5,
-  directives: 5,
-};
-
-function costOf({ type, field }: ComplexityEstimatorArgs): number {
-  return STATE_FIELDS.has(`${type.name}.${field.name}`) ? STATE_COST : 1;
-}
-
-/** The factor for the selection of a field. A page applies its size once, for its edges and nodes. */
-function sizeOf({ type, field, args }: ComplexityEstimatorArgs): number {
-  if (type.name.startsWith('__')) return INTROSPECTED[field.name] ?? 1;
-  if (!field.args.some(({ name }) => name === 'first' || name === 'last')) return 1;
-  const largest = field.name === 'messages' ? MOST_MESSAGES : LARGEST_PAGE;
-  return Math.min(Math.max(args['last'] ?? args['first'] ?? PAGE_SIZE, 0), largest);
 }

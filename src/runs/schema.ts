@@ -4,6 +4,7 @@ import { findValues, valuesOfFinal } from '../checkpoints/states.ts';
 import { parseUuid } from '../db/uuid.ts';
 import { builder } from '../graphql/builder.ts';
 import { connectionOf, forwardArgs } from '../graphql/connection.ts';
+import { STATE_COST } from '../graphql/cost.ts';
 import { NodeRef } from '../graphql/node.ts';
 import { InterruptRef } from '../interrupts/schema.ts';
 import { RunErrorRef, shownError, ThreadRef } from '../threads/schema.ts';
@@ -104,6 +105,7 @@ export const RunRef = builder.prismaObject('Run', {
 
 builder.prismaObjectFields(RunRef, (t) => ({
   output: t.field({
+    extensions: STATE_COST,
     type: 'JSON',
     nullable: true,
     description: 'Final state values, also after ERROR or CANCELLED; null before the run ends.',

@@ -4,6 +4,7 @@ import {
   Checkpoints,
   CheckpointSourceRef,
   lastMessages,
+  MESSAGES_COST,
   MessageRef,
 } from '../checkpoints/schema.ts';
 import { findState, valuesOf } from '../checkpoints/states.ts';
@@ -11,6 +12,7 @@ import { parseUuid } from '../db/uuid.ts';
 import { readErrorSummary, type ErrorSummary } from '../errors.ts';
 import { builder, OrderDirection } from '../graphql/builder.ts';
 import { connectionOf, forwardArgs, pageArgs } from '../graphql/connection.ts';
+import { STATE_COST } from '../graphql/cost.ts';
 import { NodeRef } from '../graphql/node.ts';
 import { InterruptRef } from '../interrupts/schema.ts';
 import { isRecord } from '../json.ts';
@@ -88,11 +90,13 @@ export const ThreadRef = builder.prismaObject('Thread', {
 
 builder.prismaObjectFields(ThreadRef, (t) => ({
   values: t.field({
+    extensions: STATE_COST,
     type: 'JSON',
     description: "The current state's values; an empty object before the first checkpoint.",
     resolve: async (thread, _args, app) => valuesOf(await currentState(app, thread)),
   }),
   messages: t.field({
+    extensions: MESSAGES_COST,
     type: [MessageRef],
     description: 'Messages of the current state, oldest first; empty if there are none.',
     args: {
