@@ -6,6 +6,7 @@ import { readHistory } from '../src/checkpoints/history.ts';
 import { lastMessages } from '../src/checkpoints/schema.ts';
 import { findState } from '../src/checkpoints/states.ts';
 import type { Query } from '../src/db/query.ts';
+import { raw, sql } from '../src/db/sql.ts';
 import { human } from './support/app.ts';
 import { startAttempt } from './support/attempts.ts';
 import type { Client, RunInput } from './support/client.ts';
@@ -157,7 +158,7 @@ describe.runIf(onPostgres)('A long thread among short ones', () => {
         { ...ownDatabase, databaseUrl: recorder.databaseUrl },
       );
       for (let i = 0; i < SHORT_THREADS; i++) await talkOn(client, await client.createThread());
-      await server.app.sql.query('ANALYZE');
+      await server.app.sql.query(sql`ANALYZE`);
       const threadId = await client.createThread();
       for (let turn = 1; turn < LONG_TURNS; turn++) await talkOn(client, threadId);
       const { length: before } = recorder.executed;
@@ -203,8 +204,7 @@ describe.runIf(onPostgres).for<[string, Partial<RunInput>]>([
     let bytes = 0;
     for (const table of await threadTables(query)) {
       const [row] = await query<{ bytes: number }>(
-        `SELECT coalesce(sum(pg_column_size(r.*)), 0)::bigint AS "bytes" FROM "${table}" r WHERE "threadId" = $1`,
-        [threadId],
+        sql`SELECT coalesce(sum(pg_column_size(r.*)), 0)::bigint AS "bytes" FROM ${raw(`"${table}"`)} r WHERE "threadId" = ${threadId}`,
       );
       bytes += row?.bytes ?? 0;
     }

@@ -5,6 +5,7 @@ import { describe, expect, inject } from 'vitest';
 import { EditSaver } from '../src/checkpoints/edit-saver.ts';
 import { CheckpointReader } from '../src/checkpoints/reader.ts';
 import type { Query } from '../src/db/query.ts';
+import { sql } from '../src/db/sql.ts';
 import { ClaimLostError } from '../src/errors.ts';
 import { withCheckpointer, type CompiledGraph } from '../src/graphs/load.ts';
 import { copyThread } from '../src/threads/copy.ts';
@@ -19,9 +20,9 @@ import { threadRows, threadTables } from './support/thread-rows.ts';
  */
 async function untilBlocked(holding: Query, statements = 1): Promise<number> {
   return until(async () => {
-    await holding('SELECT pg_stat_clear_snapshot()');
+    await holding(sql`SELECT pg_stat_clear_snapshot()`);
     const blocked = await holding(
-      `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+      sql`SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
     );
     return blocked.length >= statements ? blocked.length : 0;
   });
@@ -77,17 +78,17 @@ describe('Branches of a thread', () => {
 
   it('share what they have in common: a fork stores what is new in it', async ({
     graphRuns,
-    sql,
+    db,
   }) => {
     const { run, headOf } = graphRuns;
-    const { query } = sql;
+    const { query } = db;
     const { threadId } = await run(echo, { messages: [new HumanMessage('one')] });
     const origin = await headOf(threadId);
     const count = async () =>
       (
-        await query(`SELECT 1 FROM "ChannelItem" WHERE "threadId" = $1 AND "type" = 'json'`, [
-          threadId,
-        ])
+        await query(
+          sql`SELECT 1 FROM "ChannelItem" WHERE "threadId" = ${threadId} AND "type" = 'json'`,
+        )
       ).length;
     const before = await count();
     const fork = [new HumanMessage({ content: 'two', id: 'two' })];
@@ -98,10 +99,10 @@ describe('Branches of a thread', () => {
 
   it('shows what a task wrote when it last ran, not a mixture of several times', async ({
     graphRuns,
-    sql,
+    db,
   }) => {
     const { run, headOf } = graphRuns;
-    const { query } = sql;
+    const { query } = db;
     const { threadId } = await run(echo, { messages: [] });
     const config = {
       configurable: {
@@ -154,9 +155,9 @@ describe('Branches of a thread', () => {
 });
 
 describe('An attempt that has lost its claim', () => {
-  it('stores nothing more, and learns it without a rejection', async ({ graphRuns, sql }) => {
+  it('stores nothing more, and learns it without a rejection', async ({ graphRuns, db }) => {
     const { read, headOf } = graphRuns;
-    const { query } = sql;
+    const { query } = db;
     const attempt = await startAttempt(query);
     const graph = chain(3, async (step) => {
       if (step === 1) await attempt.loseClaim();
@@ -166,8 +167,7 @@ describe('An attempt that has lost its claim', () => {
     const { values } = await read(graph, attempt.threadId);
     expect(values.log).toEqual(['input', 'n0']);
     const rows = await query(
-      `SELECT 1 FROM "CheckpointWrite" WHERE "threadId" = $1 AND "channel" = 'log'`,
-      [attempt.threadId],
+      sql`SELECT 1 FROM "CheckpointWrite" WHERE "threadId" = ${attempt.threadId} AND "channel" = 'log'`,
     );
     expect(rows).toHaveLength(2); // The input, and the writes of n0.
 
@@ -182,8 +182,8 @@ describe('An attempt that has lost its claim', () => {
     expect(await headOf(attempt.threadId)).toBe(head);
   });
 
-  it('runs no other node: under ASYNC only those finish that were running', async ({ sql }) => {
-    const { query } = sql;
+  it('runs no other node: under ASYNC only those finish that were running', async ({ db }) => {
+    const { query } = db;
     const attempt = await startAttempt(query);
     const ran: string[] = [];
     const graph: any = graphOf(Log);
@@ -208,30 +208,30 @@ describe('An attempt that has lost its claim', () => {
     const lost = invoke(graph.compile(), { log: [] }, { attempt, durability: 'async' });
     await expect(lost).rejects.toThrow(ClaimLostError);
     // In this time, further work of the attempt would be done.
-    for (let i = 0; i < 20; i++) await query('SELECT 1');
+    for (let i = 0; i < 20; i++) await query(sql`SELECT 1`);
     expect(ran.length).toBeLessThanOrEqual(1);
     expect(
-      await query(`SELECT 1 FROM "Checkpoint" WHERE "threadId" = $1 AND "step" > 0`, [
-        attempt.threadId,
-      ]),
+      await query(
+        sql`SELECT 1 FROM "Checkpoint" WHERE "threadId" = ${attempt.threadId} AND "step" > 0`,
+      ),
     ).toEqual([]);
   });
 
   // The embedded database has a single session.
   describe.skipIf(inject('database') === 'embedded')('while its statement is under way', () => {
-    it('stores nothing when the claim is taken while the statement waits', async ({ sql }) => {
-      const { query } = sql;
+    it('stores nothing when the claim is taken while the statement waits', async ({ db }) => {
+      const { query } = db;
       const attempt = await startAttempt(query);
       const graph = chain(1);
       let lost: Promise<unknown> | undefined;
-      await sql.transaction(async (claiming) => {
-        await claiming(`SELECT 1 FROM "Run" WHERE "id" = $1 FOR UPDATE`, [attempt.runId]);
+      await db.transaction(async (claiming) => {
+        await claiming(sql`SELECT 1 FROM "Run" WHERE "id" = ${attempt.runId} FOR UPDATE`);
         lost = invoke(graph, { log: ['input'] }, { attempt, durability: 'sync' });
         lost.catch(() => {});
         await untilBlocked(claiming);
-        await claiming(`UPDATE "Run" SET "claimToken" = gen_random_uuid() WHERE "id" = $1`, [
-          attempt.runId,
-        ]);
+        await claiming(
+          sql`UPDATE "Run" SET "claimToken" = gen_random_uuid() WHERE "id" = ${attempt.runId}`,
+        );
       });
       await expect(lost).rejects.toThrow(ClaimLostError);
       const owned = await threadRows(query, attempt.threadId);
@@ -241,28 +241,28 @@ describe('An attempt that has lost its claim', () => {
     });
 
     it('lets a claim wait for a statement that holds it, and whoever claims sees what it stored', async ({
-      sql,
+      db,
     }) => {
-      const { query } = sql;
+      const { query } = db;
       const attempt = await startAttempt(query);
-      await query(`CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS
+      await query(sql`CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN PERFORM pg_advisory_xact_lock(4); RETURN NEW; END $$`);
       await query(
-        `CREATE TRIGGER pause BEFORE INSERT ON "Checkpoint" FOR EACH ROW EXECUTE FUNCTION pause()`,
+        sql`CREATE TRIGGER pause BEFORE INSERT ON "Checkpoint" FOR EACH ROW EXECUTE FUNCTION pause()`,
       );
       let claimed: Promise<void> | undefined;
       let seen: unknown[] = [];
       let lost: Promise<unknown> | undefined;
-      await sql.transaction(async (holding) => {
-        await holding('SELECT pg_advisory_xact_lock(4)');
+      await db.transaction(async (holding) => {
+        await holding(sql`SELECT pg_advisory_xact_lock(4)`);
         lost = invoke(chain(2), { log: ['input'] }, { attempt, durability: 'sync' });
         lost.catch(() => {});
         await untilBlocked(holding);
-        claimed = sql.transaction(async (claiming) => {
+        claimed = db.transaction(async (claiming) => {
           await attempt.loseClaim(claiming);
-          seen = await claiming(`SELECT "step" FROM "Checkpoint" WHERE "threadId" = $1`, [
-            attempt.threadId,
-          ]);
+          seen = await claiming(
+            sql`SELECT "step" FROM "Checkpoint" WHERE "threadId" = ${attempt.threadId}`,
+          );
         });
         expect(await untilBlocked(holding, 2)).toBe(2);
       });
@@ -270,11 +270,11 @@ describe('An attempt that has lost its claim', () => {
       expect(seen).toContainEqual({ step: -1 });
       await expect(lost).rejects.toThrow(ClaimLostError);
       expect(
-        await query(`SELECT "step" FROM "Checkpoint" WHERE "threadId" = $1 ORDER BY "seq"`, [
-          attempt.threadId,
-        ]),
+        await query(
+          sql`SELECT "step" FROM "Checkpoint" WHERE "threadId" = ${attempt.threadId} ORDER BY "seq"`,
+        ),
       ).toEqual(seen);
-      await query(`DROP TRIGGER pause ON "Checkpoint"`);
+      await query(sql`DROP TRIGGER pause ON "Checkpoint"`);
     });
   });
 });
@@ -282,10 +282,10 @@ describe('An attempt that has lost its claim', () => {
 describe('An item that the thread holds already', () => {
   it('is stored once, whoever stores it, and costs a statement more at most', async ({
     graphRuns,
-    sql,
+    db,
   }) => {
     const { run, read } = graphRuns;
-    const { query } = sql;
+    const { query } = db;
     const Lists = Annotation.Root({ list: Annotation<unknown[]>() });
     const graph: CompiledGraph = graphOf(Lists)
       .addNode('same', () => ({ list: ['a', 'b'] }))
@@ -298,21 +298,19 @@ describe('An item that the thread holds already', () => {
       { configurable: { thread_id: threadId } },
       { list: ['x', 'b', 'z'] },
     );
-    await sql.transaction((each) => edit.store(each));
+    await db.transaction((each) => edit.store(each));
     const rows = await query<{ text: string }>(
-      `SELECT convert_from("value", 'UTF8') AS "text" FROM "ChannelItem"
-       WHERE "threadId" = $1 AND "number" > 0 ORDER BY "number"`,
-      [threadId],
+      sql`SELECT convert_from("value", 'UTF8') AS "text" FROM "ChannelItem"
+       WHERE "threadId" = ${threadId} AND "number" > 0 ORDER BY "number"`,
     );
     expect(rows.map(({ text }) => JSON.parse(text))).toEqual(['x', 'a', 'b', 'y', 'z']);
     const hashes = await query<{ hash: Buffer }>(
-      `SELECT "hash" FROM "ChannelItem" WHERE "threadId" = $1`,
-      [threadId],
+      sql`SELECT "hash" FROM "ChannelItem" WHERE "threadId" = ${threadId}`,
     );
     expect(new Set(hashes.map(({ hash }) => hash.toString('hex'))).size).toBe(hashes.length);
     // A second run with the same items adds nothing.
     await run(graph, { list: ['y', 'a'] }, { threadId });
-    const again = await query(`SELECT 1 FROM "ChannelItem" WHERE "threadId" = $1`, [threadId]);
+    const again = await query(sql`SELECT 1 FROM "ChannelItem" WHERE "threadId" = ${threadId}`);
     expect(again).toHaveLength(hashes.length);
     expect((await read(graph, threadId)).values.list).toEqual(['a', 'b']);
   });
@@ -341,19 +339,18 @@ describe('copyThread', () => {
   it(
     'copies all of a thread of 1,000 checkpoints, in every table',
     { timeout: 120_000 },
-    async ({ graphRuns, sql }) => {
+    async ({ graphRuns, db }) => {
       const { run, read } = graphRuns;
-      const { query } = sql;
+      const { query } = db;
       const graph = longGraph();
       const { threadId } = await run(graph, { log: [] }, { durability: 'async' });
       await run(graph, { log: ['again'] }, { threadId, durability: 'async' });
       await run(graph, { log: ['and again'] }, { threadId, durability: 'async' });
       await query(
-        `INSERT INTO "Interrupt" ("id", "threadId", "checkpointId", "namespace", "taskId", "node", "langgraphId", "ordinal", "value")
-       VALUES (gen_random_uuid(), $1, gen_random_uuid(), 'inner:x', 'task', 'ask', 'id', 0, '"sure?"')`,
-        [threadId],
+        sql`INSERT INTO "Interrupt" ("id", "threadId", "checkpointId", "namespace", "taskId", "node", "langgraphId", "ordinal", "value")
+       VALUES (gen_random_uuid(), ${threadId}, gen_random_uuid(), 'inner:x', 'task', 'ask', 'id', 0, '"sure?"')`,
       );
-      const copy = await copyThread({ sql }, threadId);
+      const copy = await copyThread({ sql: db }, threadId);
 
       const [original, copied] = [
         await threadRows(query, threadId),
@@ -380,8 +377,8 @@ describe('copyThread', () => {
     },
   );
 
-  it('knows every table that has rows of a thread', async ({ sql }) => {
-    const { query } = sql;
+  it('knows every table that has rows of a thread', async ({ db }) => {
+    const { query } = db;
     expect((await threadTables(query)).toSorted()).toEqual([
       'ChannelItem',
       'ChannelValue',

@@ -13,6 +13,7 @@ import {
 import { FakeListChatModel } from '@langchain/core/utils/testing';
 import { Annotation, START } from '@langchain/langgraph';
 import { describe, expect } from 'vitest';
+import { sql } from '../src/db/sql.ts';
 import type { CompiledGraph } from '../src/graphs/load.ts';
 import { graphOf, it, type GraphRuns } from './support/graph-runs.ts';
 
@@ -176,7 +177,7 @@ describe('A value', () => {
     expect((await read(graph, threadId)).values.value === value).toBe(true);
   });
 
-  it('may be a list of 50,000 items', { timeout: 120_000 }, async ({ graphRuns, sql }) => {
+  it('may be a list of 50,000 items', { timeout: 120_000 }, async ({ graphRuns, db }) => {
     const { run, read } = graphRuns;
     const list = Array.from({ length: 50_000 }, (_, i) => ({ i: i % 40_000 }));
     const graph: CompiledGraph = graphOf(Anything)
@@ -186,9 +187,8 @@ describe('A value', () => {
     const { threadId } = await run(graph, { done: false });
     const { values } = await read(graph, threadId);
     expect(values.list).toEqual(list);
-    const [items] = await sql.query<{ count: number }>(
-      `SELECT count(*) FROM "ChannelItem" WHERE "threadId" = $1`,
-      [threadId],
+    const [items] = await db.query<{ count: number }>(
+      sql`SELECT count(*) FROM "ChannelItem" WHERE "threadId" = ${threadId}`,
     );
     expect(items?.count).toBeLessThan(300);
   });

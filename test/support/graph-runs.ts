@@ -28,14 +28,14 @@ export interface GraphRuns {
 
 type EndedAttempt = TestAttempt & { values: any };
 
-/** `sql` is the file's database, without a server. */
+/** `db` is the file's database, without a server. */
 export const it = base
-  .extend('sql', { scope: 'file' }, async ({ database }, { onCleanup }) => {
+  .extend('db', { scope: 'file' }, async ({ database }, { onCleanup }) => {
     const { sql, close } = await openTestDatabase(database);
     onCleanup(close);
     return sql;
   })
-  .extend('graphRuns', { scope: 'file' }, ({ sql }) => createGraphRuns(sql.query));
+  .extend('graphRuns', { scope: 'file' }, ({ db }) => createGraphRuns(db.query));
 
 function createGraphRuns(query: Query): GraphRuns {
   const reader = new CheckpointReader(query);
