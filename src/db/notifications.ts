@@ -7,10 +7,7 @@ import type { Sql } from './query.ts';
 import { beginSession } from './session.ts';
 
 /** The notifications of a process. */
-export interface Notifications extends Pick<
-  Sql,
-  'notify' | 'notifyOthers' | 'notifyHere' | 'listen'
-> {
+export interface Notifications extends Pick<Sql, 'notify' | 'notifyOthers' | 'listen'> {
   /** Sends the waiting notifications and stops listening. */
   close(): Promise<void>;
 }
@@ -46,18 +43,14 @@ export function createNotifications(log: Logger, wire?: Wire): Notifications {
     }
   }
 
-  const notifyHere: Notifications['notifyHere'] = (channel, payload) => {
-    queueMicrotask(() => deliver(channel, payload));
-  };
   const notifyOthers: Notifications['notifyOthers'] = (channel, payload) =>
     remote?.send(channel, payload);
 
   return {
     notify(channel, payload) {
-      notifyHere(channel, payload);
+      queueMicrotask(() => deliver(channel, payload));
       notifyOthers(channel, payload);
     },
-    notifyHere,
     notifyOthers,
     listen(channel, onPayload) {
       const listener = (payload: string): void => onPayload(payload);

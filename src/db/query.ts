@@ -30,8 +30,6 @@ export interface Sql {
   notify(channel: string, payload: string): void;
   /** Notifies only the other processes: this one has already received the details. */
   notifyOthers(channel: string, payload: string): void;
-  /** Notifies only this process: the rows are not yet visible to others. */
-  notifyHere(channel: string, payload: string): void;
   /** Calls `onPayload` for each notification until the returned function is called. */
   listen(channel: string, onPayload: (payload: string) => void): () => void;
 }

@@ -113,10 +113,7 @@ async function acceptAll(
   }
   try {
     if (run.key) return await sql.transaction((query) => acceptRuns(query, runs, options));
-    const accepting = acceptRuns(sql.query, runs, options);
-    // Wakes the worker while the INSERT is under way. The claim then follows it on the same connection and finds the run.
-    if (slots.size === 0) sql.notifyHere(RUNS_CHANNEL, '');
-    return await accepting;
+    return await acceptRuns(sql.query, runs, options);
   } catch (error) {
     if (!(error instanceof NearlyFullError)) throw error;
     return sql.transaction((query) => acceptRuns(query, runs, { ...options, locksFirst: true }));

@@ -129,7 +129,7 @@ export async function createTestApp(settings: Partial<Config> = {}): Promise<Tes
 export const runningServers = new Set<TestApp>();
 
 /** Starts a server on this database and deletes the database when the server stops. */
-export async function startTestApp(
+async function startTestApp(
   database: TestDatabase,
   settings: Partial<Config> = {},
 ): Promise<TestApp> {
