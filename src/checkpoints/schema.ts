@@ -244,45 +244,6 @@ CheckpointRef.implement({
       description: 'The run of this checkpoint; null if a client wrote it.',
       resolve: ({ row }) => row.runId,
     }),
-    values: t.field({
-      extensions: STATE_COST,
-      type: 'JSON',
-      description: 'Channel values of the graph, by channel name.',
-      resolve: valuesOf,
-    }),
-    messages: t.field({
-      extensions: MESSAGES_COST,
-      type: [MessageRef],
-      description: 'Messages in the values, oldest first; empty if there are none.',
-      args: {
-        last: t.arg.int({
-          required: true,
-          defaultValue: 100,
-          description: 'Number of newest messages, at most 1,000.',
-        }),
-      },
-      resolve: (state, { last }) => lastMessages(state, { argument: 'last', last }),
-    }),
-    writes: t.field({
-      extensions: STATE_COST,
-      type: 'JSONObject',
-      nullable: true,
-      description:
-        'Writes of each node in the step before this checkpoint, by node name; a list for several executions of a node. Null if unknown, as for an input.',
-      resolve: writesOf,
-    }),
-    next: t.stringList({
-      extensions: STATE_COST,
-      description: 'Nodes of the next step; empty when the graph has finished.',
-      resolve: async (state) => (await state.snapshot()).next.map(String),
-    }),
-    tasks: t.field({
-      extensions: STATE_COST,
-      type: [TaskRef],
-      description: 'Tasks of the next step, with their results so far.',
-      resolve: async (state) =>
-        (await state.snapshot()).tasks.map((task) => ({ task: task as TaskOf['task'], state })),
-    }),
     metadata: t.field({
       type: 'JSONObject',
       description:
@@ -292,6 +253,48 @@ CheckpointRef.implement({
     createdAt: t.field({ type: 'DateTime', resolve: ({ row }) => row.createdAt }),
   }),
 });
+
+builder.objectFields(CheckpointRef, (t) => ({
+  values: t.field({
+    extensions: STATE_COST,
+    type: 'JSON',
+    description: 'Channel values of the graph, by channel name.',
+    resolve: valuesOf,
+  }),
+  messages: t.field({
+    extensions: MESSAGES_COST,
+    type: [MessageRef],
+    description: 'Messages in the values, oldest first; empty if there are none.',
+    args: {
+      last: t.arg.int({
+        required: true,
+        defaultValue: 100,
+        description: 'Number of newest messages, at most 1,000.',
+      }),
+    },
+    resolve: (state, { last }) => lastMessages(state, { argument: 'last', last }),
+  }),
+  writes: t.field({
+    extensions: STATE_COST,
+    type: 'JSONObject',
+    nullable: true,
+    description:
+      'Writes of each node in the step before this checkpoint, by node name; a list for several executions of a node. Null if unknown, as for an input.',
+    resolve: writesOf,
+  }),
+  next: t.stringList({
+    extensions: STATE_COST,
+    description: 'Nodes of the next step; empty when the graph has finished.',
+    resolve: async (state) => (await state.snapshot()).next.map(String),
+  }),
+  tasks: t.field({
+    extensions: STATE_COST,
+    type: [TaskRef],
+    description: 'Tasks of the next step, with their results so far.',
+    resolve: async (state) =>
+      (await state.snapshot()).tasks.map((task) => ({ task: task as TaskOf['task'], state })),
+  }),
+}));
 
 /** A page of the children of a checkpoint. Throws BadInputError if `after` is not a child. */
 function childrenAfter(

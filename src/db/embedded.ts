@@ -32,59 +32,27 @@ const CLOSE_WITHIN_MS = 10_000;
 export async function openEmbedded(dataDir: string, log: Logger): Promise<Embedded> {
   const release = await ownDataDirectory(path.resolve(dataDir), log);
   const directory = path.join(path.resolve(dataDir), 'database');
-  let thread: EngineThread | undefined;
-  const closing = new AbortController();
-  try {
-    if (!existsSync(directory)) {
-      log.info(`creating the embedded database in ${dataDir}; the first time takes a few seconds`);
-    }
-    thread = await startThread(directory).catch((error: Error) => {
-      throw new Error(`The embedded database in ${directory} does not open: ${error.message}`, {
-        cause: error,
-      });
-    });
-  } catch (error) {
+  const first = await startFirst(directory, log).catch(async (error: unknown) => {
     await release();
     throw error;
-  }
-  const kept = keepOpen(thread);
-
-  /** Opens the database again after each end of its thread. */
-  async function keepOpen(first: EngineThread): Promise<void> {
-    let reason = await first.ended;
-    let retryMs = SHORTEST_RETRY_MS;
-    while (!closing.signal.aborted) {
-      thread = undefined;
-      log.error({ reason, retryMs }, 'the embedded database broke; it is opened again');
-      await sleep(retryMs, undefined, { signal: closing.signal }).catch(() => {});
-      if (closing.signal.aborted) return;
-      retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
-      try {
-        thread = await startThread(directory, closing.signal);
-        if (closing.signal.aborted) await thread.close();
-        else log.info('the embedded database is open again');
-        const openedAt = performance.now();
-        reason = await thread.ended;
-        if (performance.now() - openedAt > LONGEST_RETRY_MS) retryMs = SHORTEST_RETRY_MS;
-      } catch (error) {
-        reason = error instanceof Error ? error.message : String(error);
-      }
-    }
-  }
+  });
+  const closing = new AbortController();
+  const engine: Engine = { directory, thread: first };
+  const kept = keepOpen(engine, { first, log, closing: closing.signal });
 
   return {
     poolConfig: {
-      stream: () => new EmbeddedStream(thread?.link),
+      stream: () => new EmbeddedStream(engine.thread?.link),
       user: 'postgres',
       database: 'postgres',
       ssl: false,
       max: 1,
       idleTimeoutMillis: 0,
     },
-    busyMs: () => thread?.busyMs() ?? 0,
+    busyMs: () => engine.thread?.busyMs() ?? 0,
     async close() {
       closing.abort();
-      const isInOrder = (await thread?.close()) ?? true;
+      const isInOrder = (await engine.thread?.close()) ?? true;
       await kept;
       await release();
       if (isInOrder) return;
@@ -93,6 +61,51 @@ export async function openEmbedded(dataDir: string, log: Logger): Promise<Embedd
       );
     },
   };
+}
+
+interface Engine {
+  directory: string;
+  /** Undefined while the database is not open. */
+  thread: EngineThread | undefined;
+}
+
+async function startFirst(directory: string, log: Logger): Promise<EngineThread> {
+  if (!existsSync(directory)) {
+    const parent = path.dirname(directory);
+    log.info(`creating the embedded database in ${parent}; the first time takes a few seconds`);
+  }
+  return startThread(directory).catch((error: Error) => {
+    throw new Error(`The embedded database in ${directory} does not open: ${error.message}`, {
+      cause: error,
+    });
+  });
+}
+
+/** Opens the database again after each end of its thread. */
+async function keepOpen(
+  engine: Engine,
+  { first, log, closing }: { first: EngineThread; log: Logger; closing: AbortSignal },
+): Promise<void> {
+  let reason = await first.ended;
+  let retryMs = SHORTEST_RETRY_MS;
+  while (!closing.aborted) {
+    engine.thread = undefined;
+    log.error({ reason, retryMs }, 'the embedded database broke; it is opened again');
+    await sleep(retryMs, undefined, { signal: closing }).catch(() => {});
+    if (closing.aborted) return;
+    retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
+    try {
+      const thread = await startThread(engine.directory, closing);
+      engine.thread = thread;
+      if (closing.aborted) await thread.close();
+      else log.info('the embedded database is open again');
+      const openedAt = performance.now();
+      reason = await thread.ended;
+      if (performance.now() - openedAt > LONGEST_RETRY_MS) retryMs = SHORTEST_RETRY_MS;
+    } catch (error) {
+      reason = error instanceof Error ? error.message : String(error);
+    }
+  }
 }
 
 /** A message of the thread. */

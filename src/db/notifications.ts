@@ -72,89 +72,105 @@ interface Remote {
   closed(): Promise<void>;
 }
 
-function createRemote(
-  { connection, send }: Wire,
-  {
-    log,
-    deliver,
-    closing,
-  }: { log: Logger; deliver: (channel: string, payload: string) => void; closing: AbortSignal },
-): Remote {
+interface RemoteOptions {
+  log: Logger;
+  deliver: (channel: string, payload: string) => void;
+  closing: AbortSignal;
+}
+
+function createRemote(wire: Wire, options: RemoteOptions): Remote {
   /** The prefix of each payload: a process ignores its own, already delivered. */
   const sender = randomBytes(6).toString('base64url');
-  const outboxes = new Map<string, Set<string>>();
-  let sending: Promise<void> | undefined;
-  const channels = new Set<string>();
-  let client: pg.Client | undefined;
-  let listening: Promise<void> | undefined;
-  let statements = Promise.resolve();
+  const outbox = createOutbox(wire, sender, options);
+  const listener = createListener(wire, sender, options);
+  return {
+    send: outbox.send,
+    subscribe: listener.subscribe,
+    async closed() {
+      await Promise.all([outbox.sent(), listener.closed()]);
+    },
+  };
+}
 
-  /** Sends batches until the outboxes are empty. */
+/** Sends the notifications of a short time together. */
+function createOutbox(
+  { send }: Wire,
+  sender: string,
+  { log, closing }: RemoteOptions,
+): { send: Remote['send']; sent: () => Promise<void> } {
+  const payloadsOf = new Map<string, Set<string>>();
+  let sending: Promise<void> | undefined;
+
+  /** Sends batches until no payload is left. */
   async function sendAll(): Promise<void> {
     // The first batch includes all notifications of this turn of the event loop.
     await nextTurn();
-    while (outboxes.size > 0) {
-      const batches = Array.from(outboxes, ([channel, outbox]) => {
-        const batch = `${sender} ${takeBatch(outbox)}`;
-        if (outbox.size === 0) outboxes.delete(channel);
+    while (payloadsOf.size > 0) {
+      const batches = Array.from(payloadsOf, ([channel, payloads]) => {
+        const batch = `${sender} ${takeBatch(payloads)}`;
+        if (payloads.size === 0) payloadsOf.delete(channel);
         return [channel, batch] as const;
       });
-      const told = batches.map(([channel]) => channel);
-      const payloads = batches.map(([, batch]) => batch);
-      await send(told, payloads).catch((error: unknown) => {
-        log.warn({ channels: told, reason: summarizeError(error).message }, 'hints were not sent');
+      const channels = batches.map(([channel]) => channel);
+      const texts = batches.map(([, batch]) => batch);
+      await send(channels, texts).catch((error: unknown) => {
+        log.warn(
+          { channels, reason: summarizeError(error).message },
+          'notifications were not sent',
+        );
       });
       await sleep(SEND_EVERY_MS, undefined, { signal: closing }).catch(() => {});
     }
     sending = undefined;
   }
 
+  return {
+    send(channel, payload) {
+      payloadsOf.set(channel, (payloadsOf.get(channel) ?? new Set()).add(payload));
+      sending ??= sendAll();
+    },
+    async sent() {
+      await sending;
+    },
+  };
+}
+
+/** Listens on a connection of its own, and replaces a broken one. */
+function createListener(
+  { connection }: Wire,
+  sender: string,
+  { log, deliver, closing }: RemoteOptions,
+): { subscribe: Remote['subscribe']; closed: () => Promise<void> } {
+  const channels = new Set<string>();
+  let client: pg.Client | undefined;
+  let listening: Promise<void> | undefined;
+  let statements = Promise.resolve();
+
   async function keepListening(): Promise<void> {
     let retryMs = SHORTEST_RETRY_MS;
     while (!closing.aborted) {
       try {
-        await listenUntilLost(() => (retryMs = SHORTEST_RETRY_MS));
+        await listenOnce(() => (retryMs = SHORTEST_RETRY_MS));
       } catch (error) {
         if (closing.aborted) break;
-        log.warn(
-          { reason: summarizeError(error).message, retryMs },
-          'hints of others are not heard',
-        );
+        const { message: reason } = summarizeError(error);
+        log.warn({ reason, retryMs }, 'notifications of other processes do not arrive');
       }
       await sleep(retryMs, undefined, { signal: closing }).catch(() => {});
       retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
     }
   }
 
-  /** Resolves on close, rejects if the connection breaks. */
-  async function listenUntilLost(onReady: () => void): Promise<void> {
+  async function listenOnce(onReady: () => void): Promise<void> {
     const own = new pg.Client({ ...connection, keepAlive: true });
-    const lost = new Promise<void>((resolve, reject) => {
-      own.once('end', () =>
-        closing.aborted ? resolve() : reject(new Error('The connection ended.')),
-      );
-      own.on('error', reject);
-    });
     own.on('notification', receive);
-    const end = (): void => void own.end().catch(() => {});
-    closing.addEventListener('abort', end);
-    try {
-      await Promise.race([lost, listenAll(own)]);
+    const onListening = (): void => {
       client = own;
       onReady();
-      await lost;
-    } finally {
+    };
+    await listenUntilLost(own, { channels, closing, onListening }).finally(() => {
       client = undefined;
-      closing.removeEventListener('abort', end);
-      end();
-    }
-  }
-
-  async function listenAll(own: pg.Client): Promise<void> {
-    await own.connect();
-    await beginSession(own);
-    // The iteration includes channels added during it.
-    for (const channel of channels) await own.query(`LISTEN ${pg.escapeIdentifier(channel)}`);
+    });
   }
 
   function receive({ channel, payload = '' }: pg.Notification): void {
@@ -164,26 +180,55 @@ function createRemote(
   }
 
   return {
-    send(channel, payload) {
-      outboxes.set(channel, (outboxes.get(channel) ?? new Set()).add(payload));
-      sending ??= sendAll();
-    },
     subscribe(channel) {
       if (channels.has(channel) || closing.aborted) return;
       channels.add(channel);
       listening ??= keepListening();
       // If the client is lost, its successor listens to all channels.
-      statements = statements
-        .then(() => client?.query(`LISTEN ${pg.escapeIdentifier(channel)}`))
-        .then(
-          () => {},
-          () => {},
-        );
+      statements = statements.then(() => client && listen(client, channel)).catch(() => {});
     },
     async closed() {
-      await Promise.all([sending, listening]);
+      await listening;
     },
   };
+}
+
+interface Listening {
+  channels: ReadonlySet<string>;
+  closing: AbortSignal;
+  onListening: () => void;
+}
+
+/** Connects and listens. Resolves when `closing` has closed the connection, rejects if the connection breaks. */
+async function listenUntilLost(client: pg.Client, options: Listening): Promise<void> {
+  const { channels, closing, onListening } = options;
+  const lost = new Promise<void>((resolve, reject) => {
+    client.once('end', () =>
+      closing.aborted ? resolve() : reject(new Error('The connection ended.')),
+    );
+    client.on('error', reject);
+  });
+  const end = (): void => void client.end().catch(() => {});
+  closing.addEventListener('abort', end);
+  try {
+    await Promise.race([lost, listenAll(client, channels)]);
+    onListening();
+    await lost;
+  } finally {
+    closing.removeEventListener('abort', end);
+    end();
+  }
+}
+
+/** The iteration includes channels added during it. */
+async function listenAll(client: pg.Client, channels: ReadonlySet<string>): Promise<void> {
+  await client.connect();
+  await beginSession(client);
+  for (const channel of channels) await listen(client, channel);
+}
+
+async function listen(client: pg.Client, channel: string): Promise<void> {
+  await client.query(`LISTEN ${pg.escapeIdentifier(channel)}`);
 }
 
 /** Takes payloads up to the limit of one notification, joined by commas. */

@@ -54,14 +54,12 @@ export function startOperation(
   { fields, left, largeReads }: Asked,
 ): Operation {
   const ending = new AbortController();
-  const turns = createTurns();
   let tellExceeded: (error: AppError) => void = () => {};
   const exceeded = new Promise<AppError>((resolve) => {
     tellExceeded = resolve;
   });
   let bytes = 0;
-  let last: Promise<unknown> = Promise.resolve();
-  let place: Promise<() => void> | undefined;
+  const permission = createPermission(largeReads, ending);
 
   const clock = startClock(operationSeconds * 1000, () =>
     exceed(new OperationTimeoutError(operationSeconds)),
@@ -92,18 +90,8 @@ export function startOperation(
       if (bytes > answerLimitBytes) exceed(AnswerTooLargeError.ofRead(bytes, answerLimitBytes));
       check();
     },
-    async beforeLarge() {
-      await (place ??= largeReads.take(ending.signal));
-    },
-    inTurn(work) {
-      const done = last.then(async () => {
-        if (turns.isOver()) await turns.next();
-        check();
-        return work();
-      });
-      last = done.catch(() => {});
-      return done;
-    },
+    beforeLarge: permission.take,
+    inTurn: createSequence(check),
     async untimed(wait) {
       clock.stop();
       try {
@@ -116,13 +104,42 @@ export function startOperation(
     close() {
       clock.stop();
       left?.removeEventListener('abort', leave);
-      // Ends a wait for permission.
-      if (place) ending.abort();
-      void place?.then(
+      permission.giveBack();
+    },
+  };
+}
+
+/** The permission of an operation for large reads. */
+function createPermission(largeReads: LargeReads, ending: AbortController) {
+  let place: Promise<() => void> | undefined;
+  return {
+    async take(): Promise<void> {
+      await (place ??= largeReads.take(ending.signal));
+    },
+    giveBack(): void {
+      if (!place) return;
+      // Ends a wait for the permission.
+      ending.abort();
+      void place.then(
         (free) => free(),
         () => {},
       );
     },
+  };
+}
+
+/** Runs one piece of work after another, each after `check`, and yields to the event loop between them. */
+function createSequence(check: () => void): Operation['inTurn'] {
+  const turns = createTurns();
+  let last: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const done = last.then(async () => {
+      if (turns.isOver()) await turns.next();
+      check();
+      return work();
+    });
+    last = done.catch(() => {});
+    return done;
   };
 }
 

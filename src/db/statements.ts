@@ -27,20 +27,6 @@ export function createStatements(
 ): Pick<Sql, 'query' | 'transaction'> {
   const share = createSharing(pool);
 
-  /** Lends a connection. The pool closes it afterwards if it is outdated. */
-  async function lend<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-    const client = await takeConnection(pool);
-    let isOutdated = false;
-    try {
-      return await work(client);
-    } catch (error) {
-      isOutdated = outdatesConnection(error);
-      throw error;
-    } finally {
-      client.release(isOutdated);
-    }
-  }
-
   /** Throws the error, converted to a DatabaseAwayError if the database is away. */
   function rethrow(error: unknown): never {
     if (!isDatabaseAway(error)) throw error;
@@ -50,36 +36,17 @@ export function createStatements(
     throw away;
   }
 
-  async function transactOnce<T>(work: (query: Query) => Promise<T>): Promise<T> {
-    return lend(async (client) => {
-      await client.query('BEGIN').catch(rethrowUncommitted);
-      try {
-        const result = await work(queryOn(client)).catch(rethrowUncommitted);
-        const { command } = await client.query('COMMIT');
-        // COMMIT answers ROLLBACK if a statement failed and `work` caught the error.
-        if (command === 'ROLLBACK') throw new Error('A statement of the transaction had failed.');
-        return result;
-      } catch (error) {
-        // ROLLBACK fails on a broken connection: PostgreSQL then rolls back by itself.
-        await client.query('ROLLBACK').catch(() => {});
-        throw error;
-      }
-    });
-  }
-
   return {
     async query<Row extends object>(statement: Statement, options: QueryOptions = {}) {
-      const borrow = options.takesLong ? lend : share;
-      const rows = await borrow((client) => queryOn(client)<Row>(statement, options)).catch(
-        rethrow,
-      );
+      const run = (client: pg.PoolClient) => queryOn(client)<Row>(statement, options);
+      const rows = await (options.takesLong ? lend(pool, run) : share(run)).catch(rethrow);
       onAnswer();
       return rows;
     },
     async transaction(work) {
       for (let attempt = 1; ; attempt++) {
         try {
-          const result = await transactOnce(work);
+          const result = await transactOnce(pool, work);
           onAnswer();
           return result;
         } catch (error) {
@@ -88,6 +55,37 @@ export function createStatements(
       }
     },
   };
+}
+
+/** Lends a connection. The pool closes it afterwards if it is outdated. */
+async function lend<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  const client = await takeConnection(pool);
+  let isOutdated = false;
+  try {
+    return await work(client);
+  } catch (error) {
+    isOutdated = outdatesConnection(error);
+    throw error;
+  } finally {
+    client.release(isOutdated);
+  }
+}
+
+async function transactOnce<T>(pool: pg.Pool, work: (query: Query) => Promise<T>): Promise<T> {
+  return lend(pool, async (client) => {
+    await client.query('BEGIN').catch(rethrowUncommitted);
+    try {
+      const result = await work(queryOn(client)).catch(rethrowUncommitted);
+      const { command } = await client.query('COMMIT');
+      // COMMIT answers ROLLBACK if a statement failed and `work` caught the error.
+      if (command === 'ROLLBACK') throw new Error('A statement of the transaction had failed.');
+      return result;
+    } catch (error) {
+      // ROLLBACK fails on a broken connection: PostgreSQL then rolls back by itself.
+      await client.query('ROLLBACK').catch(() => {});
+      throw error;
+    }
+  });
 }
 
 function queryOn(client: pg.ClientBase): Query {

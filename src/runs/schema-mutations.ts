@@ -1,3 +1,4 @@
+import type { InputFieldBuilder } from '@pothos/core';
 import { builder } from '../graphql/builder.ts';
 import { CommandInput } from '../threads/schema-mutations.ts';
 import { cancelRun, cancelRuns } from './cancel.ts';
@@ -33,95 +34,104 @@ const Durability = builder.enumType('Durability', {
   } as const,
 });
 
-const CreateRunInput = builder.inputType('CreateRunInput', {
-  fields: (t) => ({
-    threadId: t.id({
-      description:
-        'Null for a stateless run. The run then has its own thread; with onCompletion DELETE, the thread ends with the run and accepts no further runs (CONFLICT).',
-    }),
-    assistantId: t.id({ required: true, description: ASSISTANT_ID }),
-    input: t.field({
-      type: 'JSON',
-      description:
-        'Null continues from the current state. On an INTERRUPTED thread, any non-null input discards the pending interrupts.',
-    }),
-    command: t.field({
-      type: CommandInput,
-      description: 'Instead of input: answer interrupts, update the state, jump to nodes.',
-    }),
-    checkpointId: t.id({
-      description:
-        'Start from this checkpoint of the thread. The thread forks and continues on the new branch. With input null, the steps after the checkpoint run again.',
-    }),
-    checkpointNamespace: t.string({
-      required: true,
-      defaultValue: '',
-      description: 'Namespace of checkpointId, for a checkpoint of a subgraph.',
-    }),
-    config: t.field({
-      type: 'JSONObject',
-      description:
-        "Merged over the assistant's config: configurable key by key; tags, metadata and recursion_limit as a whole. Not stored with the thread.",
-    }),
-    context: t.field({
-      type: 'JSONObject',
-      description:
-        "Merged over the assistant's context key by key; nodes read it as runtime.context. Without both, runtime.context is undefined.",
-    }),
-    metadata: t.field({
-      type: 'JSONObject',
-      description:
-        "Merged over the assistant's metadata key by key; also stored with the run's checkpoints.",
-    }),
-    streamModes: t.field({
-      type: [StreamMode],
-      required: true,
-      defaultValue: ['UPDATES', 'MESSAGES', 'CUSTOM'],
-      description: 'Kinds of events to record for subscribers.',
-    }),
-    streamSubgraphs: t.boolean({
-      required: true,
-      defaultValue: false,
-      description: 'True also records the events of subgraphs, with their namespace.',
-    }),
-    interruptBefore: t.stringList({
-      description:
-        'Stop before these nodes: names, or ["*"] for every node. The run ends INTERRUPTED without an interrupt to answer; a new run with input null continues.',
-    }),
-    interruptAfter: t.stringList({
-      description: 'Stop after these nodes: names, or ["*"] for every node.',
-    }),
-    ifThreadMissing: t.field({
-      type: IfThreadMissing,
-      required: true,
-      defaultValue: 'REJECT',
-      description: 'CREATE creates the thread with the given threadId.',
-    }),
-    multitaskStrategy: t.field({
-      type: MultitaskStrategy,
-      required: true,
-      defaultValue: 'ENQUEUE',
-    }),
-    onCompletion: t.field({
-      type: OnCompletion,
-      required: true,
-      defaultValue: 'DELETE',
-      description: 'For a stateless run: handling of its thread.',
-    }),
-    durability: t.field({ type: Durability, required: true, defaultValue: 'ASYNC' }),
-    afterSeconds: t.float({
-      description:
-        'Minimum delay in seconds before the run starts. Until then it blocks no runs of the thread.',
-    }),
-    timeoutSeconds: t.float({
-      description:
-        'Time limit in seconds after the first start; the run then ends in TIMEOUT. Default and maximum: RUN_SECONDS of the server.',
-    }),
-    idempotencyKey: t.string({
-      description:
-        'A repeated request with the same key and input returns the same run; with a different input, it fails with CONFLICT. 1 to 255 characters; kept for at least 24 h.',
-    }),
+type InputFields = InputFieldBuilder<(typeof builder)['$inferSchemaTypes'], 'InputObject'>;
+
+/** What a run executes, and from where. */
+const work = (t: InputFields) => ({
+  threadId: t.id({
+    description:
+      'Null for a stateless run. The run then has its own thread; with onCompletion DELETE, the thread ends with the run and accepts no further runs (CONFLICT).',
   }),
+  assistantId: t.id({ required: true, description: ASSISTANT_ID }),
+  input: t.field({
+    type: 'JSON',
+    description:
+      'Null continues from the current state. On an INTERRUPTED thread, any non-null input discards the pending interrupts.',
+  }),
+  command: t.field({
+    type: CommandInput,
+    description: 'Instead of input: answer interrupts, update the state, jump to nodes.',
+  }),
+  checkpointId: t.id({
+    description:
+      'Start from this checkpoint of the thread. The thread forks and continues on the new branch. With input null, the steps after the checkpoint run again.',
+  }),
+  checkpointNamespace: t.string({
+    required: true,
+    defaultValue: '',
+    description: 'Namespace of checkpointId, for a checkpoint of a subgraph.',
+  }),
+  config: t.field({
+    type: 'JSONObject',
+    description:
+      "Merged over the assistant's config: configurable key by key; tags, metadata and recursion_limit as a whole. Not stored with the thread.",
+  }),
+  context: t.field({
+    type: 'JSONObject',
+    description:
+      "Merged over the assistant's context key by key; nodes read it as runtime.context. Without both, runtime.context is undefined.",
+  }),
+  metadata: t.field({
+    type: 'JSONObject',
+    description:
+      "Merged over the assistant's metadata key by key; also stored with the run's checkpoints.",
+  }),
+});
+
+/** How the server handles a run. */
+const handling = (t: InputFields) => ({
+  streamModes: t.field({
+    type: [StreamMode],
+    required: true,
+    defaultValue: ['UPDATES', 'MESSAGES', 'CUSTOM'],
+    description: 'Kinds of events to record for subscribers.',
+  }),
+  streamSubgraphs: t.boolean({
+    required: true,
+    defaultValue: false,
+    description: 'True also records the events of subgraphs, with their namespace.',
+  }),
+  interruptBefore: t.stringList({
+    description:
+      'Stop before these nodes: names, or ["*"] for every node. The run ends INTERRUPTED without an interrupt to answer; a new run with input null continues.',
+  }),
+  interruptAfter: t.stringList({
+    description: 'Stop after these nodes: names, or ["*"] for every node.',
+  }),
+  ifThreadMissing: t.field({
+    type: IfThreadMissing,
+    required: true,
+    defaultValue: 'REJECT',
+    description: 'CREATE creates the thread with the given threadId.',
+  }),
+  multitaskStrategy: t.field({
+    type: MultitaskStrategy,
+    required: true,
+    defaultValue: 'ENQUEUE',
+  }),
+  onCompletion: t.field({
+    type: OnCompletion,
+    required: true,
+    defaultValue: 'DELETE',
+    description: 'For a stateless run: handling of its thread.',
+  }),
+  durability: t.field({ type: Durability, required: true, defaultValue: 'ASYNC' }),
+  afterSeconds: t.float({
+    description:
+      'Minimum delay in seconds before the run starts. Until then it blocks no runs of the thread.',
+  }),
+  timeoutSeconds: t.float({
+    description:
+      'Time limit in seconds after the first start; the run then ends in TIMEOUT. Default and maximum: RUN_SECONDS of the server.',
+  }),
+  idempotencyKey: t.string({
+    description:
+      'A repeated request with the same key and input returns the same run; with a different input, it fails with CONFLICT. 1 to 255 characters; kept for at least 24 h.',
+  }),
+});
+
+const CreateRunInput = builder.inputType('CreateRunInput', {
+  fields: (t) => ({ ...work(t), ...handling(t) }),
 });
 
 builder.mutationField('createRun', (t) =>

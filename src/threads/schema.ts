@@ -133,6 +133,9 @@ builder.prismaObjectFields(ThreadRef, (t) => ({
       return findState(app, thread.id, { namespace, checkpointId: id });
     },
   }),
+}));
+
+builder.prismaObjectFields(ThreadRef, (t) => ({
   history: t.field({
     type: Checkpoints,
     description: 'All states of the thread in all branches, newest first.',
