@@ -249,7 +249,7 @@ describe('a process with a lease renewer', { timeout: SEVERAL_STARTS_MS }, () =>
     expect(await blocked.ended).toBe(70);
     const lines = blocked.output().split('\n');
     expect(lines.filter((line) => line.includes('threadql'))).toEqual([
-      expect.stringMatching(`has blocked the event loop for 2 s.*goes on with.*${HELD}`),
+      expect.stringMatching(`has blocked the event loop for 2 s.*these runs continue: ${HELD}`),
     ]);
   });
 
