@@ -180,10 +180,10 @@ const CREATE_RUNS = operation(
 const STORAGE = operation(`query ($id: ID!) { thread(id: $id) { storageBytes } }`);
 const DELETE = operation(`mutation ($id: ID!) { deleteThread(id: $id) }`);
 
-describe.runIf(onPostgres).for<[string, Partial<RunInput>]>([
+describe.runIf(onPostgres).each<[string, Partial<RunInput>]>([
   ['the default stream modes', {}],
   ['the stream mode VALUES', { streamModes: ['VALUES'] }],
-])('What a thread owns with %s', ([, options]) => {
+])('What a thread owns with %s', (_modes, options) => {
   /** Executes turns `first` to `last`, with 3 KB each. */
   async function speak(client: Client, threadId: string, [first, last]: [number, number]) {
     for (let turn = first; turn <= last; turn += 50) {
