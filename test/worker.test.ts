@@ -1,6 +1,7 @@
 import { describe, expect, inject } from 'vitest';
 import type { Query, Sql } from '../src/db/query.ts';
 import { sql } from '../src/db/sql.ts';
+import { within } from '../src/within.ts';
 import { human, randomId, until, type TestApp } from './support/app.ts';
 import { CREATE_RUN, nodesOf, summaryOf, type Client } from './support/client.ts';
 import { isWaitedFor, queryDirectly, type TestDatabase } from './support/databases.ts';
@@ -305,8 +306,9 @@ describe.runIf(onPostgres)('while somebody holds a thread', () => {
         Array.from({ length: 2 }, () => server.request(CREATE_RUN, { input: echo(threadId) })),
       );
       inserting.catch(() => {}); // The stop of the server may end the requests.
-      // The next statements share the connection of an insertion, and wait with it.
+      // The next statements share the connection of an insertion, and wait with it. Later ones get another connection.
       await until(async () => insertions() === 2 && (await isWaitedFor(query)));
+      await until(() => within(1000, database.query(sql`SELECT 1`)));
       await work(query);
       return { inserting };
     });
