@@ -3,30 +3,16 @@ import { createClient as createWsClient } from 'graphql-ws';
 import { describe, expect } from 'vitest';
 import { WebSocket } from 'ws';
 import { sql } from '../src/db/sql.ts';
-import {
-  human,
-  randomId,
-  until,
-  type FollowedEvent,
-  type FollowOptions,
-  type Transport,
-} from './support/app.ts';
+import { human, randomId, until, type FollowedEvent, type Transport } from './support/app.ts';
 import { CREATE_RUN, nodesOf, ofType, type Client, type RunInput } from './support/client.ts';
 import { it } from './support/fixture.ts';
 import { createGate } from './support/gates.ts';
 import { operation, valuesOf } from './support/graphql.ts';
 import { parallel, steps } from './support/graphs.ts';
 import { openSocket, socketUrl } from './support/refusals.ts';
+import { ALL_MODES } from './support/stream-events.ts';
 
 const TRANSPORTS: Transport[] = ['websocket', 'sse'];
-const ALL_MODES: NonNullable<FollowOptions['modes']> = [
-  'VALUES',
-  'UPDATES',
-  'MESSAGES',
-  'CUSTOM',
-  'TASKS',
-  'CHECKPOINTS',
-];
 
 const start = async (client: Client, input: RunInput) => (await client.startRun(input)).id;
 const runToEnd = async (client: Client, input: RunInput) => (await client.runToEnd(input)).id;

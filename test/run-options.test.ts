@@ -10,8 +10,7 @@ import {
 import { it } from './support/fixture.ts';
 import { createGate } from './support/gates.ts';
 import { contentsOf, operation, valuesOf } from './support/graphql.ts';
-
-const ALL_MODES = ['VALUES', 'UPDATES', 'MESSAGES', 'CUSTOM', 'TASKS', 'CHECKPOINTS'] as const;
+import { ALL_MODES } from './support/stream-events.ts';
 
 /** Counts all threads and runs. */
 async function count(client: Client) {
@@ -281,7 +280,7 @@ describe('interruptBefore and interruptAfter', () => {
     'let the run that goes on show its states as well, under %s',
     async (durability, { client }) => {
       const threadId = await client.createThread();
-      const options = { threadId, assistantId: 'steps', streamModes: [...ALL_MODES], durability };
+      const options = { threadId, assistantId: 'steps', streamModes: ALL_MODES, durability };
       await client.runToEnd({ ...options, input: { log: [] }, interruptBefore: ['step9'] });
       const { id } = await client.runToEnd(options);
       const events = await client.follow(id);

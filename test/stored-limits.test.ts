@@ -6,6 +6,7 @@ import { CREATE_THREAD, type Client } from './support/client.ts';
 import { createTestDatabase } from './support/databases.ts';
 import { it } from './support/fixture.ts';
 import { operation, valuesOf } from './support/graphql.ts';
+import { ALL_MODES } from './support/stream-events.ts';
 
 const STATE_BYTES = 100_000;
 const EVENT_BYTES = 30_000;
@@ -183,18 +184,10 @@ describe('EVENT_LIMIT_BYTES', () => {
   it('puts a text in the place of the data of a larger event, and the run goes on', async ({
     client,
   }) => {
-    const streamModes = [
-      'VALUES',
-      'UPDATES',
-      'MESSAGES',
-      'CUSTOM',
-      'TASKS',
-      'CHECKPOINTS',
-    ] as const;
     const run = await grow(
       client,
       { chars: 30_000 },
-      { streamModes: [...streamModes], durability: 'EXIT' },
+      { streamModes: ALL_MODES, durability: 'EXIT' },
     );
     expect(run).toMatchObject({ status: 'SUCCESS', output: { list: ['x'.repeat(30_000)] } });
     const events = await eventsOf(client, run.id);

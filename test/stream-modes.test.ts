@@ -341,7 +341,7 @@ describe('the modes that a reader asks for', () => {
       threadId,
       assistantId: 'race',
       input: { file: gate.file },
-      streamModes: [...ALL_MODES],
+      streamModes: ALL_MODES,
     });
     return { gate, threadId, runId };
   }
@@ -387,7 +387,7 @@ describe('the modes that a reader asks for', () => {
     const next = await start(client, {
       threadId,
       assistantId: 'custom',
-      streamModes: [...ALL_MODES],
+      streamModes: ALL_MODES,
     });
     const complete = [follow(client, runId), follow(client, next)];
     const first = await until(async () => {

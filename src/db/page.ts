@@ -54,8 +54,8 @@ export function bySeq(direction: 'ASC' | 'DESC'): Listing['order'] {
 /** A position in a list: the list and its order, and a row's values of `order.by` and `order.unique`. */
 type Position = readonly [list: string, value: unknown, unique: unknown];
 
-const DEFAULT_PAGE = 20;
-const LARGEST_PAGE = 100;
+export const DEFAULT_PAGE = 20;
+export const LARGEST_PAGE = 100;
 const LARGEST_COUNT = 10_000;
 const NEAR_ROWS = 5000;
 

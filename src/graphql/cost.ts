@@ -13,6 +13,7 @@ import {
   type ComplexityEstimatorArgs,
 } from 'graphql-query-complexity';
 import type { GraphQLParams, Plugin } from 'graphql-yoga';
+import { DEFAULT_PAGE, LARGEST_PAGE } from '../db/page.ts';
 import { LimitError } from '../errors.ts';
 
 /** What a field of a schema.ts states about its cost, as its `extensions`. */
@@ -26,8 +27,6 @@ interface FieldCost {
 /** A field that loads a state, which its graph reads. */
 export const STATE_COST = { cost: 10 } satisfies FieldCost;
 
-const PAGE_SIZE = 20;
-const LARGEST_PAGE = 100;
 /** Stored costs of a document. */
 const MOST_COSTS = 100;
 
@@ -129,5 +128,5 @@ function sizeOf({ type, field, args }: ComplexityEstimatorArgs): number {
   if (type.name.startsWith('__')) return INTROSPECTED[field.name] ?? 1;
   if (!field.args.some(({ name }) => name === 'first' || name === 'last')) return 1;
   const { largestPage = LARGEST_PAGE }: FieldCost = field.extensions;
-  return Math.min(Math.max(args['last'] ?? args['first'] ?? PAGE_SIZE, 0), largestPage);
+  return Math.min(Math.max(args['last'] ?? args['first'] ?? DEFAULT_PAGE, 0), largestPage);
 }

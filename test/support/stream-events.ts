@@ -1,17 +1,18 @@
 import type { ResultOf, VariablesOf } from 'gql.tada';
-import type { Transport } from './app.ts';
+import type { FollowOptions, Transport } from './app.ts';
 import { ofType, type Client, type RunInput } from './client.ts';
 import { operation } from './graphql.ts';
 import type { Streamed } from './streamed.ts';
 
-export const ALL_MODES = [
+export const ALL_MODES: NonNullable<FollowOptions['modes']> = [
   'VALUES',
   'UPDATES',
   'MESSAGES',
   'CUSTOM',
   'TASKS',
   'CHECKPOINTS',
-] as const;
+];
+
 /** All fields of an event from LangGraph's stream. */
 const EVENT = operation(`
   fragment Event on RunEvent @_unmask {
