@@ -1,4 +1,3 @@
-import type { AssistantCache } from './assistants/cache.ts';
 import type { MadeGraphs } from './checkpoints/graphs.ts';
 import type { Config } from './config.ts';
 import type { LargeReads } from './db/large-reads.ts';
@@ -9,7 +8,6 @@ import type { EventTail } from './events/tail.ts';
 import type { PrismaClient } from './generated/prisma/client.ts';
 import type { Graphs } from './graphs/load.ts';
 import type { Logger } from './log.ts';
-import type { Slots } from './runs/slots.ts';
 import type { Waits } from './runs/wait.ts';
 import type { ThreadChanges } from './threads/changed.ts';
 
@@ -30,10 +28,6 @@ export interface App {
   operation?: Operation;
   /** `sql` without the limits of an operation, for mutations. */
   unlimitedSql?: Sql;
-  /** Assistants of recent runs. */
-  assistants: AssistantCache;
-  /** Worker slots for runs that start at their insertion. */
-  slots: Slots;
   /** Appends events. */
   events: EventBatches;
   /** Follows events. */

@@ -1,6 +1,5 @@
 import { hostname } from 'node:os';
 import type { App } from './app.ts';
-import { createAssistantCache } from './assistants/cache.ts';
 import { ensureSystemAssistants } from './assistants/create.ts';
 import { readAssistantDefaults } from './assistants/defaults.ts';
 import type { Config } from './config.ts';
@@ -15,7 +14,6 @@ import type { Logger } from './log.ts';
 import { createLeaseRenewer } from './runs/lease-renewer.ts';
 import { createRunQueue } from './runs/queue.ts';
 import { startRetention } from './runs/retention.ts';
-import { createSlots } from './runs/slots.ts';
 import { createWaits } from './runs/wait.ts';
 import { startWorker, type Worker } from './runs/worker.ts';
 import { createThreadChanges } from './threads/changed.ts';
@@ -102,8 +100,6 @@ function createApp(
     sql,
     isReady,
     graphs,
-    assistants: createAssistantCache(sql),
-    slots: createSlots(),
     events: createEventBatches(sql, tail, log),
     tail,
     changes: createThreadChanges(sql, log),

@@ -314,7 +314,6 @@ describe.runIf(onPostgres)('while somebody holds a thread', () => {
     });
   }
 
-  // With one slot, an insertion holds the slot. With two, a claim waits behind an insertion.
   it.for([1, 2])(
     'runs of others are executed, %d at a time, and its own when it is free',
     async (workerConcurrency, { startServer }) => {

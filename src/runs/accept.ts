@@ -12,22 +12,16 @@ import { insertRun } from './insert.ts';
 import { roomIn } from './limits.ts';
 import { lockOrCreateThread, lockThread, lockThreads } from './lock.ts';
 import { applyStrategy, refuseBusy } from './multitask.ts';
-import type { ClaimedRun, Claimer } from './queue.ts';
 import type { CheckedRun } from './request.ts';
-import type { Slot } from './slots.ts';
 
 /** An accepted run. */
 export interface Accepted {
   run: Run;
-  /** Set if the insertion has also claimed the run. */
-  claim?: ClaimedRun | undefined;
   /** The runs stopped by its multitask strategy. */
   stops?: Stops | undefined;
 }
 
 export interface AcceptOptions {
-  /** The worker slots of the runs. The insertion of a run without a slot does not claim it. */
-  slots: ReadonlyMap<CheckedRun, Slot>;
   queuedRunLimit: number;
   /** Locks the thread of a single run before its insertion. Default: the insertion takes the lock. */
   locksFirst?: boolean;
@@ -48,8 +42,7 @@ export async function acceptRuns(
   if (areLocked) await lockTogether(query, runs);
   const accepted = new Map<CheckedRun, Accepted>();
   for (const run of runs) {
-    const claimer = options.slots.get(run)?.claimer;
-    accepted.set(run, await acceptRun(query, run, { ...options, claimer, isLocked: areLocked }));
+    accepted.set(run, await acceptRun(query, run, { ...options, isLocked: areLocked }));
   }
   return accepted;
 }
@@ -67,8 +60,7 @@ async function lockTogether(query: Query, runs: readonly CheckedRun[]): Promise<
   );
 }
 
-interface RunOptions extends Pick<AcceptOptions, 'queuedRunLimit' | 'locksFirst'> {
-  claimer: Claimer | undefined;
+interface RunOptions extends AcceptOptions {
   /** The thread is locked already. */
   isLocked: boolean;
 }
@@ -97,25 +89,25 @@ function isInThread(run: CheckedRun): run is RunInThread {
 async function enqueue(
   query: Query,
   run: CheckedRun,
-  { claimer, queuedRunLimit, isLocked, locksFirst = false }: RunOptions,
+  { queuedRunLimit, isLocked, locksFirst = false }: RunOptions,
 ): Promise<Accepted> {
   if (locksFirst && isInThread(run)) await lockFor(query, run);
-  return insertRun(
+  const inserted = await insertRun(
     query,
     { ...run, threadId: run.threadId ?? newId() },
     {
-      claimer,
       room: roomIn(queuedRunLimit, { isExact: isLocked || locksFirst }),
       createsThread: run.threadId === undefined || run.ifThreadMissing === 'CREATE',
     },
   );
+  return { run: inserted };
 }
 
 /** Locks the thread, applies the strategy to its other runs, and closes the answered interrupts. */
 async function takeTurn(
   query: Query,
   run: RunInThread,
-  { claimer, queuedRunLimit }: RunOptions,
+  { queuedRunLimit }: RunOptions,
 ): Promise<Accepted> {
   const { threadId, multitaskStrategy, command } = run;
   await lockFor(query, run);
@@ -127,10 +119,8 @@ async function takeTurn(
   if (run.checkpointId !== null) await requireCheckpoint(query, run);
   const commandJson = await acceptCommand(query, run);
   const room = roomIn(queuedRunLimit, { isExact: true });
-  return {
-    ...(await insertRun(query, { ...run, commandJson }, { claimer, room, createsThread: false })),
-    stops,
-  };
+  const accepted = { ...run, commandJson };
+  return { run: await insertRun(query, accepted, { room, createsThread: false }), stops };
 }
 
 /** The command as it is stored: each answer with the id of its interrupt. */

@@ -13,8 +13,6 @@ export interface ClaimLoop {
   wake(runId?: string): void;
   /** Begins the next tick now if the last claim may have left due runs behind. */
   onSlotFreed(): void;
-  /** Due runs may wait for a claim. */
-  readonly hasBacklog: boolean;
   /** Begins no further tick. Waits for the current one for at most a poll interval. */
   stop(): Promise<void>;
 }
@@ -24,8 +22,8 @@ export interface ClaimLoopOptions {
   leaseSeconds: number;
   log: Logger;
   freeSlots(): number;
-  /** Ids of the runs with an attempt in this process. Undefined while the insertion of a run may claim it. */
-  runsHere(): string[] | undefined;
+  /** Ids of the runs with an attempt in this process. */
+  runsHere(): string[];
   start(claim: ClaimedRun): void;
 }
 
@@ -85,9 +83,6 @@ export function startClaimLoop(options: ClaimLoopOptions): ClaimLoop {
     onSlotFreed() {
       if (state.isFull) wake();
     },
-    get hasBacklog() {
-      return state.isFull || state.pending.size > 0 || state.announced.size > 0;
-    },
     stop() {
       stopping.abort();
       wake();
@@ -125,10 +120,8 @@ async function releaseOrphans(
   // The claim of this tick is not in `pending` yet.
   if (queue.leasesEnd || state.pending.size > 0) return;
   if (performance.now() - state.orphansReleasedAt < RELEASE_ORPHANS_MS) return;
-  const runIds = runsHere();
-  if (!runIds) return;
   state.orphansReleasedAt = performance.now();
-  await queue.expireOthers(runIds);
+  await queue.expireOthers(runsHere());
 }
 
 /** Logs one line per outage. */

@@ -1,4 +1,4 @@
-import { AssistantChangedError } from '../assistants/cache.ts';
+import { AssistantChangedError, createRunAssistants } from '../assistants/run-assistant.ts';
 import { RUNS_CHANNEL, THREADS_CHANNEL } from '../db/channels.ts';
 import { readSize } from '../db/page.ts';
 import type { EventTail } from '../events/tail.ts';
@@ -14,17 +14,13 @@ import {
   type NewRun,
   type RepeatedRun,
 } from './request.ts';
-import type { Slot, Slots } from './slots.ts';
 
-type Needs = CheckNeeds & { slots: Slots; tail: EventTail };
+type Needs = Omit<CheckNeeds, 'findAssistant'> & { tail: EventTail };
 
-/**
- * Inserts a run. Inserting is enqueueing: a worker can claim the run after the commit. If the thread is idle and this process
- * has a free worker slot, the insertion also claims the run.
- */
+/** Inserts a run. Inserting is enqueueing: a worker can claim the run after the commit. */
 export async function createRun(app: Needs, request: NewRun): Promise<Run> {
-  const [run] = await retryIfAssistantChanged(app, async () =>
-    storeRuns(app, [await checkRequest(app, 'input', request)]),
+  const [run] = await retryIfAssistantChanged(app, async (needs) =>
+    storeRuns(app, [await checkRequest(needs, 'input', request)]),
   );
   return run as Run;
 }
@@ -32,12 +28,12 @@ export async function createRun(app: Needs, request: NewRun): Promise<Run> {
 /** Inserts several runs in their order, all or none. */
 export async function createRuns(app: Needs, requests: readonly NewRun[]): Promise<Run[]> {
   readSize('inputs', requests.length);
-  return retryIfAssistantChanged(app, async () => {
+  return retryIfAssistantChanged(app, async (needs) => {
     const checked: (CheckedRun | RepeatedRun)[] = [];
     const turns = createTurns();
     for (const [i, request] of requests.entries()) {
       if (turns.isOver()) await turns.next();
-      checked.push(await checkRequest(app, `inputs[${i}]`, request));
+      checked.push(await checkRequest(needs, `inputs[${i}]`, request));
     }
     return storeRuns(app, checked);
   });
@@ -45,15 +41,14 @@ export async function createRuns(app: Needs, requests: readonly NewRun[]): Promi
 
 /** Repeats the work while an assistant has changed since it was read. */
 async function retryIfAssistantChanged<T>(
-  { assistants }: Needs,
-  work: () => Promise<T>,
+  app: Needs,
+  work: (needs: CheckNeeds) => Promise<T>,
 ): Promise<T> {
   for (;;) {
     try {
-      return await work();
+      return await work({ ...app, findAssistant: createRunAssistants(app.sql.query) });
     } catch (error) {
       if (!(error instanceof AssistantChangedError)) throw error;
-      assistants.forget(error.assistantId);
     }
   }
 }
@@ -67,17 +62,12 @@ async function storeRuns(
     .filter((request): request is CheckedRun => !('repeated' in request))
     // The order of locks: requests that share several threads cannot deadlock.
     .toSorted((a, b) => (a.threadId ?? '').localeCompare(b.threadId ?? ''));
-  const taken = takeSlots(app.slots, runs);
-  let accepted = new Map<CheckedRun, Accepted>();
+  let accepted: Map<CheckedRun, Accepted>;
   try {
-    accepted = await acceptAll(app, runs, taken);
+    accepted = await acceptAll(app, runs);
   } finally {
-    for (const run of runs) {
-      const claim = accepted.get(run)?.claim;
-      taken.get(run)?.fill(claim);
-      // Also after a refusal: while the thread was locked, a worker may have skipped a due run of it.
-      if (!claim) app.sql.notify(RUNS_CHANNEL, run.id);
-    }
+    // Also after a refusal: while the thread was locked, a worker may have skipped a due run of it.
+    for (const run of runs) app.sql.notify(RUNS_CHANNEL, run.id);
   }
   for (const { run, stops } of accepted.values()) {
     if (stops) announceStops(app, stops);
@@ -88,26 +78,15 @@ async function storeRuns(
   );
 }
 
-/** Reserves worker slots. A delayed run gets none. */
-function takeSlots(slots: Slots, runs: readonly CheckedRun[]): Map<CheckedRun, Slot> {
-  const taken = new Map<CheckedRun, Slot>();
-  for (const run of runs) {
-    const slot = run.afterSeconds > 0 ? undefined : slots.take();
-    if (slot) taken.set(run, slot);
-  }
-  return taken;
-}
-
 /** Accepts runs in one transaction. A single statement is enough for a run without decisions and without a key. */
 async function acceptAll(
   { config, sql }: Pick<Needs, 'config' | 'sql'>,
   runs: readonly CheckedRun[],
-  slots: ReadonlyMap<CheckedRun, Slot>,
 ): Promise<Map<CheckedRun, Accepted>> {
   const [run] = runs;
   if (!run) return new Map();
   const { queuedRunLimit } = config;
-  const options = { slots, queuedRunLimit };
+  const options = { queuedRunLimit };
   if (runs.length > 1 || needsDecisions(run)) {
     return sql.transaction((query) => acceptRuns(query, runs, options));
   }

@@ -12,7 +12,6 @@ import {
 
 /** The Run table as a queue: a PENDING row is a job, and a lease is its lock. */
 export interface RunQueue {
-  claimer: Claimer;
   /** True if a lease ends without renewal. False if a single process owns the database. */
   leasesEnd: boolean;
   /**
@@ -47,25 +46,18 @@ export interface QueueOptions {
   leaseSeconds: number;
 }
 
-/** The values of a worker in a statement that claims runs. */
-export interface Claimer {
-  worker: string;
-  /** The duration of a lease, as a PostgreSQL interval. */
-  lease: string;
-}
-
 export function createRunQueue(db: Sql, { worker, leaseSeconds }: QueueOptions): RunQueue {
   const leasesEnd = Number.isFinite(leaseSeconds);
-  const claimer = { worker, lease: leasesEnd ? `${leaseSeconds} seconds` : '1000 years' };
+  const lease = leasesEnd ? `${leaseSeconds} seconds` : '1000 years';
   return {
-    claimer,
     leasesEnd,
 
-    claim: (limit, { takeOver }) => db.query<ClaimedRun>(claimRuns(claimer, { limit, takeOver })),
+    claim: (limit, { takeOver }) =>
+      db.query<ClaimedRun>(claimRuns({ worker, lease, limit, takeOver })),
 
     async renew({ id, claimToken }) {
       const [held] = await db.query<{ cancelAction: CancelAction | null }>(
-        sql`UPDATE "Run" SET "leaseExpiresAt" = ${leaseEnd(claimer.lease)}
+        sql`UPDATE "Run" SET "leaseExpiresAt" = ${leaseEnd(lease)}
           WHERE "id" = ${id} AND "claimToken" = ${claimToken} RETURNING "cancelAction"`,
       );
       return { lost: !held, cancelAction: held?.cancelAction ?? null };
@@ -93,7 +85,7 @@ export function createRunQueue(db: Sql, { worker, leaseSeconds }: QueueOptions):
 }
 
 /** SQL: the end of a new lease. clock_timestamp() instead of now(): the statement may have waited for a lock. */
-export function leaseEnd(lease: unknown): Statement {
+function leaseEnd(lease: string): Statement {
   return sql`clock_timestamp() + ${lease}::interval`;
 }
 
@@ -120,6 +112,15 @@ export const MAX_ATTEMPTS = 3;
 const MAX = raw(String(MAX_ATTEMPTS));
 const LAST = raw(String(MAX_ATTEMPTS - 1));
 
+/** The values of a claim statement. */
+interface Claim {
+  worker: string;
+  /** The duration of a lease, as a PostgreSQL interval. */
+  lease: string;
+  limit: number;
+  takeOver: boolean;
+}
+
 /**
  * Claims runs with a single statement.
  *
@@ -133,11 +134,8 @@ const LAST = raw(String(MAX_ATTEMPTS - 1));
  * - Events: the statement stores the STARTED event of a first attempt, because no attempt of the thread can write events at the
  *   same time. A later attempt appends the event itself, after it has found its checkpoint.
  */
-function claimRuns(
-  claimer: Claimer,
-  { limit, takeOver }: { limit: number; takeOver: boolean },
-): Statement {
-  const worker = param(claimer.worker);
+function claimRuns({ worker: name, lease, limit, takeOver }: Claim): Statement {
+  const worker = param(name);
   return sql`WITH found AS (
   SELECT r."id", r."threadId", t."xmin", r."attempt" >= ${MAX} AS "isExhausted", r."startedAt" IS NOT NULL AS "retried",
     r."startedAt" IS NULL AND ${hasNoCheckpoint(raw('r."threadId"'))} AS "isFresh",
@@ -156,7 +154,7 @@ function claimRuns(
   UPDATE "Thread" t SET "status" = 'BUSY', "updatedAt" = now() FROM next WHERE t."id" = next."threadId" AND t."status" <> 'BUSY'
 ), claimed AS (
   UPDATE "Run" r SET "status" = 'RUNNING', "attempt" = least(r."attempt" + 1, ${MAX}), "claimToken" = gen_random_uuid(),
-    "worker" = ${worker}, "leaseExpiresAt" = ${leaseEnd(claimer.lease)}, "startedAt" = coalesce(r."startedAt", clock_timestamp())
+    "worker" = ${worker}, "leaseExpiresAt" = ${leaseEnd(lease)}, "startedAt" = coalesce(r."startedAt", clock_timestamp())
   FROM next WHERE r."id" = next."id"
   RETURNING r.*, next."retried", next."isFresh", next."isExhausted", next."before",
     r."timeoutSeconds" - extract(epoch FROM clock_timestamp() - r."startedAt")::float8 AS "secondsLeft"
@@ -167,7 +165,7 @@ SELECT claimed.*, ${STARTED_EVENT_COLUMNS} FROM claimed LEFT JOIN started ON sta
 }
 
 /** SQL: true if a thread has no checkpoint. ORDER BY, as in the index: without it, the planner scans the heads of all threads. */
-export function hasNoCheckpoint(threadId: unknown): Statement {
+function hasNoCheckpoint(threadId: unknown): Statement {
   return sql`(SELECT h."checkpointId" FROM "CheckpointHead" h WHERE h."threadId" = ${threadId} ORDER BY h."namespace" LIMIT 1) IS NULL`;
 }
 

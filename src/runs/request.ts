@@ -1,6 +1,6 @@
-import type { AssistantCache, CachedAssistant } from '../assistants/cache.ts';
 import { checkConfig, mergeConfig, mergeContext } from '../assistants/config.ts';
 import { readAssistantId } from '../assistants/input.ts';
+import type { FindRunAssistant, RunAssistant } from '../assistants/run-assistant.ts';
 import type { Config } from '../config.ts';
 import type { Sql } from '../db/query.ts';
 import { newId, parseUuid } from '../db/uuid.ts';
@@ -73,7 +73,12 @@ export interface RepeatedRun {
   repeated: Run;
 }
 
-export type CheckNeeds = { config: Config; sql: Sql; graphs: Graphs; assistants: AssistantCache };
+export interface CheckNeeds {
+  config: Config;
+  sql: Sql;
+  graphs: Graphs;
+  findAssistant: FindRunAssistant;
+}
 
 /** Checks a request and its graph, without a lock. Throws on a bad request. */
 export async function checkRequest(
@@ -152,11 +157,11 @@ function checkCombinations(argument: string, request: NewRun): void {
 }
 
 async function findRunAssistant(
-  app: Pick<CheckNeeds, 'graphs' | 'assistants'>,
+  app: Pick<CheckNeeds, 'graphs' | 'findAssistant'>,
   argument: string,
   idOrGraphId: string,
-): Promise<CachedAssistant> {
-  const assistant = await app.assistants.find(readAssistantId(app, argument, idOrGraphId));
+): Promise<RunAssistant> {
+  const assistant = await app.findAssistant(readAssistantId(app, argument, idOrGraphId));
   if (!assistant) throw new NotFoundError('Assistant', idOrGraphId);
   if (!app.graphs.has(assistant.graphId)) {
     throw new BadInputError(
@@ -170,7 +175,7 @@ async function findRunAssistant(
 type ConfiguredRun = ReturnType<typeof configureRun>;
 
 /** The assistant's configuration with the request's on top. It does not depend on the thread or its earlier runs. */
-function configureRun({ runSeconds }: Config, assistant: CachedAssistant, request: NewRun) {
+function configureRun({ runSeconds }: Config, assistant: RunAssistant, request: NewRun) {
   return {
     id: newId(),
     assistantId: assistant.id,

@@ -11,7 +11,6 @@ import {
   type AttemptContext,
   type AttemptNeeds,
 } from './run-attempt.ts';
-import type { Slots } from './slots.ts';
 import { startedEvent } from './started-event.ts';
 import { runAttributed } from './uncaught-errors.ts';
 
@@ -35,10 +34,6 @@ export interface WorkerOptions {
   graceSeconds: number;
 }
 
-interface Needs extends AttemptNeeds {
-  slots: Slots;
-}
-
 /** The state of a worker that executes runs. */
 interface WorkerState {
   /** The attempts of this process. A promise resolves when its attempt is settled. */
@@ -52,15 +47,15 @@ interface WorkerState {
   leaving: AbortController;
 }
 
-export function startWorker(app: Needs, options: WorkerOptions): Worker {
+export function startWorker(app: AttemptNeeds, options: WorkerOptions): Worker {
   return options.concurrency > 0
     ? startExecuting(app, options)
     : { tick: async () => {}, stop: async () => {} };
 }
 
-function startExecuting(app: Needs, options: WorkerOptions): Worker {
+function startExecuting(app: AttemptNeeds, options: WorkerOptions): Worker {
   const { queue, concurrency, leaseSeconds } = options;
-  const { sql, slots, log } = app;
+  const { sql, log } = app;
   const attempts = new Map<Attempt, Promise<void>>();
   const [stopping, leaving] = [new AbortController(), new AbortController()];
   const context = createAttemptContext(queue, leaving.signal);
@@ -69,9 +64,8 @@ function startExecuting(app: Needs, options: WorkerOptions): Worker {
     queue,
     leaseSeconds,
     log,
-    freeSlots: () => concurrency - attempts.size - slots.kept,
-    runsHere: () =>
-      slots.inserting > 0 ? undefined : Array.from(attempts.keys(), ({ runId }) => runId),
+    freeSlots: () => concurrency - attempts.size,
+    runsHere: () => Array.from(attempts.keys(), ({ runId }) => runId),
     start,
   });
   const state: WorkerState = { attempts, context, leases, loop, stopping, leaving };
@@ -82,26 +76,17 @@ function startExecuting(app: Needs, options: WorkerOptions): Worker {
     else startAttempt(app, state, claim);
   }
 
-  /**
-   * True if the insertion of a run may claim it. Earlier runs come first. Only a single insertion at a time may claim: the claim
-   * loop claims the remaining runs with one statement, and their attempts then share statements, which needs less CPU time.
-   */
-  function isFree(): boolean {
-    return !loop.hasBacklog && slots.kept === 0 && attempts.size < concurrency;
-  }
-
   const unlisten = sql.listen(RUNS_CHANNEL, loop.wake);
-  slots.open({ claimer: queue.claimer, isFree, start, onFreed: loop.onSlotFreed });
   return {
     tick: loop.tick,
     async stop() {
-      await stopExecuting(slots, state, options.graceSeconds * 1000);
+      await stopExecuting(state, options.graceSeconds * 1000);
       unlisten();
     },
   };
 }
 
-function startAttempt(app: Needs, state: WorkerState, claim: ClaimedRun): void {
+function startAttempt(app: AttemptNeeds, state: WorkerState, claim: ClaimedRun): void {
   const attempt = createAttempt(claim);
   // The thread of a delayed run becomes BUSY only now.
   if (claim.dueAt > claim.createdAt) app.sql.notify(THREADS_CHANNEL, claim.threadId);
@@ -111,7 +96,7 @@ function startAttempt(app: Needs, state: WorkerState, claim: ClaimedRun): void {
   state.attempts.set(attempt, runToEnd(app, state, attempt));
 }
 
-async function runToEnd(app: Needs, state: WorkerState, attempt: Attempt): Promise<void> {
+async function runToEnd(app: AttemptNeeds, state: WorkerState, attempt: Attempt): Promise<void> {
   const { attempts, context, leases, loop } = state;
   let nextIsDue = false;
   try {
@@ -137,17 +122,16 @@ function releaseClaim(claim: ClaimedRun, { queue, log }: { queue: RunQueue; log:
 }
 
 /** Waits until each attempt has reached the end of its step. Aborts the remaining attempts at the end of the grace period. */
-async function stopExecuting(slots: Slots, state: WorkerState, graceMs: number): Promise<void> {
+async function stopExecuting(state: WorkerState, graceMs: number): Promise<void> {
   const { attempts, leases, loop, stopping, leaving } = state;
   stopping.abort();
-  const slotsClosed = slots.close();
   await loop.stop();
   for (const { control } of attempts.keys()) control.requestDrain('The server stops.');
   const grace = setTimeout(() => {
     leaving.abort();
     for (const attempt of attempts.keys()) attempt.fail(new GivenBackError('The server stops.'));
   }, graceMs);
-  const settled = Promise.all([slotsClosed, ...attempts.values()]);
+  const settled = Promise.all(attempts.values());
   await within(graceMs + RELEASE_WITHIN_MS, settled);
   clearTimeout(grace);
   await leases.stop();

@@ -57,8 +57,7 @@ export async function runChaos({
     SHUTDOWN_GRACE_SECONDS: '2',
   };
   const onDeath = (reason: string) => surprises.push(reason);
-  // The API process has a few slots. It claims a run with the insertion while a slot is free, and its followers read from
-  // memory.
+  // The API process has a few slots: the followers of its own runs read from memory.
   await using api = await createChaosServer({
     name: 'the API process',
     env: { ...env, WORKER_CONCURRENCY: '2' },

@@ -51,17 +51,15 @@ CREATE SCHEMA chaos;
 CREATE TABLE chaos."Effect" ("id" uuid PRIMARY KEY, "seq" bigint GENERATED ALWAYS AS IDENTITY, "runId" uuid NOT NULL,
   "node" text NOT NULL, "step" int NOT NULL, "pid" int NOT NULL, "startedAt" timestamptz NOT NULL);
 CREATE TABLE chaos."Claim" ("seq" bigint GENERATED ALWAYS AS IDENTITY, "runId" uuid NOT NULL, "pid" int NOT NULL,
-  "attempt" int NOT NULL, "operation" text NOT NULL, "at" timestamptz NOT NULL DEFAULT clock_timestamp());
+  "attempt" int NOT NULL, "at" timestamptz NOT NULL DEFAULT clock_timestamp());
 CREATE FUNCTION chaos.record_claim() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-  INSERT INTO chaos."Claim" ("runId", "pid", "attempt", "operation")
-  VALUES (NEW."id", split_part(NEW."worker", '/', -1)::int, NEW."attempt", TG_OP);
+  INSERT INTO chaos."Claim" ("runId", "pid", "attempt")
+  VALUES (NEW."id", split_part(NEW."worker", '/', -1)::int, NEW."attempt");
   RETURN NULL;
 END $$;
 CREATE TRIGGER record_claim AFTER UPDATE ON public."Run" FOR EACH ROW
   WHEN (NEW."claimToken" IS DISTINCT FROM OLD."claimToken" AND NEW."claimToken" IS NOT NULL)
   EXECUTE FUNCTION chaos.record_claim();
-CREATE TRIGGER record_claimed AFTER INSERT ON public."Run" FOR EACH ROW
-  WHEN (NEW."claimToken" IS NOT NULL) EXECUTE FUNCTION chaos.record_claim();
 `;
 
 /** The origins of a run's entries in the log, in order. */
@@ -76,7 +74,6 @@ export async function describeRuns({ query }: ChaosDatabase): Promise<string> {
        count(*) FILTER (WHERE "tombstone")::int AS "rolled back",
        count(*) FILTER (WHERE "status" = 'ERROR')::int AS "failed",
        count(*) FILTER (WHERE (SELECT count(*) FROM chaos."Claim" c WHERE c."runId" = r."id") > 1)::int AS "claimed again",
-       (SELECT count(*) FROM chaos."Claim" WHERE "operation" = 'INSERT')::int AS "claimed with their insertion",
        (SELECT count(*) FROM (SELECT 1 FROM chaos."Effect" GROUP BY "runId", "node" HAVING count(*) > 1) e)::int AS "nodes begun again"
      FROM "Run" r`,
   );
