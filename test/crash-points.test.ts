@@ -1,10 +1,9 @@
-import type { ResultOf } from 'gql.tada';
 import { describe, expect, inject } from 'vitest';
 import { until, type FollowedEvent } from './support/app.ts';
 import type { Client, RunInput } from './support/client.ts';
 import type { TestDatabase } from './support/databases.ts';
 import { it, type StartProcess } from './support/fixture.ts';
-import { operation } from './support/graphql.ts';
+import { operation, type AnswerTo } from './support/graphql.ts';
 import { connect } from './support/pg-clients.ts';
 
 /** Each durable step costs the start of a server. */
@@ -36,7 +35,7 @@ CREATE TRIGGER step AFTER INSERT ON "Interrupt" FOR EACH ROW EXECUTE FUNCTION co
 
 /** The answers about a thread at its end. */
 interface Outcome {
-  thread: ResultOf<typeof THREAD>['thread'];
+  thread: AnswerTo<typeof THREAD>['thread'];
   /** For each run, the events of each of its attempts. */
   events: unknown[][][];
 }

@@ -1,5 +1,4 @@
 import { emptyCheckpoint, uuid6 } from '@langchain/langgraph-checkpoint';
-import type { ResultOf } from 'gql.tada';
 import { describe, expect, inject } from 'vitest';
 import type { Query, Sql } from '../src/db/query.ts';
 import { raw, sql } from '../src/db/sql.ts';
@@ -14,7 +13,7 @@ import { ofType, type Client, type RunInput } from './support/client.ts';
 import { isWaitedFor } from './support/databases.ts';
 import { it } from './support/fixture.ts';
 import { createGate } from './support/gates.ts';
-import { operation } from './support/graphql.ts';
+import { operation, type AnswerTo } from './support/graphql.ts';
 import { intercept } from './support/queries.ts';
 
 it.override('settings', { poolSize: 10 });
@@ -305,7 +304,7 @@ describe.runIf(onPostgres)('a run that tells without a pause', () => {
   it('lets one that waits behind it be cancelled', async ({ server, client }) => {
     const writing = await startWriting(server);
     const id = await startWaiting(client, writing.threadId);
-    let cancelling: ReturnType<typeof client.request<ResultOf<typeof CANCEL>>> | undefined;
+    let cancelling: Promise<unknown> | undefined;
     const over = new AbortController();
     // One statement after the other. Each takes until another transaction waits for it.
     for (let n = 0; n < 12 && !over.signal.aborted; n++) {
@@ -430,7 +429,7 @@ describe('a run that tells while those that wait behind it are cancelled', () =>
     const first = await until(
       async () => (await client.gql(FIRST_EVENT, { id: running.id })).run?.events.nodes[0],
     );
-    const seen: ResultOf<typeof FOLLOW_THREAD>['threadEvents'][] = [];
+    const seen: AnswerTo<typeof FOLLOW_THREAD>['threadEvents'][] = [];
     const events = client.subscribe(FOLLOW_THREAD, { id: threadId, after: first.id });
     for await (const { threadEvents: event } of events) {
       seen.push(event);

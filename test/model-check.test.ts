@@ -89,7 +89,7 @@ class Create implements Command {
     const answers = await Promise.all(
       asked.map(async ({ run, input, strategy }) => {
         const { outcome, data } = await ask(client, CREATE_RUN, { input });
-        return { run, strategy, outcome, id: data?.createRun.id };
+        return { run, strategy, outcome, id: data?.createRun?.id };
       }),
     );
 
@@ -233,7 +233,7 @@ class Cancel extends OnRun {
       outcome,
       `${String(this)} of ${run.tag}`,
     );
-    if (!data) return;
+    if (!data?.cancelRun) return;
     run.stopped.add(action);
     if (wait) isOneOf(['CANCELLED'], data.cancelRun.status, String(this));
   }

@@ -274,7 +274,7 @@ describe('an answer', () => {
     const wonId = won[0]?.id ?? '';
     const { output } = await client.untilEnded(wonId);
     expect(output.log).toEqual(['before', 'ask']);
-    expect(results[Number(output['answer'])]?.data.createRun.id).toBe(wonId);
+    expect(results[Number(output['answer'])]?.data.createRun?.id).toBe(wonId);
   });
 });
 

@@ -1,4 +1,3 @@
-import type { ResultOf } from 'gql.tada';
 import { describe, expect } from 'vitest';
 import { readConfig } from '../src/config.ts';
 import { raw, sql } from '../src/db/sql.ts';
@@ -7,7 +6,7 @@ import { startRetention } from '../src/runs/retention.ts';
 import { human, randomId, until, type TestApp, type Transport } from './support/app.ts';
 import { createClient, type Client, type RunInput } from './support/client.ts';
 import { it } from './support/fixture.ts';
-import { operation } from './support/graphql.ts';
+import { operation, type AnswerTo } from './support/graphql.ts';
 import { createTwoServers } from './support/servers.ts';
 
 const HOUR = 3600;
@@ -24,7 +23,7 @@ const THREAD_EVENTS = operation(`subscription ($threadId: ID!, $after: ID) {
 }`);
 const DELETE_THREAD = operation(`mutation ($id: ID!) { deleteThread(id: $id) }`);
 
-type ThreadEvent = ResultOf<typeof THREAD_EVENTS>['threadEvents'];
+type ThreadEvent = AnswerTo<typeof THREAD_EVENTS>['threadEvents'];
 
 /** Runs to the end and returns the id of the run. */
 const runToEnd = async (client: Client, input: RunInput) => (await client.runToEnd(input)).id;

@@ -1,11 +1,11 @@
-import type { ResultOf, VariablesOf } from 'gql.tada';
+import type { VariablesOf } from 'gql.tada';
 import { describe, expect } from 'vitest';
 import { sql } from '../src/db/sql.ts';
 import { human, randomId, until } from './support/app.ts';
 import type { Client } from './support/client.ts';
 import { it } from './support/fixture.ts';
 import { createGate } from './support/gates.ts';
-import { operation } from './support/graphql.ts';
+import { operation, type AnswerTo } from './support/graphql.ts';
 
 const RUN = operation(`query ($id: ID!) {
   run(id: $id) { id threadId thread { id } assistantId input multitaskStrategy attempt }
@@ -157,7 +157,7 @@ describe('run.events', () => {
     }`);
 
   type Page = Omit<VariablesOf<typeof EVENTS>, 'id'>;
-  type Events = NonNullable<ResultOf<typeof EVENTS>['run']>['events'];
+  type Events = NonNullable<AnswerTo<typeof EVENTS>['run']>['events'];
 
   async function list(client: Client, id: string, page: Page): Promise<Events> {
     const { run } = await client.gql(EVENTS, { id, ...page });

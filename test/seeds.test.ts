@@ -1,10 +1,9 @@
-import type { ResultOf } from 'gql.tada';
 import { describe, expect } from 'vitest';
 import { raw, sql } from '../src/db/sql.ts';
 import { human, type TestApp } from './support/app.ts';
 import { CREATE_THREAD, type Client, type RunInput, type ThreadInput } from './support/client.ts';
 import { it } from './support/fixture.ts';
-import { contentsOf, operation, valuesOf } from './support/graphql.ts';
+import { contentsOf, operation, valuesOf, type AnswerTo } from './support/graphql.ts';
 import { selectThread } from './support/select-thread.ts';
 
 // The steps of the documents at the start of the project. The agent answers offline, with its configuration and the number
@@ -20,7 +19,7 @@ const FOLLOW = operation(`subscription ($runId: ID!) {
   }
 }`);
 
-type Event = ResultOf<typeof FOLLOW>['runEvents'];
+type Event = AnswerTo<typeof FOLLOW>['runEvents'];
 
 const STATE_FIELDS = `
   checkpointId threadId namespace parentCheckpointId source step runId values next tasks { name } metadata writes

@@ -177,7 +177,7 @@ describe('What updateThreadState makes', () => {
     expect(errors?.[0]?.extensions['code'], title).toBe(code);
     if (expected instanceof Error) return;
     const made = expectedOf(expected);
-    expect(comparedOf(data.updateThreadState), title).toEqual(made);
+    expect(data.updateThreadState && comparedOf(data.updateThreadState), title).toEqual(made);
     expect(comparedOf(await getState(client, threadId)), title).toEqual(made);
   }
 

@@ -1,11 +1,10 @@
 import { randomInt } from 'node:crypto';
-import type { ResultOf } from 'gql.tada';
 import { describe, expect } from 'vitest';
 import { eventId } from '../src/events/event.ts';
 import { human, until, type Transport } from './support/app.ts';
 import { createClient, ofType, type Client } from './support/client.ts';
 import { it } from './support/fixture.ts';
-import { operation } from './support/graphql.ts';
+import { operation, type AnswerTo } from './support/graphql.ts';
 import { intercept } from './support/queries.ts';
 import { createTwoServers } from './support/servers.ts';
 
@@ -19,7 +18,7 @@ const EVENT_IDS = operation(
   `query ($id: ID!) { run(id: $id) { events(first: 100) { nodes { id } } } }`,
 );
 
-type Event = ResultOf<typeof FOLLOW_RUN>['events'];
+type Event = AnswerTo<typeof FOLLOW_RUN>['events'];
 
 const ticksOf = (events: Event[]) =>
   ofType(events, 'CustomEvent').map(({ data }) => (data as { n: number }).n);
@@ -174,7 +173,7 @@ describe('equal subscriptions', () => {
     });
     const { id } = await client.startRun({ assistantId: 'echo', input: human('x') });
     const followed = Array.from({ length: SUBSCRIBERS }, async (_, i) => {
-      const events: ResultOf<typeof FOLLOW>['runEvents'][] = [];
+      const events: AnswerTo<typeof FOLLOW>['runEvents'][] = [];
       const transport = i % 2 ? 'sse' : 'websocket';
       for await (const { runEvents } of client.subscribe(FOLLOW, { id }, transport)) {
         events.push(runEvents);

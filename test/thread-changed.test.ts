@@ -1,4 +1,4 @@
-import type { ResultOf, VariablesOf } from 'gql.tada';
+import type { VariablesOf } from 'gql.tada';
 import { print } from 'graphql';
 import { createClient as createWsClient } from 'graphql-ws';
 import { describe, expect } from 'vitest';
@@ -10,7 +10,7 @@ import { human, randomId, until, type TestApp, type Transport } from './support/
 import { createClient, type Client, type ThreadInput } from './support/client.ts';
 import { it } from './support/fixture.ts';
 import { createGate } from './support/gates.ts';
-import { contentsOf, operation, valuesOf } from './support/graphql.ts';
+import { contentsOf, operation, valuesOf, type AnswerTo } from './support/graphql.ts';
 import { intercept } from './support/queries.ts';
 import { socketUrl } from './support/refusals.ts';
 import { createTwoServers } from './support/servers.ts';
@@ -24,7 +24,7 @@ const UPDATE = operation(`mutation ($id: ID!, $metadata: JSONObject!) {
 }`);
 const DELETE = operation(`mutation ($id: ID!) { deleteThread(id: $id) }`);
 
-type Changed = ResultOf<typeof WATCH>['threadChanged'];
+type Changed = AnswerTo<typeof WATCH>['threadChanged'];
 
 const update = (client: Client, id: string, metadata: NonNullable<ThreadInput['metadata']>) =>
   client.gql(UPDATE, { id, metadata });

@@ -1,12 +1,12 @@
 import path from 'node:path';
-import type { ResultOf, VariablesOf } from 'gql.tada';
+import type { VariablesOf } from 'gql.tada';
 import { describe, expect } from 'vitest';
 import { sql } from '../src/db/sql.ts';
 import { randomId, type TestApp } from './support/app.ts';
 import type { Client } from './support/client.ts';
 import { createTestDatabase } from './support/databases.ts';
 import { it } from './support/fixture.ts';
-import { operation, valuesOf } from './support/graphql.ts';
+import { operation, valuesOf, type AnswerTo } from './support/graphql.ts';
 import { THROWN } from './support/hostile-graphs.ts';
 import { startServerProcess } from './support/processes.ts';
 import { SEVERAL_STARTS_MS } from './support/servers.ts';
@@ -25,7 +25,7 @@ const LISTS = operation(`query ($runs: [ID!]!, $threads: [ID!]!) {
   threads(filter: { ids: $threads }) { nodes { error { name message } } }
 }`);
 
-type Run = ResultOf<typeof RUN>['createRun'];
+type Run = AnswerTo<typeof RUN>['createRun'];
 
 async function run(client: Pick<TestApp, 'gql'>, input: Record<string, unknown>): Promise<Run> {
   const threadId = randomId();

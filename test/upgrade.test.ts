@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import pg from 'pg';
-import type { ResultOf } from 'gql.tada';
 import { describe, expect } from 'vitest';
 import { openEmbedded } from '../src/db/embedded.ts';
 import { createLogger } from '../src/log.ts';
@@ -9,7 +8,7 @@ import { human, until } from './support/app.ts';
 import type { Client, RunInput } from './support/client.ts';
 import { createEmptyDatabase, type TestDatabase } from './support/databases.ts';
 import { it } from './support/fixture.ts';
-import { operation, valuesOf, type Values } from './support/graphql.ts';
+import { operation, valuesOf, type Values, type AnswerTo } from './support/graphql.ts';
 
 // The fixture is a database of threadql with LangGraph 1.4.18. The metadata of each thread names its case.
 const FIXTURE = path.join(import.meta.dirname, 'fixtures/langgraph-1.4.sql');
@@ -36,7 +35,7 @@ const THREADS = operation(`query ($name: JSONObject!) {
   }
 }`);
 
-type Thread = ResultOf<typeof THREADS>['threads']['nodes'][number];
+type Thread = AnswerTo<typeof THREADS>['threads']['nodes'][number];
 
 async function threadOf(client: Client, name: string): Promise<Thread> {
   const { threads } = await client.gql(THREADS, { name: { name } });

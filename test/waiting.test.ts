@@ -60,7 +60,7 @@ describe('wait: true', () => {
 
       first.socket.destroy();
       const ended = await until(async () => (await client.request(CANCEL, cancelled)).data);
-      expect(ended.cancelRun.status).toBe('CANCELLED');
+      expect(ended.cancelRun?.status).toBe('CANCELLED');
     },
   );
 });

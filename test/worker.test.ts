@@ -323,7 +323,7 @@ describe.runIf(onPostgres)('while somebody holds a thread', () => {
         expect(await client.runToEnd(echo(free))).toMatchObject({ status: 'SUCCESS' });
       });
       for (const { data } of await inserting) {
-        expect((await client.follow(data.createRun.id)).at(-1)).toMatchObject({
+        expect((await client.follow(data.createRun?.id ?? '')).at(-1)).toMatchObject({
           status: 'SUCCESS',
         });
       }

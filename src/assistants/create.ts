@@ -1,5 +1,5 @@
 import type { Config } from '../config.ts';
-import { lockId } from '../db/node-id.ts';
+import { lockId, type Created } from '../db/node-id.ts';
 import type { Query, Sql } from '../db/query.ts';
 import { param, sql } from '../db/sql.ts';
 import { newId, parseUuid } from '../db/uuid.ts';
@@ -26,7 +26,7 @@ export interface NewAssistant {
 export async function createAssistant(
   app: { config: Config; sql: Sql; graphs: Graphs },
   { ifExists, ...given }: NewAssistant & { ifExists: 'RAISE' | 'DO_NOTHING' },
-): Promise<Assistant> {
+): Promise<Created<Assistant>> {
   const id = given.id == null ? newId() : parseUuid('input.id', given.id);
   checkGraphId(app, 'input.graphId', given.graphId);
   checkName('input.name', given.name);
@@ -38,9 +38,9 @@ export async function createAssistant(
     const owner = await lockId(query, id);
     if (owner === undefined || owner === 'Assistant') {
       const created = await insertAssistant(query, id, given);
-      if (created) return created;
+      if (created) return { ...created, isNew: true };
       const [existing] = await query<Assistant>(sql`SELECT * FROM "Assistant" WHERE "id" = ${id}`);
-      if (existing && ifExists === 'DO_NOTHING') return existing;
+      if (existing && ifExists === 'DO_NOTHING') return { ...existing, isNew: false };
     }
     throw new IdTakenError(id);
   });

@@ -1,6 +1,6 @@
 import { builder, OrderDirection } from '../graphql/builder.ts';
 import { connectionOf, forwardArgs, pageArgs } from '../graphql/connection.ts';
-import { IfExists } from '../graphql/if-exists.ts';
+import { IfExists, IS_NEW, isNew } from '../graphql/if-exists.ts';
 import { NodeRef } from '../graphql/node.ts';
 import { GraphRef } from '../graphs/schema.ts';
 import { createAssistant } from './create.ts';
@@ -39,6 +39,11 @@ export const AssistantRef = builder.prismaObject('Assistant', {
     'A graph with a configuration. Each graph has a default assistant under its own name.',
   interfaces: [NodeRef],
   fields: (t) => ({
+    isNew: t.boolean({
+      nullable: true,
+      description: IS_NEW,
+      resolve: (assistant) => isNew(assistant),
+    }),
     graph: t.field({ type: GraphRef, resolve: ({ graphId }) => ({ id: graphId }) }),
     graphId: t.exposeID('graphId'),
     name: t.exposeString('name'),
@@ -103,6 +108,7 @@ builder.queryFields((t) => ({
   }),
   assistants: t.field({
     type: AssistantConnection,
+    nullable: true,
     description: 'Searches assistants. Default order: newest first.',
     args: {
       filter: t.arg({ type: AssistantFilter }),
@@ -150,12 +156,14 @@ const ASSISTANT_ID = "An assistant's UUID, or a graph's name for its default ass
 builder.mutationFields((t) => ({
   createAssistant: t.field({
     type: AssistantRef,
+    nullable: true,
     description: 'Creates an assistant at version 1.',
     args: { input: t.arg({ type: CreateAssistantInput, required: true }) },
     resolve: (_root, { input }, app) => createAssistant(app, input),
   }),
   updateAssistant: t.field({
     type: AssistantRef,
+    nullable: true,
     description:
       'Creates a new version, numbered after the newest, and makes it active. The graph of a default assistant cannot change.',
     args: {
@@ -166,6 +174,7 @@ builder.mutationFields((t) => ({
   }),
   setAssistantVersion: t.field({
     type: AssistantRef,
+    nullable: true,
     description: 'Makes an existing version active, with all its fields.',
     args: {
       id: t.arg.id({ required: true, description: ASSISTANT_ID }),
@@ -175,6 +184,7 @@ builder.mutationFields((t) => ({
   }),
   deleteAssistant: t.field({
     type: 'ID',
+    nullable: true,
     description:
       'Deletes the assistant with its versions and returns its id; its runs remain. CONFLICT for a default assistant.',
     args: { id: t.arg.id({ required: true, description: ASSISTANT_ID }) },

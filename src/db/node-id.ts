@@ -1,6 +1,9 @@
 import type { Query } from './query.ts';
 import { sql, type Statement } from './sql.ts';
 
+/** The result of a request to create an object. `isNew` is false for an existing object. */
+export type Created<Row> = Row & { isNew: boolean };
+
 /** The types of nodes. An id is unique among all of them. */
 export type NodeType = 'Assistant' | 'Thread' | 'Run';
 

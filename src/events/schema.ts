@@ -10,8 +10,9 @@ import { connectionOf, forwardArgs } from '../graphql/connection.ts';
 import { STATE_COST } from '../graphql/cost.ts';
 import { InterruptRef } from '../interrupts/schema.ts';
 import { recordOf } from '../json.ts';
-import { followRun, followThread, listRunEvents } from '../runs/events.ts';
+import { followRun, followThread, listRunEvents, streamRun } from '../runs/events.ts';
 import { RunRef, RunStatus, StreamMode } from '../runs/schema.ts';
+import { CreateRunInput } from '../runs/schema-mutations.ts';
 import { findRun } from '../runs/search.ts';
 import { RunErrorRef, shownError } from '../threads/schema.ts';
 import { eventId, type StoredEvent } from './event.ts';
@@ -260,6 +261,24 @@ builder.subscriptionField('runEvents', (t) =>
       }),
     },
     subscribe: (_root, { runId, ...filter }, app) => followRun(app, runId, filter),
+    resolve: (event) => event,
+  }),
+);
+
+builder.subscriptionField('streamRun', (t) =>
+  t.field({
+    type: RunEventRef,
+    description:
+      'Creates a run and sends its events, as createRun and runEvents in one operation. It needs input.idempotencyKey: a repeated subscription with the same input follows the same run, from its first event or after a cursor. The run continues if the client leaves. BAD_USER_INPUT without a key, CONFLICT for a key with a different input. Not allowed with GET.',
+    args: {
+      input: t.arg({ type: CreateRunInput, required: true }),
+      after: t.arg.id({ description: 'Id of the last received event.' }),
+      modes: t.arg({
+        type: [StreamMode],
+        description: 'Only events of these modes, plus start, interrupts and end.',
+      }),
+    },
+    subscribe: (_root, { input, ...filter }, app) => streamRun(app, input, filter),
     resolve: (event) => event,
   }),
 );

@@ -40,8 +40,10 @@ export const builder = new SchemaBuilder<{
   },
 });
 
-builder.queryType({});
-builder.mutationType({});
+const NULLABLE =
+  'A field that fails is null, with its error; the other fields of the operation have their results.';
+builder.queryType({ description: NULLABLE });
+builder.mutationType({ description: NULLABLE });
 builder.subscriptionType({});
 
 export const OrderDirection = builder.enumType('OrderDirection', { values: ['ASC', 'DESC'] });

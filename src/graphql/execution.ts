@@ -53,7 +53,7 @@ export async function executeWithin({ clientGone, ...args }: Execution): Promise
 const fields = new WeakMap<DocumentNode, ReadonlySet<string>>();
 
 /** The names of all fields of a document, those of its fragments included. */
-function fieldsOf(document: DocumentNode): ReadonlySet<string> {
+export function fieldsOf(document: DocumentNode): ReadonlySet<string> {
   const known = fields.get(document);
   if (known) return known;
   const names = new Set<string>();

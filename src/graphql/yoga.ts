@@ -1,5 +1,11 @@
 import type { ExecutionArgs } from 'graphql';
-import { createYoga, useReadinessCheck, type Plugin, type YogaServerInstance } from 'graphql-yoga';
+import {
+  createGraphQLError,
+  createYoga,
+  useReadinessCheck,
+  type Plugin,
+  type YogaServerInstance,
+} from 'graphql-yoga';
 import type { App } from '../app.ts';
 import {
   createDocumentCache,
@@ -8,7 +14,7 @@ import {
   withoutSuggestions,
 } from './documents.ts';
 import { createMaskError, useValidationCode } from './errors.ts';
-import { executeWithin } from './execution.ts';
+import { executeWithin, fieldsOf } from './execution.ts';
 import { schema } from './index.ts';
 import { createSharedSubscribe } from './shared-execution.ts';
 
@@ -25,6 +31,7 @@ export function createGraphql(app: App): Yoga {
     parserAndValidationCache: createDocumentCache(),
     plugins: [
       useReferenceExecutor(),
+      useNoStreamRunByGet(),
       !config.introspection && useNoIntrospection(),
       ...documentLimits(config),
       useValidationCode(),
@@ -54,6 +61,19 @@ function useReferenceExecutor(): Plugin {
         executeWithin({ ...args, clientGone: clientGone(args.contextValue as object) }),
       ),
     onSubscribe: ({ setSubscribeFn }) => setSubscribeFn(subscribe),
+  };
+}
+
+/** A GET must not create a run. Yoga refuses mutations only. A WebSocket operation has no request in its context. */
+function useNoStreamRunByGet(): Plugin {
+  return {
+    onSubscribe({ args: { document, contextValue } }) {
+      const { request } = contextValue as { request?: Request };
+      if (request?.method !== 'GET' || !fieldsOf(document).has('streamRun')) return;
+      throw createGraphQLError('streamRun creates a run: send it with POST, not with GET.', {
+        extensions: { code: 'BAD_USER_INPUT', http: { status: 405, headers: { allow: 'POST' } } },
+      });
+    },
   };
 }
 

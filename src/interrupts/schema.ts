@@ -57,6 +57,7 @@ const PendingInterrupts = connectionOf(InterruptRef, 'Interrupt', { totalCount: 
 builder.queryField('pendingInterrupts', (t) =>
   t.field({
     type: PendingInterrupts,
+    nullable: true,
     description: 'Pending interrupts of all threads, oldest first.',
     args: {
       graphId: t.arg.id({ description: 'Only threads with this graph in their last run.' }),

@@ -1,4 +1,4 @@
-import { lockId } from '../db/node-id.ts';
+import { lockId, type Created } from '../db/node-id.ts';
 import type { Query } from '../db/query.ts';
 import { sql } from '../db/sql.ts';
 import { newId } from '../db/uuid.ts';
@@ -16,7 +16,7 @@ import type { CheckedRun } from './request.ts';
 
 /** An accepted run. */
 export interface Accepted {
-  run: Run;
+  run: Created<Run>;
   /** The runs stopped by its multitask strategy. */
   stops?: Stops | undefined;
 }
@@ -69,7 +69,7 @@ async function acceptRun(query: Query, run: CheckedRun, options: RunOptions): Pr
   if (run.key) {
     await lockKey(query, run.key);
     const repeated = await findRunByKey(query, run.key);
-    if (repeated) return { run: repeated };
+    if (repeated) return { run: { ...repeated, isNew: false } };
   }
   return needsDecisions(run) ? takeTurn(query, run, options) : enqueue(query, run, options);
 }
@@ -100,7 +100,7 @@ async function enqueue(
       createsThread: run.threadId === undefined || run.ifThreadMissing === 'CREATE',
     },
   );
-  return { run: inserted };
+  return { run: { ...inserted, isNew: true } };
 }
 
 /** Locks the thread, applies the strategy to its other runs, and closes the answered interrupts. */
@@ -120,7 +120,8 @@ async function takeTurn(
   const commandJson = await acceptCommand(query, run);
   const room = roomIn(queuedRunLimit, { isExact: true });
   const accepted = { ...run, commandJson };
-  return { run: await insertRun(query, accepted, { room, createsThread: false }), stops };
+  const inserted = await insertRun(query, accepted, { room, createsThread: false });
+  return { run: { ...inserted, isNew: true }, stops };
 }
 
 /** The command as it is stored: each answer with the id of its interrupt. */

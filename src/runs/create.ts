@@ -1,5 +1,6 @@
 import { AssistantChangedError, createRunAssistants } from '../assistants/run-assistant.ts';
 import { RUNS_CHANNEL, THREADS_CHANNEL } from '../db/channels.ts';
+import type { Created } from '../db/node-id.ts';
 import { readSize } from '../db/page.ts';
 import type { EventTail } from '../events/tail.ts';
 import type { Run } from '../generated/prisma/client.ts';
@@ -15,18 +16,21 @@ import {
   type RepeatedRun,
 } from './request.ts';
 
-type Needs = Omit<CheckNeeds, 'findAssistant'> & { tail: EventTail };
+export type CreateNeeds = Omit<CheckNeeds, 'findAssistant'> & { tail: EventTail };
 
 /** Inserts a run. Inserting is enqueueing: a worker can claim the run after the commit. */
-export async function createRun(app: Needs, request: NewRun): Promise<Run> {
+export async function createRun(app: CreateNeeds, request: NewRun): Promise<Created<Run>> {
   const [run] = await retryIfAssistantChanged(app, async (needs) =>
     storeRuns(app, [await checkRequest(needs, 'input', request)]),
   );
-  return run as Run;
+  return run as Created<Run>;
 }
 
 /** Inserts several runs in their order, all or none. */
-export async function createRuns(app: Needs, requests: readonly NewRun[]): Promise<Run[]> {
+export async function createRuns(
+  app: CreateNeeds,
+  requests: readonly NewRun[],
+): Promise<Created<Run>[]> {
   readSize('inputs', requests.length);
   return retryIfAssistantChanged(app, async (needs) => {
     const checked: (CheckedRun | RepeatedRun)[] = [];
@@ -41,7 +45,7 @@ export async function createRuns(app: Needs, requests: readonly NewRun[]): Promi
 
 /** Repeats the work while an assistant has changed since it was read. */
 async function retryIfAssistantChanged<T>(
-  app: Needs,
+  app: CreateNeeds,
   work: (needs: CheckNeeds) => Promise<T>,
 ): Promise<T> {
   for (;;) {
@@ -55,9 +59,9 @@ async function retryIfAssistantChanged<T>(
 
 /** Stores the new runs. Returns a run for each request, in the order of the requests. */
 async function storeRuns(
-  app: Needs,
+  app: CreateNeeds,
   requests: readonly (CheckedRun | RepeatedRun)[],
-): Promise<Run[]> {
+): Promise<Created<Run>[]> {
   const runs = requests
     .filter((request): request is CheckedRun => !('repeated' in request))
     // The order of locks: requests that share several threads cannot deadlock.
@@ -74,13 +78,15 @@ async function storeRuns(
     app.sql.notify(THREADS_CHANNEL, String(run.threadId));
   }
   return requests.map((request) =>
-    'repeated' in request ? request.repeated : (accepted.get(request) as Accepted).run,
+    'repeated' in request
+      ? { ...request.repeated, isNew: false }
+      : (accepted.get(request) as Accepted).run,
   );
 }
 
 /** Accepts runs in one transaction. A single statement is enough for a run without decisions and without a key. */
 async function acceptAll(
-  { config, sql }: Pick<Needs, 'config' | 'sql'>,
+  { config, sql }: Pick<CreateNeeds, 'config' | 'sql'>,
   runs: readonly CheckedRun[],
 ): Promise<Map<CheckedRun, Accepted>> {
   const [run] = runs;

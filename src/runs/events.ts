@@ -6,9 +6,13 @@ import { parseUuid } from '../db/uuid.ts';
 import { BadInputError, NotFoundError } from '../errors.ts';
 import { lastNumber } from '../events/append.ts';
 import { eventId, GAP, parseEventId, type StoredEvent, type StreamMode } from '../events/event.ts';
+import type { Followed } from '../events/inbox.ts';
 import { findGap, readEvents } from '../events/read.ts';
 import type { EventTail } from '../events/tail.ts';
 import type { Run } from '../generated/prisma/client.ts';
+import { createRun, type CreateNeeds } from './create.ts';
+import { findRunByKey, readKey } from './idempotency.ts';
+import type { NewRun } from './request.ts';
 import { findRun } from './search.ts';
 
 /** The types of events independent of the stream modes. */
@@ -32,9 +36,62 @@ export async function followRun(
 ): Promise<AsyncIterableIterator<StoredEvent, void>> {
   const runId = parseUuid('runId', id);
   const threadId = app.tail.threadOf(runId) ?? (await findThread(app, runId));
-  const number = readCursor(after, threadId);
+  return followIn(app, { runId, threadId }, { after, modes });
+}
+
+/**
+ * Creates a run and follows its events. A request with the idempotency key of an earlier one follows the run of that request.
+ * The key is required: client libraries repeat a subscription after a lost connection, and each repetition would create a run.
+ */
+export async function streamRun(
+  app: CreateNeeds,
+  request: NewRun,
+  filter: EventFilter,
+): Promise<AsyncIterableIterator<StoredEvent, void>> {
+  if (request.idempotencyKey == null) {
+    throw new BadInputError(
+      'input.idempotencyKey',
+      'streamRun needs input.idempotencyKey, a new one for each run: with the same key, a repeated subscription follows the run.',
+    );
+  }
+  await checkStreamCursor(app, request, filter.after);
+  const run = await createRun(app, request);
+  return followIn(app, { runId: run.id, threadId: await threadOfEvents(app, run) }, filter);
+}
+
+/** Refuses a cursor that cannot belong to the run, before the run is created. */
+async function checkStreamCursor(
+  { sql: { query } }: { sql: Sql },
+  request: NewRun,
+  after: string | null | undefined,
+): Promise<void> {
+  if (after == null) return;
+  const key = readKey('input.idempotencyKey', request);
+  const run = key && (await findRunByKey(query, key));
+  if (!run) {
+    throw new BadInputError(
+      'after',
+      'No run has this idempotencyKey yet, so after cannot be the id of one of its events.',
+    );
+  }
+}
+
+function followIn(
+  app: { tail: EventTail },
+  followed: Followed,
+  { after, modes }: EventFilter,
+): AsyncIterableIterator<StoredEvent, void> {
+  return followFrom(app, followed, readCursor(after, followed.threadId), modes);
+}
+
+function followFrom(
+  { tail }: { tail: EventTail },
+  followed: Followed,
+  after: number,
+  modes: EventFilter['modes'],
+): AsyncIterableIterator<StoredEvent, void> {
   const types = wantedTypes(modes);
-  return app.tail.follow({ runId, threadId }, { after: number, ...(types && { types }) });
+  return tail.follow(followed, { after, ...(types && { types }) });
 }
 
 /** The events of all runs of a thread, from now or after a cursor, until it is deleted. */
@@ -48,8 +105,7 @@ export async function followThread(
   if (!thread) throw new NotFoundError('Thread', threadId);
   const number =
     after == null ? await lastNumber(app.sql.query, threadId) : readCursor(after, threadId);
-  const types = wantedTypes(modes);
-  return app.tail.follow({ threadId }, { after: number, ...(types && { types }) });
+  return followFrom(app, { threadId }, number, modes);
 }
 
 /** A page of a run's stored events, oldest first, in the same form as for a subscriber. A cursor is the id of an event. */

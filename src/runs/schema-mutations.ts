@@ -130,22 +130,24 @@ const handling = (t: InputFields) => ({
   }),
 });
 
-const CreateRunInput = builder.inputType('CreateRunInput', {
+export const CreateRunInput = builder.inputType('CreateRunInput', {
   fields: (t) => ({ ...work(t), ...handling(t) }),
 });
 
 builder.mutationField('createRun', (t) =>
   t.field({
     type: RunRef,
+    nullable: true,
     description:
       'Creates a run and returns at once. With wait: true it returns when the run has ended with any status, or after WAIT_SECONDS (default 300) with the unfinished run; it fails with SERVICE_UNAVAILABLE if too many requests wait. Subscribe to runEvents to follow the run.',
     args: {
       input: t.arg({ type: CreateRunInput, required: true }),
       wait: t.arg.boolean({ required: true, defaultValue: false }),
     },
-    resolve: (_root, { input, wait }, app) => {
-      const create = () => createRun(app, input);
-      return wait ? workAndWait(app, create) : create();
+    resolve: async (_root, { input, wait }, app) => {
+      if (!wait) return createRun(app, input);
+      const { run, ended } = await workAndWait(app, () => createRun(app, input));
+      return { ...ended, isNew: run.isNew };
     },
   }),
 );
@@ -153,6 +155,7 @@ builder.mutationField('createRun', (t) =>
 builder.mutationField('createRuns', (t) =>
   t.field({
     type: [RunRef],
+    nullable: true,
     description: 'Creates 1 to 100 runs in the given order, all or none.',
     args: { inputs: t.arg({ type: [CreateRunInput], required: true }) },
     resolve: (_root, { inputs }, app) => createRuns(app, inputs),
@@ -170,6 +173,7 @@ const CancelAction = builder.enumType('CancelAction', {
 builder.mutationField('cancelRun', (t) =>
   t.field({
     type: RunRef,
+    nullable: true,
     description:
       'Requests the cancellation of a run. Returns when the request is stored, or with wait: true when the run has stopped. CONFLICT if the run has already ended.',
     args: {
@@ -177,9 +181,9 @@ builder.mutationField('cancelRun', (t) =>
       action: t.arg({ type: CancelAction, required: true, defaultValue: 'KEEP' }),
       wait: t.arg.boolean({ required: true, defaultValue: false }),
     },
-    resolve: (_root, { id, action, wait }, app) => {
+    resolve: async (_root, { id, action, wait }, app) => {
       const cancel = () => cancelRun(app, id, action);
-      return wait ? workAndWait(app, cancel) : cancel();
+      return wait ? (await workAndWait(app, cancel)).ended : cancel();
     },
   }),
 );
@@ -187,6 +191,7 @@ builder.mutationField('cancelRun', (t) =>
 builder.mutationField('cancelRuns', (t) =>
   t.field({
     type: [RunRef],
+    nullable: true,
     description:
       'Cancels all unfinished runs matching the filter, 100 at a time; returns the first 100 when all requests are stored. After a failure midway, some runs are already cancelled: repeat the request. The filter must not be empty.',
     args: {
@@ -199,6 +204,7 @@ builder.mutationField('cancelRuns', (t) =>
 
 builder.mutationField('deleteRun', (t) =>
   t.id({
+    nullable: true,
     description:
       'Deletes an ended run with its events and returns its id; its checkpoints remain. CONFLICT if the run has not ended.',
     args: { id: t.arg.id({ required: true }) },

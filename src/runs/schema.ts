@@ -5,6 +5,7 @@ import { parseUuid } from '../db/uuid.ts';
 import { builder } from '../graphql/builder.ts';
 import { connectionOf, forwardArgs } from '../graphql/connection.ts';
 import { STATE_COST } from '../graphql/cost.ts';
+import { IS_NEW, isNew } from '../graphql/if-exists.ts';
 import { NodeRef } from '../graphql/node.ts';
 import { InterruptRef } from '../interrupts/schema.ts';
 import { RunErrorRef, shownError, ThreadRef } from '../threads/schema.ts';
@@ -58,6 +59,7 @@ export const RunRef = builder.prismaObject('Run', {
   description: 'An execution of an assistant on a thread.',
   interfaces: [NodeRef],
   fields: (t) => ({
+    isNew: t.boolean({ nullable: true, description: IS_NEW, resolve: (run) => isNew(run) }),
     status: t.expose('status', { type: RunStatus }),
     thread: t.field({
       type: ThreadRef,
@@ -211,6 +213,7 @@ builder.queryField('run', (t) =>
 builder.queryField('runs', (t) =>
   t.field({
     type: Runs,
+    nullable: true,
     description: 'Newest first.',
     args: { filter: t.arg({ type: RunFilter }), ...forwardArgs(t) },
     resolve: (_root, { filter, ...page }, app) => searchRuns(app, filter ?? {}, page),

@@ -54,8 +54,8 @@ class TooManyWaitsError extends AppError {
   }
 }
 
-/** Does the work on a run, and waits for the run. Does nothing if too many requests wait. */
-export async function workAndWait(
+/** Does the work on a run, and waits for the run. Does nothing if too many requests wait. Returns the run before and after its end. */
+export async function workAndWait<R extends Run>(
   app: {
     sql: Sql;
     tail: EventTail;
@@ -63,13 +63,13 @@ export async function workAndWait(
     waits: Waits;
     operation?: Operation | undefined;
   },
-  work: () => Promise<Run>,
-): Promise<EndedRun> {
+  work: () => Promise<R>,
+): Promise<{ run: R; ended: EndedRun }> {
   const free = app.waits.take();
   try {
     const run = await work();
     const wait = () => waitForRun(app, run, app.operation?.signal);
-    return await (app.operation?.untimed(wait) ?? wait());
+    return { run, ended: await (app.operation?.untimed(wait) ?? wait()) };
   } finally {
     free();
   }

@@ -2,7 +2,7 @@ import { checkGraphId } from '../assistants/input.ts';
 import { checkMetadata } from '../assistants/limits.ts';
 import type { Config } from '../config.ts';
 import { THREADS_CHANNEL } from '../db/channels.ts';
-import { lockId } from '../db/node-id.ts';
+import { lockId, type Created } from '../db/node-id.ts';
 import type { Query, Sql } from '../db/query.ts';
 import { sql } from '../db/sql.ts';
 import { newId, parseUuid } from '../db/uuid.ts';
@@ -26,7 +26,7 @@ export interface NewThread {
 export async function createThread(
   app: { config: Config; sql: Sql; graphs: Graphs },
   { id: givenId, metadata, graphId, supersteps, ifExists }: NewThread,
-): Promise<Thread> {
+): Promise<Created<Thread>> {
   const id = givenId == null ? newId() : parseUuid('input.id', givenId);
   if (graphId != null) checkGraphId(app, 'input.graphId', graphId);
   checkMetadata(app.config, 'input.metadata', metadata);
@@ -39,7 +39,7 @@ export async function createThread(
       ? undefined
       : await applySupersteps(app, { threadId: id, graphId: requireGraph(graphId), supersteps });
 
-  const store = async (query: Query): Promise<Thread> => {
+  const store = async (query: Query): Promise<Created<Thread>> => {
     const owner = givenId == null ? undefined : await lockId(query, id);
     const existing = owner === 'Thread' ? await findThread(query, id) : undefined;
     if (existing) return returnExisting(existing, ifExists);
@@ -51,7 +51,7 @@ export async function createThread(
     );
     if (!thread) throw new Error(`Thread ${id} was not stored.`);
     await edit?.store(query);
-    return thread;
+    return { ...thread, isNew: true };
   };
   const isOneStatement = givenId == null && !supersteps;
   const thread = await (isOneStatement ? store(app.sql.query) : app.sql.transaction(store));
@@ -59,8 +59,8 @@ export async function createThread(
   return thread;
 }
 
-function returnExisting(thread: Thread, ifExists: NewThread['ifExists']): Thread {
-  if (ifExists === 'DO_NOTHING') return thread;
+function returnExisting(thread: Thread, ifExists: NewThread['ifExists']): Created<Thread> {
+  if (ifExists === 'DO_NOTHING') return { ...thread, isNew: false };
   throw new IdTakenError(thread.id);
 }
 

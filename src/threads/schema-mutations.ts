@@ -92,6 +92,7 @@ const CreateThreadInput = builder.inputType('CreateThreadInput', {
 builder.mutationField('createThread', (t) =>
   t.field({
     type: ThreadRef,
+    nullable: true,
     description: 'Creates a thread, either empty or with a state from supersteps.',
     args: { input: t.arg({ type: CreateThreadInput }) },
     resolve: (_root, { input }, app) => createThread(app, input ?? { ifExists: 'RAISE' }),
@@ -101,6 +102,7 @@ builder.mutationField('createThread', (t) =>
 builder.mutationField('copyThread', (t) =>
   t.field({
     type: ThreadRef,
+    nullable: true,
     description:
       'Creates an independent copy of the thread with its current state and history. Runs are not copied. Pending interrupts get new ids, as do interrupts answered by a waiting or running run if no node has consumed the answer.',
     args: { id: t.arg.id({ required: true }) },
@@ -116,6 +118,7 @@ const UpdateThreadInput = builder.inputType('UpdateThreadInput', {
 builder.mutationField('updateThread', (t) =>
   t.field({
     type: ThreadRef,
+    nullable: true,
     description: "Changes the thread's metadata; the state remains unchanged.",
     args: {
       id: t.arg.id({ required: true }),
@@ -148,6 +151,7 @@ const UpdateThreadStateInput = builder.inputType('UpdateThreadStateInput', {
 builder.mutationField('updateThreadState', (t) =>
   t.field({
     type: CheckpointRef,
+    nullable: true,
     description:
       'Edits the state: creates a checkpoint on top of the newest or the given checkpoint. The thread continues from the new checkpoint. Pending interrupts of the replaced state are closed. THREAD_BUSY while a run is due or running.',
     args: {
@@ -160,6 +164,7 @@ builder.mutationField('updateThreadState', (t) =>
 
 builder.mutationField('deleteThread', (t) =>
   t.id({
+    nullable: true,
     description:
       'Deletes the thread with its runs, events and checkpoints, and returns its id. Unfinished runs are cancelled.',
     args: { id: t.arg.id({ required: true }) },

@@ -13,6 +13,7 @@ import { readErrorSummary, type ErrorSummary } from '../errors.ts';
 import { builder, OrderDirection } from '../graphql/builder.ts';
 import { connectionOf, forwardArgs, pageArgs } from '../graphql/connection.ts';
 import { STATE_COST } from '../graphql/cost.ts';
+import { IS_NEW, isNew } from '../graphql/if-exists.ts';
 import { NodeRef } from '../graphql/node.ts';
 import { InterruptRef } from '../interrupts/schema.ts';
 import { isRecord } from '../json.ts';
@@ -68,6 +69,7 @@ export const ThreadRef = builder.prismaObject('Thread', {
     'Durable state of a conversation. It is independent of assistants: each run may use a different assistant on the same state.',
   interfaces: [NodeRef],
   fields: (t) => ({
+    isNew: t.boolean({ nullable: true, description: IS_NEW, resolve: (thread) => isNew(thread) }),
     status: t.expose('status', { type: ThreadStatus }),
     metadata: t.field({
       type: 'JSONObject',
@@ -209,6 +211,7 @@ builder.queryField('thread', (t) =>
 builder.queryField('threads', (t) =>
   t.field({
     type: Threads,
+    nullable: true,
     description: 'Searches threads. Default order: newest first.',
     args: {
       filter: t.arg({ type: ThreadFilter }),

@@ -63,7 +63,9 @@ export async function* ask(url: string, question: Question): AsyncGenerator<RunE
   let after: string | undefined;
   for (;;) {
     try {
-      if (!runId) for await (const { createRun } of send(client, Ask, asked)) runId = createRun.id;
+      if (!runId) {
+        for await (const { createRun } of send(client, Ask, asked)) runId = createRun?.id ?? '';
+      }
       for await (const { runEvents: event } of send(client, Follow, { runId, after })) {
         after = event.id;
         yield event;

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ResultOf, TadaDocumentNode, VariablesOf } from 'gql.tada';
+import type { TadaDocumentNode, VariablesOf } from 'gql.tada';
 import { print } from 'graphql';
 import { createClient as createSseClient } from 'graphql-sse';
 import { createClient as createWsClient } from 'graphql-ws';
@@ -11,7 +11,7 @@ import { readConfig, type Config } from '../../src/config.ts';
 import { createLogger } from '../../src/log.ts';
 import { startServer, type Server } from '../../src/server.ts';
 import { createTestDatabase, type TestDatabase } from './databases.ts';
-import { operation } from './graphql.ts';
+import { operation, type Answered, type AnswerTo } from './graphql.ts';
 
 /** A text, or a document of `operation()` with its types. */
 export type Document<Result = any, Variables = any> = TadaDocumentNode<Result, Variables>;
@@ -29,7 +29,7 @@ export interface TestApp extends AsyncDisposable {
   gql<Result, Variables>(
     document: Document<Result, Variables>,
     variables?: Variables,
-  ): Promise<Result>;
+  ): Promise<Answered<Result>>;
   gql(document: string, variables?: Record<string, unknown>): Promise<any>;
   /** Sends a document over HTTP and returns its errors. Variables may have wrong types. */
   errors(
@@ -113,7 +113,7 @@ const FOLLOW = operation(`
   }
 `);
 
-export type FollowedEvent = ResultOf<typeof FOLLOW>['runEvents'];
+export type FollowedEvent = AnswerTo<typeof FOLLOW>['runEvents'];
 
 export interface FollowOptions {
   after?: string;

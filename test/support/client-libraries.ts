@@ -11,14 +11,15 @@ import { createClient as createSseClient } from 'graphql-sse';
 import { createClient as createWsClient } from 'graphql-ws';
 import { expect } from 'vitest';
 import type { Document } from './app.ts';
+import type { Answered } from './graphql.ts';
 import { collect } from './streams.ts';
 
 type Variables = Record<string, unknown>;
 
 /** A GraphQL client library, set up as in its manual. It does not retry, because it has no cursor. */
 export interface Library extends AsyncDisposable {
-  query<Result>(document: Document<Result>, variables?: Variables): Promise<Result>;
-  mutate<Result>(document: Document<Result>, variables?: Variables): Promise<Result>;
+  query<Result>(document: Document<Result>, variables?: Variables): Promise<Answered<Result>>;
+  mutate<Result>(document: Document<Result>, variables?: Variables): Promise<Answered<Result>>;
   /** Ends with the subscription, or throws the error of its connection. */
   subscribe<Result>(document: Document<Result>, variables?: Variables): AsyncIterable<Result>;
 }

@@ -1,7 +1,7 @@
-import type { ResultOf, VariablesOf } from 'gql.tada';
+import type { VariablesOf } from 'gql.tada';
 import { expect } from 'vitest';
 import { until, type FollowedEvent, type FollowOptions, type TestApp } from './app.ts';
-import { operation, type Values } from './graphql.ts';
+import { operation, type Values, type AnswerTo } from './graphql.ts';
 
 export const CREATE_RUN = operation(`
   mutation CreateRun($input: CreateRunInput!, $wait: Boolean! = false) {
@@ -117,9 +117,9 @@ const COPY_THREAD = operation(`
 export type RunInput = VariablesOf<typeof CREATE_RUN>['input'];
 export type ThreadInput = NonNullable<VariablesOf<typeof CREATE_THREAD>['input']>;
 
-type CreatedRun = WithOutput<ResultOf<typeof CREATE_RUN>['createRun']>;
-type Run = WithOutput<NonNullable<ResultOf<typeof RUN>['run']>>;
-type Thread = WithValues<NonNullable<ResultOf<typeof THREAD>['thread']>>;
+type CreatedRun = WithOutput<AnswerTo<typeof CREATE_RUN>['createRun']>;
+type Run = WithOutput<NonNullable<AnswerTo<typeof RUN>['run']>>;
+type Thread = WithValues<NonNullable<AnswerTo<typeof THREAD>['thread']>>;
 
 /** The output of a run of a test graph. Its type is never null, because a test reads a channel only of a run with an output. */
 type WithOutput<Answer> = Omit<Answer, 'output'> & { output: Values };

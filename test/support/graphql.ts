@@ -1,4 +1,4 @@
-import { initGraphQLTada } from 'gql.tada';
+import { initGraphQLTada, type ResultOf } from 'gql.tada';
 import type { introspection } from '../front-end/generated/schema.d.ts';
 
 /** Gives a document the types of its variables and of its answer, from the introspection of schema.graphql. */
@@ -6,6 +6,22 @@ export const operation = initGraphQLTada<{
   introspection: introspection;
   scalars: { DateTime: string; JSON: unknown; JSONObject: Record<string, unknown> };
 }>();
+
+/** The fields of Query and Mutation that are null only with an error. */
+type NullWithError =
+  | keyof introspection['types']['Mutation']['fields']
+  | 'assistants'
+  | 'pendingInterrupts'
+  | 'runs'
+  | 'threads';
+
+/** An answer without errors. */
+export type Answered<Result> = {
+  [Field in keyof Result]: Field extends NullWithError ? NonNullable<Result[Field]> : Result[Field];
+};
+
+/** The answer to a document, without errors. */
+export type AnswerTo<Document> = Answered<ResultOf<Document>>;
 
 /** A message in the values of a test graph. */
 interface StoredMessage {

@@ -1,12 +1,12 @@
-import type { ResultOf, TadaDocumentNode } from 'gql.tada';
+import type { TadaDocumentNode } from 'gql.tada';
 import { expect } from 'vitest';
 import type { Client } from './client.ts';
-import { operation } from './graphql.ts';
+import { operation, type AnswerTo } from './graphql.ts';
 
 const threadQuery = <const Fields extends string>(fields: Fields) =>
   operation(`query ($id: ID!) { thread(id: $id) { ${fields} } }`);
 
-type Answer<Fields extends string> = ResultOf<ReturnType<typeof threadQuery<Fields>>>;
+type Answer<Fields extends string> = AnswerTo<ReturnType<typeof threadQuery<Fields>>>;
 type Selected<Fields extends string> =
   Answer<Fields> extends { thread: infer Thread } ? NonNullable<Thread> : never;
 

@@ -1,7 +1,7 @@
-import type { ResultOf, VariablesOf } from 'gql.tada';
+import type { VariablesOf } from 'gql.tada';
 import type { FollowOptions, Transport } from './app.ts';
 import { ofType, type Client, type RunInput } from './client.ts';
-import { operation } from './graphql.ts';
+import { operation, type AnswerTo } from './graphql.ts';
 import type { Streamed } from './streamed.ts';
 
 export const ALL_MODES: NonNullable<FollowOptions['modes']> = [
@@ -82,7 +82,7 @@ export const FOLLOW_THREAD = operation(
   [EVENT],
 );
 
-export type Event = ResultOf<typeof FOLLOW>['runEvents'];
+export type Event = AnswerTo<typeof FOLLOW>['runEvents'];
 export type Mode = NonNullable<VariablesOf<typeof FOLLOW>['modes']>[number];
 
 export type Task = {
