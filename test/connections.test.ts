@@ -1,21 +1,25 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readConfig, type Config } from '../src/config.ts';
-import { CREATE_RUN, createTestApp, randomId, until, type TestApp } from './support/app.ts';
-import { createTestDatabase } from './support/databases.ts';
-import { startServerProcess } from './support/processes.ts';
+import { describe, expect } from 'vitest';
+import { randomId, until, type TestApp } from './support/app.ts';
+import { it } from './support/fixture.ts';
+import { intercept } from './support/queries.ts';
 import { connectRaw, frame, head, PING, post, UPGRADE } from './support/raw-socket.ts';
 import { SEVERAL_STARTS_MS } from './support/servers.ts';
-import { intercept } from './support/queries.ts';
+import { settingsOf } from './support/settings.ts';
 
 const TOTAL = '{ threads { totalCount } }';
 const GET = head(`GET /graphql?query=${encodeURIComponent(TOTAL)}`);
 const ANSWER = '{"data":{"threads":{"totalCount":0}}}';
 
-/** Returns the settings for these environment variables. */
-function settings(env: Record<string, string>): Partial<Config> {
-  const { graphsFile: _, databaseUrl: _url, dataDir: _dir, ...config } = readConfig(env);
-  return { ...config, port: 0, logLevel: 'silent' };
-}
+/** The server of this file waits for nobody. */
+it.override(
+  'settings',
+  settingsOf({
+    HEADER_SECONDS: '1',
+    BODY_SECONDS: '1',
+    SOCKET_INIT_SECONDS: '1',
+    KEEP_ALIVE_SECONDS: '1',
+  }),
+);
 
 /** Holds the server's matching statements, and counts them. */
 function holdStatements({ app: { sql } }: TestApp, pattern: RegExp) {
@@ -41,13 +45,9 @@ function holdStatements({ app: { sql } }: TestApp, pattern: RegExp) {
 }
 
 describe('a connection', () => {
-  let server: TestApp;
-  beforeAll(async () => {
-    server = await createTestApp();
-  });
-  afterAll(() => server.stop());
-
-  it('gets the answers to requests that it sends together one after the other, in order', async () => {
+  it('gets the answers to requests that it sends together one after the other, in order', async ({
+    server,
+  }) => {
     using raw = await connectRaw(server.url);
     using held = holdStatements(server, /count\(\*\)/);
     const ids = Array.from({ length: 300 }, (_, i) => `q${i}`);
@@ -61,7 +61,7 @@ describe('a connection', () => {
     expect(raw.text().match(/q\d+/g)).toEqual(ids);
   });
 
-  it('that its client has left begins no request that still waits', async () => {
+  it('that its client has left begins no request that still waits', async ({ server }) => {
     using raw = await connectRaw(server.url);
     using held = holdStatements(server, /count\(\*\)/);
     raw.write(GET.repeat(5000));
@@ -73,7 +73,7 @@ describe('a connection', () => {
     expect(held.count()).toBeLessThan(50);
   });
 
-  it('gets what is whole answered, then an error about what is no HTTP', async () => {
+  it('gets what is whole answered, then an error about what is no HTTP', async ({ server }) => {
     using raw = await connectRaw(server.url);
     raw.write(`${GET}${GET}nonsense\r\n\r\n`);
     const text = await raw.closed;
@@ -81,7 +81,9 @@ describe('a connection', () => {
     expect(text).toMatch(/ 400 Bad Request[^]*The request is not valid HTTP\.[^]*BAD_USER_INPUT/);
   });
 
-  it('may send a body in pieces of one byte', async () => {
+  it('may send a body in pieces of one byte', async ({ startServer }) => {
+    // The server of this file gives a body one second.
+    const { server } = await startServer();
     using raw = await connectRaw(server.url);
     const body = JSON.stringify({ query: `${TOTAL} # ${'x'.repeat(50_000)}` });
     const type = { 'Content-Type': 'application/json', 'Transfer-Encoding': 'chunked' };
@@ -92,20 +94,14 @@ describe('a connection', () => {
   });
 });
 
-describe('a client that is slow', { timeout: SEVERAL_STARTS_MS }, () => {
-  let server: TestApp;
-  beforeAll(async () => {
-    const env = { HEADER_SECONDS: '1', BODY_SECONDS: '1', SOCKET_INIT_SECONDS: '1' };
-    server = await createTestApp(settings(env));
-  });
-  afterAll(() => server.stop());
-
-  it.each([
+// These tests wait for the seconds of a limit, and can do so together.
+describe('a client that is slow', { timeout: SEVERAL_STARTS_MS, concurrent: true }, () => {
+  it.for<[what: string, sent: string]>([
     ['nothing', ''],
     ['half of a head', GET.slice(0, 40)],
     ['half of the head of an upgrade', UPGRADE.slice(0, 80)],
     ['a second head in part', `${GET}GET /gra`],
-  ])('to send the head of a request is refused: %s', async (_what, sent) => {
+  ])('to send the head of a request is refused: %s', async ([_what, sent], { server }) => {
     using raw = await connectRaw(server.url);
     raw.write(sent);
     if (sent.startsWith(GET)) {
@@ -115,29 +111,34 @@ describe('a client that is slow', { timeout: SEVERAL_STARTS_MS }, () => {
     expect(await raw.closed).toMatch(/ 408 [^]*HEADER_SECONDS sets the limit\./);
   });
 
-  it.each([
+  it.for<[method: string, headers: Record<string, string | number>]>([
     ['POST', { 'Content-Type': 'application/json', 'Content-Length': 100 }],
     ['POST', { 'Content-Type': 'application/json', 'Transfer-Encoding': 'chunked' }],
     ['GET', { 'Content-Length': 100 }],
-  ])('to send the body of a %s is refused: %j', async (method, headers) => {
+  ])('to send the body of a %s is refused: %j', async ([method, headers], { server }) => {
     using raw = await connectRaw(server.url);
     raw.write(head(`${method} /graphql?query=${encodeURIComponent(TOTAL)}`, headers));
     expect(await raw.closed).toMatch(/ 408 [^]*BODY_SECONDS sets the limit\./);
   });
 
-  it.each([
+  it.for<[what: string, sent: Buffer | undefined]>([
     ['nothing', undefined],
     ['a part of a frame', frame({ type: 'connection_init' }).subarray(0, 10)],
     ['a ping', frame('', PING)],
-  ])('to introduce its WebSocket loses it, also where it sends %s', async (_what, sent) => {
-    using raw = await connectRaw(server.url);
-    raw.write(UPGRADE);
-    await raw.see(/ 101 /);
-    if (sent) raw.write(sent);
-    expect(await raw.closed).toContain('Connection initialisation timeout');
-  });
+  ])(
+    'to introduce its WebSocket loses it, also where it sends %s',
+    async ([_what, sent], { server }) => {
+      using raw = await connectRaw(server.url);
+      raw.write(UPGRADE);
+      await raw.see(/ 101 /);
+      if (sent) raw.write(sent);
+      expect(await raw.closed).toContain('Connection initialisation timeout');
+    },
+  );
 
-  it('loses no time to others: a request that waits for its turn is not slow', async () => {
+  it('loses no time to others: a request that waits for its turn is not slow', async ({
+    server,
+  }) => {
     using raw = await connectRaw(server.url);
     const slow = `mutation { createRun(wait: true, input: {
       assistantId: "slow", input: { log: [] } }) { status } }`;
@@ -149,8 +150,10 @@ describe('a client that is slow', { timeout: SEVERAL_STARTS_MS }, () => {
 });
 
 describe('the limit of connections', { timeout: SEVERAL_STARTS_MS }, () => {
-  it('of an address refuses one more of that address, until another one has ended', async () => {
-    await using server = await createTestApp(settings({ ADDRESS_CONNECTIONS: '2' }));
+  it('of an address refuses one more of that address, until another one has ended', async ({
+    startServer,
+  }) => {
+    const { server } = await startServer(settingsOf({ ADDRESS_CONNECTIONS: '2' }));
     using first = await connectRaw(server.url);
     using second = await connectRaw(server.url);
     for (const raw of [first, second]) {
@@ -173,8 +176,8 @@ describe('the limit of connections', { timeout: SEVERAL_STARTS_MS }, () => {
     });
   });
 
-  it('of all addresses closes one more', async () => {
-    await using server = await createTestApp(settings({ CONNECTION_LIMIT: '2' }));
+  it('of all addresses closes one more', async ({ startServer }) => {
+    const { server } = await startServer(settingsOf({ CONNECTION_LIMIT: '2' }));
     using first = await connectRaw(server.url);
     using second = await connectRaw(server.url, { localAddress: '127.0.0.2' });
     for (const raw of [first, second]) {
@@ -190,8 +193,10 @@ describe('the limit of connections', { timeout: SEVERAL_STARTS_MS }, () => {
     second.socket.destroy();
   });
 
-  it('of bytes that an address holds closes the connections that hold most', async () => {
-    await using server = await createTestApp(settings({ ADDRESS_BUFFER_BYTES: '1048576' }));
+  it('of bytes that an address holds closes the connections that hold most', async ({
+    startServer,
+  }) => {
+    const { server } = await startServer(settingsOf({ ADDRESS_BUFFER_BYTES: '1048576' }));
     const unfinished = (bytes: number) =>
       head('POST /graphql', { 'Content-Type': 'application/json', 'Content-Length': 1_000_000 }) +
       ' '.repeat(bytes);
@@ -206,39 +211,37 @@ describe('the limit of connections', { timeout: SEVERAL_STARTS_MS }, () => {
   });
 });
 
-describe('a keep-alive connection', { timeout: SEVERAL_STARTS_MS }, () => {
-  it('is closed when it was not used for the time that its client is told', async () => {
-    await using server = await createTestApp(settings({ KEEP_ALIVE_SECONDS: '1' }));
+describe('a keep-alive connection', { timeout: SEVERAL_STARTS_MS, concurrent: true }, () => {
+  it('is closed when it was not used for the time that its client is told', async ({ server }) => {
     using raw = await connectRaw(server.url);
     raw.write(GET);
     await raw.see(/Keep-Alive: timeout=1\r\n[^]*totalCount/);
     await raw.closed;
   });
 
-  it(
-    'answers a request that was sent while a graph blocked the event loop for longer',
-    { timeout: 120_000 },
-    async () => {
-      const database = await createTestDatabase();
-      const env = { KEEP_ALIVE_SECONDS: '1', HEADER_SECONDS: '1', MAX_BLOCKED_SECONDS: '60' };
-      await using server = await startServerProcess(database, env);
-      const { client } = server;
-      using resting = await connectRaw(client.url);
-      using fresh = await connectRaw(client.url);
-      resting.write(GET);
-      await resting.see(/totalCount/);
-      const input = { assistantId: 'hog', input: { ms: 12_000 }, threadId: randomId() };
-      const run = client.gql(CREATE_RUN, {
-        input: { ...input, ifThreadMissing: 'CREATE' },
-        wait: true,
-      });
-      resting.write(GET);
-      fresh.write(GET);
-      await resting.see(/totalCount[^]*totalCount/);
-      await fresh.see(/totalCount/);
-      expect((await run).createRun.status).toBe('SUCCESS');
-      await server[Symbol.asyncDispose]();
-      await database.dispose();
-    },
-  );
+  it('answers a request that was sent while a graph blocked the event loop for longer', async ({
+    ownDatabase,
+    startProcess,
+  }) => {
+    const { client } = await startProcess(ownDatabase, {
+      KEEP_ALIVE_SECONDS: '1',
+      HEADER_SECONDS: '1',
+      MAX_BLOCKED_SECONDS: '60',
+    });
+    using resting = await connectRaw(client.url);
+    using fresh = await connectRaw(client.url);
+    resting.write(GET);
+    await resting.see(/totalCount/);
+    const run = client.runToEnd({
+      assistantId: 'hog',
+      input: { ms: 12_000 },
+      threadId: randomId(),
+      ifThreadMissing: 'CREATE',
+    });
+    resting.write(GET);
+    fresh.write(GET);
+    await resting.see(/totalCount[^]*totalCount/);
+    await fresh.see(/totalCount/);
+    expect((await run).status).toBe('SUCCESS');
+  });
 });

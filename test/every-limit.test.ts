@@ -1,12 +1,14 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect } from 'vitest';
 import { WebSocket } from 'ws';
-import { readConfig, type Config } from '../src/config.ts';
-import { CREATE_RUN, CREATE_THREAD, createTestApp, type TestApp } from './support/app.ts';
+import type { Document } from './support/app.ts';
+import { CREATE_RUN, CREATE_THREAD, type Client } from './support/client.ts';
+import { it } from './support/fixture.ts';
 import { connectRaw, head, openRawWebSocket } from './support/raw-socket.ts';
 import { GRAPHQL_WS, openSocket, repeat, socketUrl } from './support/refusals.ts';
+import { settingsOf } from './support/settings.ts';
 
 const ROOT = path.join(import.meta.dirname, '..');
 const read = (file: string) => readFileSync(path.join(ROOT, file), 'utf8');
@@ -72,27 +74,18 @@ const SMALL = {
   RUN_EVENT_LIMIT_BYTES: '200000',
 };
 
-/** Returns the settings for these environment variables. */
-function settingsOf(env: Record<string, string>): Partial<Config> {
-  const standard = new Map(Object.entries(readConfig({})));
-  const changed = Object.entries(readConfig(env)).filter(
-    ([key, value]) => JSON.stringify(standard.get(key)) !== JSON.stringify(value),
-  );
-  return Object.fromEntries(changed);
-}
-
 const keys = (count: number) =>
   Object.fromEntries(Array.from({ length: count }, (_, n) => [`k${n}`, n]));
 const repeated = (count: number, value: unknown) => Array.from({ length: count }, () => value);
 const levels = (count: number): unknown => (count === 0 ? 1 : { a: levels(count - 1) });
 
 /** Sends a request over a limit. Returns the answer to the client. */
-type Case = (app: TestApp) => Promise<string>;
+type Case = (client: Client) => Promise<string>;
 
 const refused =
-  (document: string, variables?: Record<string, unknown>): Case =>
-  async (app) => {
-    const errors = await app.errors(document, variables);
+  (document: string | Document, variables?: Record<string, unknown>): Case =>
+  async (client) => {
+    const errors = await client.errors(document, variables);
     return errors.map(({ message, extensions }) => `${extensions['code']}: ${message}`).join('\n');
   };
 const run = (input: Record<string, unknown>) =>
@@ -101,10 +94,10 @@ const run = (input: Record<string, unknown>) =>
 /** Runs the graph `large` with a value over a limit. Returns the run and its events as text. */
 const large =
   (what: string): Case =>
-  async (app) => {
-    const input = { assistantId: 'large', input: { what }, onCompletion: 'KEEP' };
-    const { createRun: made } = await app.gql(CREATE_RUN, { input, wait: true });
-    return `${made.status}: ${made.error?.message} ${JSON.stringify(await app.follow(made.id))}`;
+  async (client) => {
+    const input = { assistantId: 'large', input: { what }, onCompletion: 'KEEP' } as const;
+    const made = await client.runToEnd(input);
+    return `${made.status}: ${made.error?.message} ${JSON.stringify(await client.follow(made.id))}`;
   };
 
 /** Limits with a test in another file: the file, and a part of the test's name. */
@@ -156,11 +149,11 @@ const UNTRIED = [
 ];
 
 const CASES: Record<string, Case> = {
-  async BODY_LIMIT_BYTES(app) {
+  async BODY_LIMIT_BYTES(client) {
     const post = { method: 'POST', headers: { 'content-type': 'application/json' } };
     const body = JSON.stringify({ query: `{ __typename } #${'x'.repeat(100_000)}` });
-    const response = await fetch(`${app.url}/graphql`, { ...post, body });
-    using socket = await openSocket(app);
+    const response = await fetch(`${client.url}/graphql`, { ...post, body });
+    using socket = await openSocket(client);
     socket.socket.on('error', () => {});
     socket.socket.send(body);
     const [closed] = await once(socket.socket, 'close');
@@ -176,40 +169,40 @@ const CASES: Record<string, Case> = {
   ),
   SELECTION_LIMIT: refused(`{ ${repeat(11, () => '__typename')} }`),
   COST_LIMIT: refused('{ threads(first: 100) { nodes { runs { nodes { id } } } } }'),
-  async SOCKET_OPERATION_LIMIT(app) {
-    using socket = await openSocket(app);
+  async SOCKET_OPERATION_LIMIT(client) {
+    using socket = await openSocket(client);
     const query = 'subscription { threadChanged { id } }';
     for (const id of ['1', '2']) socket.send({ id, type: 'subscribe', payload: { query } });
     return JSON.stringify(await socket.receive());
   },
-  async SOCKET_INIT_SECONDS(app) {
-    const socket = new WebSocket(socketUrl(app), GRAPHQL_WS);
+  async SOCKET_INIT_SECONDS(client) {
+    const socket = new WebSocket(socketUrl(client), GRAPHQL_WS);
     return `close code ${(await once(socket, 'close'))[0]}`;
   },
-  async 'bytes of the head of a request'(app) {
-    using raw = await connectRaw(app.url);
+  async 'bytes of the head of a request'(client) {
+    using raw = await connectRaw(client.url);
     raw.write(head('GET /health', { 'X-Long': 'x'.repeat(17_000) }));
     return `status ${(await raw.closed).slice(9, 12)}`;
   },
-  async 'pieces of a WebSocket message'(app) {
-    using raw = await openRawWebSocket(app.url);
+  async 'pieces of a WebSocket message'(client) {
+    using raw = await openRawWebSocket(client.url);
     const piece = Buffer.from([0, 0x80, 0, 0, 0, 0]);
     raw.write(Buffer.concat([Buffer.from([1, 0x80, 0, 0, 0, 0]), ...Array(4096).fill(piece)]));
     const closed = Buffer.from(await raw.closed, 'latin1');
     const at = closed.lastIndexOf(0x88);
     return `close code ${closed.readUInt16BE(at + 2)}`;
   },
-  async 'silence of a WebSocket, in seconds'(app) {
-    using raw = await openRawWebSocket(app.url);
+  async 'silence of a WebSocket, in seconds'(client) {
+    using raw = await openRawWebSocket(client.url);
     await raw.closed;
     return 'the connection is closed';
   },
-  async 'lines of a document with positions in its errors'(app) {
-    const [error] = await app.errors(`${'\n'.repeat(501)}{ nothing }`);
+  async 'lines of a document with positions in its errors'(client) {
+    const [error] = await client.errors(`${'\n'.repeat(501)}{ nothing }`);
     return `errors ${'locations' in (error ?? {}) ? 'with' : 'without'} locations`;
   },
-  async 'reported validation errors of a document'(app) {
-    const errors = await app.errors(`{ ${repeat(12, (n) => `a${n}`)} }`);
+  async 'reported validation errors of a document'(client) {
+    const errors = await client.errors(`{ ${repeat(12, (n) => `a${n}`)} }`);
     return String(errors[10]?.message);
   },
   METADATA_KEY_LIMIT: refused(CREATE_THREAD, { input: { metadata: keys(11) } }),
@@ -230,22 +223,20 @@ const CASES: Record<string, Case> = {
   }),
   EVENT_LIMIT_BYTES: large('event'),
   RUN_EVENT_LIMIT_BYTES: large('events'),
-  async QUEUED_RUN_LIMIT(app) {
-    const { createThread: thread } = await app.gql(CREATE_THREAD);
-    const later = { assistantId: 'large', input: {}, threadId: thread.id, afterSeconds: 1000 };
-    for (let queued = 0; queued < 2; queued++) await app.gql(CREATE_RUN, { input: later });
-    return run(later)(app);
+  async QUEUED_RUN_LIMIT(client) {
+    const threadId = await client.createThread();
+    const later = { assistantId: 'large', input: {}, threadId, afterSeconds: 1000 };
+    for (let queued = 0; queued < 2; queued++) await client.startRun(later);
+    return run(later)(client);
   },
 };
 
-describe('docs/limits.md', () => {
-  let server: TestApp;
-  beforeAll(async () => {
-    const graphsFile = path.join(ROOT, 'test/support/limit-graphs.json');
-    server = await createTestApp({ ...settingsOf(SMALL), graphsFile });
-  });
-  afterAll(() => server.stop());
+it.override('settings', {
+  ...settingsOf(SMALL),
+  graphsFile: path.join(ROOT, 'test/support/limit-graphs.json'),
+});
 
+describe('docs/limits.md', () => {
   it('has a request over each of its limits here, and no other', () => {
     const tried = [...Object.keys(CASES), ...Object.keys(ELSEWHERE), ...UNTRIED];
     expect(tried.toSorted()).toEqual(ROWS.map(keyOf).toSorted());
@@ -264,17 +255,17 @@ describe('docs/limits.md', () => {
     );
   });
 
-  it.each(Object.entries(ELSEWHERE))('has a test of its own for %s', (_key, [file, test]) => {
+  it.for(Object.entries(ELSEWHERE))('has a test of its own for %s', ([_key, [file, test]]) => {
     expect(read(`test/${file}.test.ts`)).toContain(test);
   });
 
   const here = ROWS.filter((row) => keyOf(row) in CASES);
-  it.each(here.map((row) => [keyOf(row), row] as const))(
+  it.for(here.map((row) => [keyOf(row), row] as const))(
     'says what a client sees above the limit: %s',
     // The server closes a silent WebSocket after 36 s.
     { timeout: 120_000 },
-    async (key, { variable, seen }) => {
-      const sees = (await CASES[key]?.(server)) ?? '';
+    async ([key, { variable, seen }], { client }) => {
+      const sees = (await CASES[key]?.(client)) ?? '';
       for (const part of seen) expect(sees).toMatch(part);
       const named = Array.from(sees.matchAll(/(\w+) sets the limit\./g), ([, name]) => name);
       expect(named.filter((name) => name !== variable)).toEqual([]);

@@ -1,7 +1,7 @@
 import { on, once } from 'node:events';
 import { expect } from 'vitest';
 import { WebSocket } from 'ws';
-import type { TestApp } from './app.ts';
+import type { Client } from './client.ts';
 
 /** The id of no thread. */
 export const NOBODY = '01900000-0000-7000-8000-000000000000';
@@ -15,19 +15,19 @@ export const socketUrl = ({ url }: { url: string }) => `${url.replace('http', 'w
 
 /** Returns the answers to a refused document over HTTP, SSE and WebSocket. */
 export async function refusals(
-  app: TestApp,
+  client: Pick<Client, 'url' | 'errors'>,
   query: string,
   variables: Record<string, unknown> = {},
 ) {
   return [
-    await app.errors(query, variables),
-    await errorsOfStream(app, { query, variables }),
-    await errorsOfSocket(app, { query, variables }),
+    await client.errors(query, variables),
+    await errorsOfStream(client, { query, variables }),
+    await errorsOfSocket(client, { query, variables }),
   ];
 }
 
-async function errorsOfStream(app: TestApp, body: object): Promise<any[]> {
-  const response = await fetch(`${app.url}/graphql`, {
+async function errorsOfStream(client: Pick<Client, 'url'>, body: object): Promise<any[]> {
+  const response = await fetch(`${client.url}/graphql`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', accept: 'text/event-stream' },
     body: JSON.stringify(body),
@@ -36,16 +36,16 @@ async function errorsOfStream(app: TestApp, body: object): Promise<any[]> {
   return JSON.parse(answer ?? '{}').errors;
 }
 
-async function errorsOfSocket(app: TestApp, payload: object): Promise<any[]> {
-  using socket = await openSocket(app);
+async function errorsOfSocket(client: Pick<Client, 'url'>, payload: object): Promise<any[]> {
+  using socket = await openSocket(client);
   socket.send({ id: '1', type: 'subscribe', payload });
   const { type, payload: answer } = await socket.receive();
   return type === 'error' ? answer : answer.errors;
 }
 
 /** A WebSocket after the handshake, without a client library. */
-export async function openSocket(app: TestApp) {
-  const socket = new WebSocket(socketUrl(app), GRAPHQL_WS);
+export async function openSocket(client: Pick<Client, 'url'>) {
+  const socket = new WebSocket(socketUrl(client), GRAPHQL_WS);
   const messages = on(socket, 'message');
   const send = (message: object) => socket.send(JSON.stringify(message));
   const receive = async () => JSON.parse(String((await messages.next()).value[0]));
