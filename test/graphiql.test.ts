@@ -24,6 +24,7 @@ describe.skipIf(!executablePath)('GraphiQL', () => {
   let browser: Browser;
   let page: Page;
   const requested: string[] = [];
+  const problems: string[] = [];
 
   beforeAll(async () => {
     const graphsFile = path.join(import.meta.dirname, '../langgraph.json');
@@ -34,8 +35,12 @@ describe.skipIf(!executablePath)('GraphiQL', () => {
     });
     page = await browser.newPage({ viewport: { width: 1400, height: 900 } });
     page.on('request', (request) => requested.push(request.url()));
+    page.on('pageerror', (error) => problems.push(error.message));
+    page.on('console', (line) => line.type() === 'error' && problems.push(line.text()));
     page.on('websocket', (socket) => requested.push(socket.url()));
-    await page.goto(`${server.url}/graphql`);
+    // The root leads to the page.
+    await page.goto(server.url);
+    expect(new URL(page.url()).pathname).toBe('/graphql');
     await page.waitForSelector('.graphiql-tabs');
   });
   afterAll(async () => {
@@ -45,8 +50,7 @@ describe.skipIf(!executablePath)('GraphiQL', () => {
 
   /** Opens a tab, runs its document, and waits for an answer with `text`. */
   async function run(tab: string, text: string): Promise<string> {
-    // Not a real click: a tab starts a drag on mousedown.
-    await page.getByRole('button', { name: tab, exact: true }).dispatchEvent('click');
+    await page.getByRole('button', { name: tab, exact: true }).click();
     // GraphiQL shows a tab's document before it reads it, and runs the document that it has read.
     const isRead = (name: string) => localStorage.getItem('graphiql:query')?.includes(` ${name} {`);
     await page.waitForFunction(isRead, tab);
@@ -67,7 +71,12 @@ describe.skipIf(!executablePath)('GraphiQL', () => {
 
   it('runs every tab as it is: asks, follows over the WebSocket, asks another agent, shows the history', async () => {
     expect(await run('Ask', 'createRun')).not.toContain('errors');
-    expect(await run('Follow', 'SUCCESS')).not.toContain('errors');
+    const followed = await run('Follow', 'SUCCESS');
+    expect(followed).not.toContain('errors');
+    // The newest event, and the events before it.
+    expect(followed).toMatch(
+      /"RunFinishedEvent".* "earlier": \[ .*"UpdatesEvent".*"isChunk": true/,
+    );
     expect(requested.some((url) => url.startsWith('ws://'))).toBe(true);
     await page.locator('.graphiql-execute-button').click();
     expect(await run('AskAnother', 'SUCCESS')).toContain('openai');
@@ -75,6 +84,44 @@ describe.skipIf(!executablePath)('GraphiQL', () => {
     expect(history).toContain('who made you?');
     expect(history).toContain('and you?');
   }, 90_000);
+
+  it('shows what the guides show: copies, imports, searches, and runs without a thread', async () => {
+    expect(await run('Copy', 'copyThread')).toContain('who made you?');
+    expect(await run('Import', 'SUCCESS')).toContain('what did I say first?');
+    expect(await run('Find', 'totalCount')).toContain('makers');
+    expect(await run('Stateless', 'SUCCESS')).toContain('Bagatur');
+  }, 90_000);
+
+  it('has a history of the operations, also after a reload, which keeps the tabs', async () => {
+    const tabs = page.locator('.graphiql-tab-button');
+    const count = await tabs.count();
+    await page.reload();
+    await page.waitForSelector('.graphiql-tabs');
+    expect(await tabs.count()).toBe(count);
+    await page.getByRole('button', { name: 'Show History' }).click();
+    const entries = page.locator('.graphiql-history-item-label');
+    await expect.poll(() => entries.allTextContents()).toContain('Stateless');
+    await page.getByRole('button', { name: 'Hide History' }).click();
+  }, 60_000);
+
+  it('fits a phone: the answer is below the document, and as wide as the page', async () => {
+    const phone = await browser.newPage({
+      viewport: { width: 390, height: 844 },
+      isMobile: true,
+      hasTouch: true,
+    });
+    await phone.goto(server.url);
+    await phone.waitForSelector('.graphiql-tabs');
+    expect(await phone.evaluate(() => document.documentElement.scrollWidth)).toBe(390);
+    const boxOf = (part: string) => phone.locator(part).boundingBox();
+    const [document_, answer] = [
+      await boxOf('.graphiql-editors'),
+      await boxOf('.graphiql-response'),
+    ];
+    expect(answer?.y).toBeGreaterThanOrEqual((document_?.y ?? 0) + (document_?.height ?? 0));
+    expect(answer?.width).toBeGreaterThan(340);
+    await phone.close();
+  }, 60_000);
 
   it('holds an approval: the agent asks, the question is seen, the answer runs the tool', async () => {
     expect(await run('AskFirst', 'INTERRUPTED')).toContain('Send this e-mail');
@@ -89,5 +136,6 @@ describe.skipIf(!executablePath)('GraphiQL', () => {
       (url) => /^(https?|wss?):/.test(url) && new URL(url).host !== host,
     );
     expect(foreign).toEqual([]);
+    expect(problems).toEqual([]);
   });
 });

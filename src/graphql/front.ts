@@ -9,10 +9,11 @@ import { createGraphql } from './yoga.ts';
 export function createGraphqlFront(app: App, connections: Connections): Front {
   const yoga = createGraphql(app);
   const sockets = createSockets(app, { yoga, connections });
+  const path = '/graphql';
   return {
-    path: '/graphql',
+    path,
     answer: yoga,
-    sendPage: app.config.graphiql ? createGraphiqlPage(app) : undefined,
+    findFile: app.config.graphiql ? createGraphiqlPage(app, path) : undefined,
     acceptSocket: sockets.accept,
     closeSockets: sockets.close,
   };

@@ -2,23 +2,27 @@ import { eventId } from '../events/event.ts';
 
 /** An initial document in GraphiQL. */
 export interface GraphiqlTab {
-  /** Preferably without variables: GraphiQL duplicates a tab with variables at each reload of the page. */
+  /** Without variables: GraphiQL duplicates a tab with variables at each reload of the page. */
   query: string;
-  /** JSON. */
-  variables?: string;
 }
 
 /** Ids used by the tabs. After the first tab, the tabs run unchanged, in any order and repeatedly. */
 const THREAD_ID = '01900000-0000-7000-8000-000000000001';
 const ASSISTANT_ID = '01900000-0000-7000-8000-000000000002';
 const APPROVAL_THREAD_ID = '01900000-0000-7000-8000-000000000003';
+const IMPORTED_THREAD_ID = '01900000-0000-7000-8000-000000000004';
 /** A cursor before the thread's first event. */
 const FROM_THE_BEGINNING = eventId({ threadId: THREAD_ID, number: 0 });
 
-const ASK = `# 1. Create a thread if it does not exist, and ask the agent a question on it.
+const ASK = `# 1. Create a thread if it does not exist, and ask
+#    the agent a question on it.
 mutation Ask {
   createThread(
-    input: { id: "${THREAD_ID}", ifExists: DO_NOTHING }
+    input: {
+      id: "${THREAD_ID}"
+      metadata: { topic: "makers" }
+      ifExists: DO_NOTHING
+    }
   ) {
     id
   }
@@ -35,8 +39,10 @@ mutation Ask {
 }
 `;
 
-const FOLLOW = `# 2. Follow the thread word by word: first the stored events, then the live events.
-#    Keep it running, and ask again in a new tab.
+const FOLLOW = `# 2. Follow the thread word by word: stored events,
+#    then live events. The newest is at the top, the
+#    ones before it are under "earlier". For live
+#    events, ask again in a second window.
 subscription Follow {
   threadEvents(
     threadId: "${THREAD_ID}"
@@ -51,7 +57,6 @@ subscription Follow {
     }
     ... on UpdatesEvent {
       node
-      update
     }
     ... on RunFinishedEvent {
       status
@@ -63,8 +68,9 @@ subscription Follow {
 }
 `;
 
-const ASK_ANOTHER = `# 3. A second agent on the same thread: the same graph with a different
-#    configuration. It sees the messages of the first agent.
+const ASK_ANOTHER = `# 3. A second agent on the same thread: the same graph
+#    with a different configuration. It sees the
+#    messages of the first agent.
 mutation AskAnother {
   createAssistant(
     input: {
@@ -92,7 +98,8 @@ mutation AskAnother {
 }
 `;
 
-const STATE = `# 4. The current state of the thread, and its history.
+const STATE = `# 4. The current state of the thread, its history
+#    and its runs.
 query StateAndHistory {
   thread(id: "${THREAD_ID}") {
     status
@@ -127,7 +134,101 @@ query StateAndHistory {
 }
 `;
 
-const ASK_FIRST = `# 5. An agent with approval by a person: its run ends INTERRUPTED.
+const COPY = `# 5. A copy of the thread with its whole history.
+#    Original and copy are independent.
+mutation Copy {
+  copyThread(id: "${THREAD_ID}") {
+    id
+    messages(last: 10) {
+      type
+      text
+    }
+  }
+}
+`;
+
+const IMPORT = `# 6. A thread with an imported conversation.
+#    The agent continues it.
+mutation Import {
+  createThread(
+    input: {
+      id: "${IMPORTED_THREAD_ID}"
+      graphId: "agent"
+      metadata: { topic: "imports" }
+      supersteps: [
+        { updates: [{ asNode: "__input__", values: {} }] }
+        {
+          updates: [
+            { asNode: "__start__", values: { messages: [{ type: "human", content: "hello" }] } }
+          ]
+        }
+        {
+          updates: [
+            { asNode: "agent", values: { messages: [{ type: "ai", content: "Hello! How can I help?" }] } }
+          ]
+        }
+      ]
+      ifExists: DO_NOTHING
+    }
+  ) {
+    id
+  }
+  createRun(
+    input: {
+      threadId: "${IMPORTED_THREAD_ID}"
+      assistantId: "agent"
+      input: { messages: [{ role: "user", content: "what did I say first?" }] }
+    }
+    wait: true
+  ) {
+    status
+    thread {
+      messages(last: 10) {
+        type
+        text
+      }
+    }
+  }
+}
+`;
+
+const FIND = `# 7. Find threads by status and metadata, the most
+#    recent first.
+query Find {
+  threads(
+    filter: { status: IDLE, metadata: { topic: "makers" } }
+    orderBy: { field: UPDATED_AT, direction: DESC }
+    first: 10
+  ) {
+    totalCount
+    nodes {
+      id
+      status
+      metadata
+      updatedAt
+    }
+  }
+}
+`;
+
+const STATELESS = `# 8. A run without a thread. The server deletes its
+#    state at its end.
+mutation Stateless {
+  createRun(
+    input: {
+      assistantId: "agent"
+      input: { messages: [{ role: "user", content: "My name is Bagatur and I am 26 years old." }] }
+    }
+    wait: true
+  ) {
+    status
+    output
+  }
+}
+`;
+
+const ASK_FIRST = `# 9. An agent with approval by a person: its run
+#    ends INTERRUPTED.
 mutation AskFirst {
   createRun(
     input: {
@@ -147,7 +248,7 @@ mutation AskFirst {
 }
 `;
 
-const OPEN_QUESTIONS = `# 6. Pending interrupts of all threads.
+const OPEN_QUESTIONS = `# 10. Pending interrupts of all threads.
 query OpenQuestions {
   pendingInterrupts {
     totalCount
@@ -162,7 +263,8 @@ query OpenQuestions {
 }
 `;
 
-const ANSWER = `# 7. The answer: the tool runs. An interrupt accepts a single answer; a second answer fails.
+const ANSWER = `# 11. The answer: the tool runs. An interrupt accepts
+#     a single answer; a second answer fails.
 mutation Answer {
   createRun(
     input: {
@@ -184,7 +286,10 @@ mutation Answer {
 `;
 
 const TABS: (GraphiqlTab & { graphId: string })[] = [
-  ...[ASK, FOLLOW, ASK_ANOTHER, STATE].map((query) => ({ query, graphId: 'agent' })),
+  ...[ASK, FOLLOW, ASK_ANOTHER, STATE, COPY, IMPORT, FIND, STATELESS].map((query) => ({
+    query,
+    graphId: 'agent',
+  })),
   ...[ASK_FIRST, OPEN_QUESTIONS, ANSWER].map((query) => ({ query, graphId: 'approval' })),
 ];
 

@@ -1,84 +1,126 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import { promisify } from 'node:util';
-import { createGunzip, gzip } from 'node:zlib';
-import type { GraphiQLOptions } from 'graphql-yoga';
+import path from 'node:path';
 import type { App } from '../app.ts';
+import { encodingFor } from '../http/encoding.ts';
+import { RefusedError } from '../http/refused.ts';
+import type { SendFile } from '../http/server.ts';
+import { loadAssets, type Asset, type GraphiqlAssets } from './graphiql-assets.ts';
 import { graphiqlTabs } from './graphiql-examples.ts';
 
-/** Sends the page for browsers. The server makes and compresses it once; all answers share these bytes. */
-export type SendPage = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+const ASSET_SECONDS = 365 * 86_400;
 
-interface Page {
-  compressed: Buffer;
-  hash: string;
-}
+/** Finds the page at `endpoint`, for browsers, and the files below it. */
+export function createGraphiqlPage({ graphs }: Pick<App, 'graphs'>, endpoint: string) {
+  const folder = `${endpoint}/graphiql/`;
+  let loading: Promise<GraphiqlAssets> | undefined;
+  const load = () => (loading ??= loadAssets());
 
-export function createGraphiqlPage(app: Pick<App, 'graphs'>): SendPage {
-  const pages = new Map<boolean, Promise<Page>>();
+  const sendPage: SendFile = async (request, response) => {
+    // Relative to the page, which a proxy may serve below another path.
+    const urlOf = ({ name }: Asset) => `${path.basename(endpoint)}/graphiql/${name}`;
+    sendHtml(renderPage(await load(), { urlOf, tabs: graphiqlTabs(graphs) }), request, response);
+  };
 
-  return async (request, response) => {
-    const { searchParams } = new URL(request.url ?? '', 'http://localhost');
-    const hasQuery = searchParams.has('query');
-    const making = pages.get(hasQuery) ?? makePage(graphiqlOptions(app, hasQuery));
-    pages.set(hasQuery, making);
-    await send(await making, request, response);
+  const sendAsset: SendFile = async (request, response) => {
+    const name = pathOf(request).slice(folder.length);
+    const asset = Object.values(await load()).find((each) => each.name === name);
+    if (!asset) throw new RefusedError(404, 'NOT_FOUND', 'There is no such file.');
+    await sendBytes(asset, request, response);
+  };
+
+  return (request: IncomingMessage): SendFile | undefined => {
+    if (request.method !== 'GET') return undefined;
+    if (pathOf(request).startsWith(folder)) return sendAsset;
+    return pathOf(request) === endpoint && wantsPage(request) ? sendPage : undefined;
   };
 }
 
-function graphiqlOptions({ graphs }: Pick<App, 'graphs'>, hasQuery: boolean): GraphiQLOptions {
-  const tabs = graphiqlTabs(graphs);
-  const [first] = tabs;
-  return {
+function pathOf({ url = '' }: IncomingMessage): string {
+  return url.split('?')[0] ?? '';
+}
+
+function wantsPage({ headers }: IncomingMessage): boolean {
+  return !!headers.accept?.includes('text/html');
+}
+
+interface PageParts {
+  urlOf: (asset: Asset) => string;
+  tabs: { query: string }[];
+}
+
+function renderPage(assets: GraphiqlAssets, { urlOf, tabs }: PageParts): string {
+  const settings = {
     title: 'threadql',
-    subscriptionsProtocol: 'WS',
-    ...(first && { defaultTabs: tabs }),
-    // Without these options, a reload opens an empty tab and drops the variables of the first tab.
-    ...(!hasQuery && first),
+    icon: urlOf(assets.icon),
+    tabs,
+    workers: {
+      editorWorkerService: urlOf(assets.editorWorker),
+      graphql: urlOf(assets.graphqlWorker),
+      json: urlOf(assets.jsonWorker),
+    },
   };
-}
-
-async function makePage(options: GraphiQLOptions): Promise<Page> {
-  // Nine megabytes, loaded at the first request.
-  const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql');
-  const compressed = await promisify(gzip)(renderGraphiQL(options));
-  const hash = createHash('sha256').update(compressed).digest('base64url');
-  return { compressed, hash };
-}
-
-async function send(
-  { compressed, hash }: Page,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
-  const takesGzip = /\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))/.test(
-    request.headers['accept-encoding'] ?? '',
+  const styles = [assets.graphiqlStyle, assets.pageStyle].map(
+    (style) => `<link rel="stylesheet" href="${urlOf(style)}">`,
   );
-  const etag = `"${hash}${takesGzip ? '-gzip' : ''}"`;
+  const scripts = [assets.graphqlWs, assets.graphiql, assets.page].map(
+    (script) => `<script defer src="${urlOf(script)}"></script>`,
+  );
+  return `<!doctype html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8">
+    <meta name="viewport" content="width=device-width, initial-scale=1">
+    <meta name="color-scheme" content="light dark">
+    <title>${settings.title}</title>
+    <link rel="icon" href="${settings.icon}">
+    ${styles.join('\n    ')}
+    <script type="application/json" id="settings">${JSON.stringify(settings).replaceAll('<', '\\u003c')}</script>
+    ${scripts.join('\n    ')}
+  </head>
+  <body class="no-focus-outline">
+    <noscript>This page needs JavaScript. The API at this address does not.</noscript>
+    <div id="root"></div>
+  </body>
+</html>
+`;
+}
+
+function sendHtml(html: string, request: IncomingMessage, response: ServerResponse): void {
+  const etag = `"${createHash('sha256').update(html).digest('base64url')}"`;
   response.setHeader('etag', etag);
   response.setHeader('cache-control', 'private, no-cache');
   response.setHeader('content-security-policy', contentSecurityPolicy(request.headers.host ?? ''));
-  response.appendHeader('vary', 'accept, accept-encoding');
-  if (request.headers['if-none-match'] === etag) {
-    response.writeHead(304).end();
-    return;
-  }
-  response.setHeader('content-type', 'text/html');
-  if (takesGzip) {
-    response.setHeader('content-encoding', 'gzip');
-    response.setHeader('content-length', compressed.length);
-    response.end(compressed);
-    return;
-  }
-  await pipeline(Readable.from([compressed]), createGunzip(), response);
+  response.appendHeader('vary', 'accept');
+  if (request.headers['if-none-match'] === etag) return void response.writeHead(304).end();
+  response.setHeader('content-type', 'text/html; charset=utf-8');
+  response.end(html);
 }
 
-/** Restricts the page to this server, and forbids frames around it. */
+async function sendBytes(
+  asset: Asset,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const encoding = encodingFor(request.headers['accept-encoding']);
+  response.setHeader('etag', `"${asset.name}${encoding ?? ''}"`);
+  response.setHeader('cache-control', `public, max-age=${ASSET_SECONDS}, immutable`);
+  if (request.headers['if-none-match'] === response.getHeader('etag')) {
+    return void response.writeHead(304).end();
+  }
+  const bytes = encoding ? await asset.encoded(encoding) : asset.content;
+  if (encoding) response.setHeader('content-encoding', encoding);
+  response.setHeader('content-type', asset.type);
+  response.setHeader('content-length', Buffer.byteLength(bytes));
+  response.end(bytes);
+}
+
+/** Restricts the page to this server, and forbids scripts in the page and frames around it. */
 function contentSecurityPolicy(host: string): string {
   return [
-    `default-src 'self' 'unsafe-inline' data: blob:`,
+    `default-src 'self' data: blob:`,
+    `script-src 'self'`,
+    `style-src 'self' 'unsafe-inline'`,
     `connect-src 'self' ws://${host} wss://${host}`,
     `frame-ancestors 'none'`,
   ].join('; ');

@@ -30,13 +30,16 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
+/** Sends a file to a browser. */
+export type SendFile = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+
 /** An API at one path, over HTTP, SSE and WebSocket. */
 export interface Front {
   path: string;
   /** Answers a request after the checks of its host, origin and body size. A JSON body is parsed: `request.body`. */
   answer(request: IncomingMessage, response: ServerResponse): unknown;
-  /** Sends a page to a browser. Undefined: no page. */
-  sendPage?: ((request: IncomingMessage, response: ServerResponse) => Promise<void>) | undefined;
+  /** Finds the page that a browser asks for at this path, and the files of the page below it. Absent: no page. */
+  findFile?: ((request: IncomingMessage) => SendFile | undefined) | undefined;
   /** Takes over a connection for a WebSocket. */
   acceptSocket(request: IncomingMessage, connection: Duplex, head: Buffer): void;
   /** Asks the clients of all WebSockets to connect again later, and closes the WebSockets. */
@@ -132,9 +135,9 @@ async function serve(
     response.writeHead(204).end();
     return;
   }
-  if (front.sendPage && isFor(front, request) && wantsPage(request) && !isEmbedded(request)) {
-    return front.sendPage(request, response);
-  }
+  if (pathOf(request) === '/') return welcome(front, request, response);
+  const sendFile = isEmbedded(request) ? undefined : front.findFile?.(request);
+  if (sendFile) return sendFile(request, response);
   checkSite(access, request);
   // Yoga takes the parsed body. It also accepts other content types, and pages may send those without a preflight.
   if (request.method === 'POST') checkContentType(request);
@@ -164,12 +167,24 @@ function upgrade(
   }
 }
 
-function isFor({ path }: Front, { url }: IncomingMessage): boolean {
-  return url?.split('?')[0] === path;
+/** The way from the root of the server: browsers go on to the page, and other clients get the paths. */
+function welcome(front: Front, { headers }: IncomingMessage, response: ServerResponse): void {
+  response.appendHeader('vary', 'accept');
+  if (front.findFile && headers.accept?.includes('text/html')) {
+    // Relative: a proxy may serve this server below another path.
+    response.writeHead(302, { location: front.path.slice(1) }).end();
+    return;
+  }
+  response.setHeader('content-type', 'application/json; charset=utf-8');
+  response.end(JSON.stringify({ graphql: front.path, health: '/health', ready: '/ready' }));
 }
 
-function wantsPage({ method, headers }: IncomingMessage): boolean {
-  return method === 'GET' && !!headers.accept?.includes('text/html');
+function isFor({ path }: Front, request: IncomingMessage): boolean {
+  return pathOf(request) === path;
+}
+
+function pathOf({ url = '' }: IncomingMessage): string {
+  return url.split('?')[0] ?? '';
 }
 
 /** An event consists of several writes, and so does the end of a stream. The server sends the writes of a turn together. */
