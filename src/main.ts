@@ -16,22 +16,29 @@ const STOP_SECONDS = 20;
 
 /** Starts the server as the environment configures it. If it does not start, the process ends with status 1. */
 export async function main(): Promise<void> {
-  const config = readConfig(process.env);
+  const config = await orEnd(async () => readConfig(process.env));
   const log = createLogger(config.logLevel);
   handleUncaughtErrors(log);
   provideSdkLogger(log);
 
-  try {
+  const server = await orEnd(async () => {
     enterProject(dirname(config.graphsFile));
-    const server = await startServer(config, { log, env: process.env });
-    log.info(`GraphiQL and the API are at ${server.url}/graphql`);
-    stopOnSignals(server.stop, { log, withinSeconds: config.shutdownGraceSeconds + STOP_SECONDS });
+    return startServer(config, { log, env: process.env });
+  }, log);
+  log.info(`GraphiQL and the API are at ${server.url}/graphql`);
+  stopOnSignals(server.stop, { log, withinSeconds: config.shutdownGraceSeconds + STOP_SECONDS });
+}
+
+/** Returns the result of a part of the start. An error ends the process: its message is for the operator, without a stack. */
+async function orEnd<Result>(start: () => Promise<Result>, log?: Logger): Promise<Result> {
+  try {
+    return await start();
   } catch (error) {
-    log.debug({ err: error });
+    log?.debug({ err: error });
     process.stderr.write(
       `threadql did not start. ${error instanceof Error ? error.message : String(error)}\n`,
     );
-    process.exit(1);
+    return process.exit(1);
   }
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { describeZodError } from '../describe-zod-error.ts';
 import { summarizeError } from '../errors.ts';
 import { checkConfig } from './config.ts';
 import type { InputLimits } from './limits.ts';
@@ -12,7 +13,11 @@ export interface AssistantDefaults {
 
 const Defaults = z.record(
   z.string(),
-  z.looseObject({ context: z.record(z.string(), z.unknown()).optional() }),
+  z.looseObject(
+    { context: z.record(z.string(), z.unknown(), 'must be an object').optional() },
+    'must be an object',
+  ),
+  'must be an object',
 );
 
 /**
@@ -35,7 +40,7 @@ export function readAssistantDefaults(
     );
   } catch (cause) {
     const reason =
-      cause instanceof z.ZodError ? z.prettifyError(cause) : summarizeError(cause).message;
+      cause instanceof z.ZodError ? describeZodError(cause) : summarizeError(cause).message;
     throw new Error(
       `LANGGRAPH_CONFIG must be a JSON object with a configuration for each graph: ${reason}`,
       {

@@ -69,9 +69,9 @@ function isAboutRequest(cause: unknown, path: GraphQLError['path']): boolean {
 
 /** Yoga has its own codes, all of them for mistakes of clients. */
 function codeOf(extensions: Partial<GraphQLError>['extensions']): ErrorCode {
-  return extensions?.['code'] === 'REQUEST_ENTITY_TOO_LARGE'
-    ? 'PAYLOAD_TOO_LARGE'
-    : 'BAD_USER_INPUT';
+  const code = extensions?.['code'];
+  if (code === 'PERSISTED_QUERY_NOT_SUPPORTED') return code;
+  return code === 'REQUEST_ENTITY_TOO_LARGE' ? 'PAYLOAD_TOO_LARGE' : 'BAD_USER_INPUT';
 }
 
 function isAbort(error: unknown): boolean {

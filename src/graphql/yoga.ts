@@ -7,6 +7,8 @@ import {
   type YogaServerInstance,
 } from 'graphql-yoga';
 import type { App } from '../app.ts';
+import { isStream } from '../http/streams.ts';
+import { useCompression } from './compression.ts';
 import {
   createDocumentCache,
   documentLimits,
@@ -16,6 +18,8 @@ import {
 import { createMaskError, useValidationCode } from './errors.ts';
 import { executeWithin, fieldsOf } from './execution.ts';
 import { schema } from './index.ts';
+import { useMultipartSubscriptions } from './multipart.ts';
+import { useNoPersistedQueries } from './persisted-queries.ts';
 import { createSharedSubscribe } from './shared-execution.ts';
 
 export type Yoga = YogaServerInstance<object, App>;
@@ -36,7 +40,10 @@ export function createGraphql(app: App): Yoga {
       ...documentLimits(config),
       useValidationCode(),
       useReadinessCheck({ endpoint: '/ready', check: app.isReady }),
-      useEventStreamHeaders(),
+      useNoPersistedQueries(),
+      useMultipartSubscriptions(),
+      useStreamHeaders(),
+      useCompression(),
     ],
     // http/ sends the page.
     graphiql: false,
@@ -83,10 +90,10 @@ function clientGone(context: { request?: Pick<Request, 'signal'> }): AbortSignal
 }
 
 /** Disables response buffering in proxies such as nginx. */
-function useEventStreamHeaders(): Plugin {
+function useStreamHeaders(): Plugin {
   return {
     onResponse({ response }) {
-      if (!response.headers.get('content-type')?.startsWith('text/event-stream')) return;
+      if (!isStream(response.headers.get('content-type'))) return;
       response.headers.set('x-accel-buffering', 'no');
     },
   };

@@ -6,6 +6,7 @@ import { parseEnv } from 'node:util';
 import type { BaseCheckpointSaver, LangGraphRunnableConfig, Pregel } from '@langchain/langgraph';
 import { v5 as uuidv5 } from 'uuid';
 import { z } from 'zod';
+import { describeZodError } from '../describe-zod-error.ts';
 import { BadInputError, summarizeError } from '../errors.ts';
 import { isRecord } from '../json.ts';
 import type { Logger } from '../log.ts';
@@ -83,11 +84,26 @@ export function withCheckpointer(graph: CompiledGraph, saver: BaseCheckpointSave
   return copy;
 }
 
-const GraphsFile = z.looseObject({
-  graphs: z.record(z.string(), z.union([z.string(), z.object({ path: z.string() })])),
-  // A list contains names of variables in the environment.
-  env: z.union([z.string(), z.record(z.string(), z.string()), z.array(z.string())]).optional(),
-});
+const GraphsFile = z.looseObject(
+  {
+    graphs: z.record(
+      z.string(),
+      z.union(
+        [z.string(), z.object({ path: z.string() })],
+        'must be the path of a graph, such as "./agent.ts:graph"',
+      ),
+      'must be an object with the path of each graph',
+    ),
+    // A list contains names of variables in the environment.
+    env: z
+      .union(
+        [z.string(), z.record(z.string(), z.string()), z.array(z.string())],
+        'must be the path of a file, an object of texts, or a list of names',
+      )
+      .optional(),
+  },
+  'must be an object',
+);
 type GraphsFile = z.infer<typeof GraphsFile>;
 
 async function readGraphsFile(path: string): Promise<GraphsFile> {
@@ -95,7 +111,7 @@ async function readGraphsFile(path: string): Promise<GraphsFile> {
     return GraphsFile.parse(JSON.parse(await readFile(path, 'utf8')));
   } catch (cause) {
     const reason =
-      cause instanceof z.ZodError ? z.prettifyError(cause) : summarizeError(cause).message;
+      cause instanceof z.ZodError ? describeZodError(cause) : summarizeError(cause).message;
     throw new Error(`${path} does not define the graphs to serve: ${reason}`, { cause });
   }
 }

@@ -64,7 +64,7 @@ export function allowOrigin(
   response: ServerResponse,
 ): void {
   const { origin, 'access-control-request-headers': headers } = request.headers;
-  response.setHeader('vary', 'origin, access-control-request-headers');
+  response.setHeader('vary', 'origin, access-control-request-headers, accept-encoding');
   if (origin === undefined || !access.allowsOrigin(request)) return;
   response.setHeader('access-control-allow-origin', origin);
   if (request.method !== 'OPTIONS') return;

@@ -27,7 +27,10 @@ function weightOf(entry: string): [string, number] {
 }
 
 /** Compresses in a thread of zlib, beside the event loop. */
-export async function compress(bytes: string | Buffer, encoding: Encoding): Promise<Buffer> {
+export async function compress(
+  bytes: string | Buffer,
+  encoding: Encoding,
+): Promise<Buffer<ArrayBuffer>> {
   if (encoding === 'gzip') return promisify(gzip)(bytes);
   const params = { [constants.BROTLI_PARAM_QUALITY]: BROTLI_QUALITY };
   return promisify(brotliCompress)(bytes, { params });

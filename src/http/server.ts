@@ -17,7 +17,9 @@ import {
   isEmbedded,
 } from './checks.ts';
 import { createConnections, type Connections } from './connections.ts';
+import { createRefusedOrigins } from './refused-origins.ts';
 import { COMMON_HEADERS, refuseConnection, RefusedError, refuseRequest } from './refused.ts';
+import { isStream } from './streams.ts';
 
 /** The API on the network: GraphQL over HTTP, SSE and WebSocket at /graphql, GraphiQL for browsers, /health, /ready. */
 export interface HttpServer {
@@ -55,6 +57,8 @@ interface Serving {
   access: Access;
   connections: Connections;
   front: Front;
+  /** Logs an origin that the server refuses. */
+  noteRefused: (origin: string) => void;
 }
 
 export function createHttpServer(
@@ -79,7 +83,9 @@ export function createHttpServer(
     },
   });
   const front = createFront(connections);
-  const serving = { config, log, access: createAccess(config), connections, front };
+  const access = createAccess(config);
+  const noteRefused = createRefusedOrigins(log);
+  const serving = { config, log, access, connections, front, noteRefused };
   server.on('request', connections.takeTurn);
   server.on('checkExpectation', connections.takeTurn);
   server.on('upgrade', (request, connection, head) =>
@@ -103,7 +109,8 @@ export function createHttpServer(
     async close() {
       const closed = once(server, 'close');
       server.close();
-      for (const answer of answers) if (isEventStream(answer)) answer.destroy();
+      for (const answer of answers)
+        if (isStream(answer.getHeader('content-type'))) answer.destroy();
       await front.closeSockets();
       const answered = Promise.allSettled([...answers].map((answer) => once(answer, 'close')));
       await Promise.race([answered, sleep(ANSWER_WITHIN_MS, undefined, { ref: false })]);
@@ -124,11 +131,12 @@ function answer(serving: Serving, request: IncomingMessage, response: ServerResp
 }
 
 async function serve(
-  { config, access, connections, front }: Serving,
+  { config, access, connections, front, noteRefused }: Serving,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   checkHost(access, request);
+  noteOrigin(request, { access, noteRefused });
   allowOrigin(access, request, response);
   checkExpectation(request);
   if (request.method === 'OPTIONS') {
@@ -147,8 +155,17 @@ async function serve(
   await front.answer(request, response);
 }
 
+/** The server executes a POST from a page of any origin, but the browser hides the answer or does not send the request. */
+function noteOrigin(
+  request: IncomingMessage,
+  { access, noteRefused }: Pick<Serving, 'access' | 'noteRefused'>,
+): void {
+  const { origin } = request.headers;
+  if (origin !== undefined && !access.allowsOrigin(request)) noteRefused(origin);
+}
+
 function upgrade(
-  { log, access, connections, front }: Serving,
+  { log, access, connections, front, noteRefused }: Serving,
   request: IncomingMessage,
   { connection, head }: { connection: Duplex; head: Buffer },
 ): void {
@@ -156,6 +173,7 @@ function upgrade(
   if (!connections.upgrade(request.socket)) return void connection.destroy();
   try {
     checkHost(access, request);
+    noteOrigin(request, { access, noteRefused });
     checkOrigin(access, request);
     if (!isFor(front, request)) {
       throw new RefusedError(404, 'BAD_USER_INPUT', `WebSockets are served at ${front.path}.`);
@@ -191,13 +209,10 @@ function pathOf({ url = '' }: IncomingMessage): string {
 function gatherEvents(response: ServerResponse): void {
   const write: ServerResponse['write'] = response.write.bind(response);
   response.write = ((...chunk: Parameters<typeof write>) => {
-    if (response.socket && isEventStream(response)) corkThisTurn(response.socket);
+    if (response.socket && isStream(response.getHeader('content-type')))
+      corkThisTurn(response.socket);
     return write(...chunk);
   }) as typeof write;
-}
-
-function isEventStream(answer: ServerResponse): boolean {
-  return !!answer.getHeader('content-type')?.toString().startsWith('text/event-stream');
 }
 
 function urlOf({ address, port, family }: AddressInfo): string {

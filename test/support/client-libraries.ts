@@ -28,6 +28,10 @@ const URQL_OVER_SSE = 'urql over HTTP and SSE';
 
 export const LIBRARIES: [string, (url: string) => Promise<Library>][] = [
   ['Apollo Client over HTTP and WebSocket', async (url) => (await createApollo(url)).library],
+  [
+    'Apollo Client over HTTP in parts',
+    async (url) => (await createApollo(url, new HttpLink({ uri: url }))).library,
+  ],
   ['urql over HTTP and WebSocket', async (url) => createUrql(url, { overSse: false })],
   [URQL_OVER_SSE, async (url) => createUrql(url, { overSse: true })],
   [
@@ -60,15 +64,19 @@ async function findPossibleTypes(url: string): Promise<Record<string, string[]>>
   );
 }
 
-export async function createApollo(url: string) {
-  const socket = createWsClient({ url: socketUrlOf(url), retryAttempts: 0 });
+/** By default, queries use HTTP and subscriptions a WebSocket. */
+export async function createApollo(url: string, link?: ApolloLink) {
+  const socket = link ? undefined : createWsClient({ url: socketUrlOf(url), retryAttempts: 0 });
+  const http = link ?? new HttpLink({ uri: url });
   const apollo = new ApolloClient({
     cache: new InMemoryCache({ possibleTypes: await findPossibleTypes(url) }),
-    link: ApolloLink.split(
-      ({ operationType }) => operationType === OperationTypeNode.SUBSCRIPTION,
-      new GraphQLWsLink(socket),
-      new HttpLink({ uri: url }),
-    ),
+    link: socket
+      ? ApolloLink.split(
+          ({ operationType }) => operationType === OperationTypeNode.SUBSCRIPTION,
+          new GraphQLWsLink(socket),
+          http,
+        )
+      : http,
   });
   const library: Library = {
     async query<Result>(query: DocumentNode, variables?: Variables) {
@@ -88,7 +96,7 @@ export async function createApollo(url: string) {
       }),
     async [Symbol.asyncDispose]() {
       apollo.stop();
-      await socket.dispose();
+      await socket?.dispose();
     },
   };
   return { apollo, library };
