@@ -56,6 +56,9 @@ const PAGES: Record<string, string[]> = {
     'createRun',
     'createRun',
     'runEvents',
+    'streamRun',
+    'thread',
+    'threadChanges',
     'threadChanged',
   ],
   'docs/front-ends.md': ['ts'],
@@ -185,10 +188,18 @@ describe('The README and docs/', () => {
     return value;
   }
 
-  /** Makes runs on the thread of the conversation while the subscription waits for events of new runs. */
+  const CHANGES: Record<string, string> = {
+    threadEvents: CURLS[1] ?? '',
+    threadChanges: `mutation {
+      updateThread(id: "01900000-0000-7000-8000-00000000000c", input: { metadata: { seen: true } }) { id }
+    }`,
+  };
+
+  /** Changes a thread while the subscription waits for a change. */
   async function firstEventOf<Event>(document: string, event: Promise<Event>): Promise<Event> {
-    if (!document.includes('threadEvents')) return event;
-    do await server.gql(CURLS[1] ?? '');
+    const change = Object.entries(CHANGES).find(([field]) => document.includes(field))?.[1];
+    if (!change) return event;
+    do await server.gql(change);
     while (await Promise.race([event.then(() => false), sleep(50, true)]));
     return event;
   }
@@ -210,6 +221,8 @@ describe('The README and docs/', () => {
       { threadEvents: { id: expect.any(String) } },
       { runEvents: { status: 'SUCCESS' } },
       { runEvents: { status: 'SUCCESS' } },
+      { streamRun: { __typename: 'RunStartedEvent' } },
+      { threadChanges: { thread: { id: '01900000-0000-7000-8000-00000000000c' } } },
       { threadChanged: { status: 'IDLE' } },
     ]);
   });

@@ -59,8 +59,10 @@ describe('wait: true', () => {
       await client.startRun({ assistantId: 'gate', input: { file: FILE } });
 
       first.socket.destroy();
-      const ended = await until(async () => (await client.request(CANCEL, cancelled)).data);
-      expect(ended.cancelRun?.status).toBe('CANCELLED');
+      const ended = await until(
+        async () => (await client.request(CANCEL, cancelled)).data.cancelRun,
+      );
+      expect(ended.status).toBe('CANCELLED');
     },
   );
 });

@@ -10,11 +10,11 @@ import { connectionOf, forwardArgs } from '../graphql/connection.ts';
 import { STATE_COST } from '../graphql/cost.ts';
 import { InterruptRef } from '../interrupts/schema.ts';
 import { recordOf } from '../json.ts';
-import { followRun, followThread, listRunEvents, streamRun } from '../runs/events.ts';
+import { eventCursor, followRun, followThread, listRunEvents, streamRun } from '../runs/events.ts';
 import { RunRef, RunStatus, StreamMode } from '../runs/schema.ts';
 import { CreateRunInput } from '../runs/schema-mutations.ts';
 import { findRun } from '../runs/search.ts';
-import { RunErrorRef, shownError } from '../threads/schema.ts';
+import { RunErrorRef, shownError, ThreadRef } from '../threads/schema.ts';
 import { eventId, type StoredEvent } from './event.ts';
 
 const NAMES: Record<StoredEvent['type'], string> = {
@@ -244,6 +244,14 @@ builder.prismaObjectField(RunRef, 'events', (t) =>
       }),
     },
     resolve: (run, args, app) => listRunEvents(app, run, args),
+  }),
+);
+
+builder.prismaObjectField(ThreadRef, 'eventCursor', (t) =>
+  t.id({
+    description:
+      'Cursor for `threadEvents(after:)` by which a client misses nothing after this snapshot of the thread. While a run executes, it is the position before the first event of the run, so its messages arrive from their first chunk. An event may repeat a change that the state already has: ignore the chunks of a message that is in `messages`.',
+    resolve: (thread, _args, app) => eventCursor(app, thread),
   }),
 );
 

@@ -9,7 +9,7 @@ import { eventId, GAP, parseEventId, type StoredEvent, type StreamMode } from '.
 import type { Followed } from '../events/inbox.ts';
 import { findGap, readEvents } from '../events/read.ts';
 import type { EventTail } from '../events/tail.ts';
-import type { Run } from '../generated/prisma/client.ts';
+import type { Run, Thread } from '../generated/prisma/client.ts';
 import { createRun, type CreateNeeds } from './create.ts';
 import { findRunByKey, readKey } from './idempotency.ts';
 import type { NewRun } from './request.ts';
@@ -106,6 +106,26 @@ export async function followThread(
   const number =
     after == null ? await lastNumber(app.sql.query, threadId) : readCursor(after, threadId);
   return followFrom(app, { threadId }, number, modes);
+}
+
+/**
+ * The cursor for a client that reads the state of the thread after this row was read, and then follows the events of the thread.
+ * The state includes all events up to the cursor: those up to the last end of a run. An executing run may have begun before
+ * that end, because a waiting run of the thread can be cancelled in between: the cursor is then before its first event.
+ */
+export async function eventCursor(
+  { sql: { query } }: { sql: Sql },
+  { id, status, lastEvent, updatedAt }: Thread,
+): Promise<string> {
+  const settled = Number(lastEvent);
+  if (status !== 'BUSY') return eventId({ threadId: id, number: settled });
+  const [row] = await query<{ first: number | null }>(
+    sql`SELECT min(e."number") AS "first" FROM "Run" r JOIN "RunEvent" e ON e."runId" = r."id"
+      WHERE r."threadId" = ${id} AND r."startedAt" IS NOT NULL
+        AND (r."status" IN ('PENDING', 'RUNNING') OR r."finishedAt" > ${updatedAt})`,
+  );
+  const first = row?.first ?? settled + 1;
+  return eventId({ threadId: id, number: Math.min(settled, first - 1) });
 }
 
 /** A page of a run's stored events, oldest first, in the same form as for a subscriber. A cursor is the id of an event. */

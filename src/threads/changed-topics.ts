@@ -9,7 +9,7 @@ export interface Topics<Watcher> {
   get(id: string): Topic<Watcher> | undefined;
   add(watcher: Watcher, id: string): void;
   remove(watcher: Watcher, id: string): void;
-  /** The next `limit` threads with a known version, in turn. At the end of the turn, fewer threads. */
+  /** The next `limit` threads, in turn. At the end of the turn, fewer threads. */
   next(limit: number): [id: string, Topic<Watcher>][];
 }
 
@@ -37,7 +37,7 @@ export function createTopics<Watcher>(): Topics<Watcher> {
           rotation = topics.entries();
           break;
         }
-        if (value[1].version !== undefined) seen.push(value);
+        seen.push(value);
       }
       return seen;
     },

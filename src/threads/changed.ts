@@ -3,12 +3,13 @@ import { readSize } from '../db/page.ts';
 import type { Sql } from '../db/query.ts';
 import { sql } from '../db/sql.ts';
 import { parseUuid } from '../db/uuid.ts';
-import { AppError, NotFoundError } from '../errors.ts';
+import { AppError, BadInputError } from '../errors.ts';
 import { interruptible, sleepUntilWoken, type Sleeper } from '../events/interruptible.ts';
-import type { Thread } from '../generated/prisma/client.ts';
 import type { Logger } from '../log.ts';
-import { remember } from '../remember.ts';
 import { POLL_MS, repeat } from '../repeat.ts';
+import { removalOf, type ThreadChange } from './change.ts';
+import { createWatchersOfAll, RECENT, type WatchersOfAll } from './changed-all.ts';
+import { createMatches, type Matches } from './changed-matches.ts';
 import {
   createRowReader,
   HEAD,
@@ -19,38 +20,40 @@ import {
   type Version,
 } from './changed-rows.ts';
 import { createTopics, type Topics } from './changed-topics.ts';
+import { threadMatches, type ThreadFilter } from './search.ts';
 
 /** Threads in a statement of the poll. */
 const POLL_THREADS = 1000;
 /** Rows in the memory of a watcher; it reads the rows of further changed threads later. */
 const MOST_ROWS = 100;
 const MOST_WAITING = 10_000;
-const MOST_REMEMBERED = 10_000;
 
 /** Watchers of threads. */
 export interface ThreadChanges {
   /** The number of watchers. */
   readonly watchers: number;
   /**
-   * The current rows of these threads, then the row of each changed thread, until all of them are deleted. Without ids: the row
-   * of every changed thread. Throws SERVICE_UNAVAILABLE if too many changed threads wait for the watcher.
+   * With ids: the current rows of these threads, then each change, until all of them are deleted. Without ids: each change of
+   * any thread. Throws SERVICE_UNAVAILABLE if too many changed threads wait for the watcher.
    */
-  watch(ids?: readonly string[]): AsyncIterableIterator<Thread, void>;
+  watch(options?: WatchOptions): AsyncIterableIterator<ThreadChange, void>;
   close(): void;
+}
+
+export interface WatchOptions {
+  ids?: readonly string[];
+  /** Only for a watcher without ids. */
+  matches?: Matches;
 }
 
 interface Watcher extends Sleeper {
   /** Undefined: all threads. */
   ids: Set<string> | undefined;
-  /** The newest row of each changed thread; null for a deleted thread, 'UNREAD' for a row to be read later. */
-  waiting: Map<string, ThreadRow | null | 'UNREAD'>;
+  /** The newest change of each changed thread. 'UNREAD': its row is read later. */
+  waiting: Map<string, ThreadChange | 'UNREAD'>;
   /** The version of each of `ids` in the last row for the client. */
   sent: Map<string, string>;
 }
-
-/** A transaction may be committed some seconds after the time in its rows. */
-const RECENT = sql`SELECT t."id", ${VERSION} AS "version" FROM "Thread" t ${HEAD}
-  WHERE t."updatedAt" > now() - interval '5 seconds'`;
 
 /** Reads each changed thread once, and hands the row to the watchers of this thread and of all threads. */
 export function createThreadChanges(
@@ -60,7 +63,7 @@ export function createThreadChanges(
   const closing = new AbortController();
   const watchers = new Set<Watcher>();
   const topics = createTopics<Watcher>();
-  const watchersOfAll = createWatchersOfAll(query);
+  const watchersOfAll = createWatchersOfAll<Watcher>(query);
   const reader = createRowReader<Watcher>({ query, log }, closing.signal, spread);
   const parts: Parts = { watchers, topics, watchersOfAll, reader, closing: closing.signal };
 
@@ -86,10 +89,11 @@ export function createThreadChanges(
       topic.version = row?.version;
       for (const watcher of topic.watchers) receivers.add(watcher);
     }
-    if (row && changed && watchersOfAll.noteVersion(row)) {
+    if (changed && watchersOfAll.noteChange(id, row)) {
       for (const watcher of watchersOfAll.all) receivers.add(watcher);
     }
-    for (const watcher of receivers) put(watcher, id, row ?? null);
+    const change = row ?? removalOf(id, 'DELETED');
+    for (const watcher of receivers) put(watcher, id, change);
   }
 
   /** Recovers from lost notifications: a statement per second for all watchers of the process. */
@@ -103,7 +107,7 @@ export function createThreadChanges(
     get watchers() {
       return watchers.size;
     },
-    watch: (ids) => interruptible((returned) => watch(parts, ids, returned)),
+    watch: (options = {}) => interruptible((returned) => watch(parts, options, returned)),
     close() {
       void polling.stop();
       unlisten();
@@ -117,62 +121,21 @@ export function createThreadChanges(
 interface Parts {
   watchers: Set<Watcher>;
   topics: Topics<Watcher>;
-  watchersOfAll: WatchersOfAll;
+  watchersOfAll: WatchersOfAll<Watcher>;
   reader: RowReader<Watcher>;
   closing: AbortSignal;
-}
-
-/** The watchers of all threads, and the newest versions for them. */
-interface WatchersOfAll {
-  all: Set<Watcher>;
-  /** Resolves when the versions at the start of the first watcher are known. */
-  primed: Promise<void>;
-  add(watcher: Watcher): void;
-  isNew(version: Version): boolean;
-  /** Stores a version. True if it is new. */
-  noteVersion(version: Version): boolean;
-}
-
-function createWatchersOfAll(query: Sql['query']): WatchersOfAll {
-  const all = new Set<Watcher>();
-  const versions = new Map<string, string>();
-
-  /** The first watcher sees changes after its start only. */
-  async function rememberRecent(): Promise<void> {
-    versions.clear();
-    for (const { id, version } of await query<Version>(RECENT)) {
-      remember(versions, id, version, MOST_REMEMBERED);
-    }
-  }
-
-  const watchersOfAll: WatchersOfAll = {
-    all,
-    primed: Promise.resolve(),
-    add(watcher) {
-      all.add(watcher);
-      if (all.size === 1) watchersOfAll.primed = rememberRecent();
-    },
-    isNew: ({ id, version }) => all.size > 0 && versions.get(id) !== version,
-    noteVersion({ id, version }) {
-      if (!watchersOfAll.isNew({ id, version })) return false;
-      versions.delete(id);
-      remember(versions, id, version, MOST_REMEMBERED);
-      return true;
-    },
-  };
-  return watchersOfAll;
 }
 
 /** The threads with a version that their watchers have not seen. */
 async function readMissed(
   query: Sql['query'],
   topics: Topics<Watcher>,
-  watchersOfAll: WatchersOfAll,
+  watchersOfAll: WatchersOfAll<Watcher>,
 ): Promise<string[]> {
   const seen = topics.next(POLL_THREADS);
   if (seen.length === 0 && watchersOfAll.all.size === 0) return [];
   const ids = seen.map(([id]) => id);
-  const versions = seen.map(([, { version }]) => version);
+  const versions = seen.map(([, { version }]) => version ?? null);
   const rows = await query<Version>(sql`SELECT seen."id", ${VERSION} AS "version"
     FROM unnest(${ids}::uuid[], ${versions}::text[]) AS seen("id", "version")
     LEFT JOIN "Thread" t ON t."id" = seen."id" ${HEAD}
@@ -187,15 +150,16 @@ async function readMissed(
 
 async function* watch(
   parts: Parts,
-  wanted: readonly string[] | undefined,
+  { ids: wanted, matches }: WatchOptions,
   returned: AbortSignal,
-): AsyncGenerator<Thread, void> {
+): AsyncGenerator<ThreadChange, void> {
   const ids = wanted && new Set(wanted);
   const watcher: Watcher = { ids, waiting: new Map(), sent: new Map(), wake() {} };
-  const { waiting, sent } = watcher;
+  const { waiting } = watcher;
   enter(parts, watcher);
   try {
     if (!ids) await parts.watchersOfAll.primed;
+    await matches?.start();
     while (!returned.aborted && !parts.closing.aborted) {
       if (ids?.size === 0) return;
       const [next] = waiting;
@@ -210,15 +174,32 @@ async function* watch(
         await sleepUntilWoken(watcher, returned, () => waiting.get(id) !== 'UNREAD');
         continue;
       }
-      waiting.delete(id);
-      if (!row) leaveTopic(parts, watcher, id);
-      if (!row || sent.get(id) === row.version) continue;
-      if (ids) sent.set(id, row.version);
-      yield row;
+      const changes = takeChanges(parts, watcher, matches ? MOST_ROWS : 1);
+      yield* matches ? await matches.apply(changes) : changes;
     }
   } finally {
     leave(parts, watcher);
   }
+}
+
+/** Takes up to `most` changes with a known row. */
+function takeChanges(parts: Parts, watcher: Watcher, most: number): ThreadChange[] {
+  const { ids, waiting, sent } = watcher;
+  const changes: ThreadChange[] = [];
+  for (const [id, row] of waiting) {
+    if (row === 'UNREAD' || changes.length === most) break;
+    waiting.delete(id);
+    if ('removedId' in row) {
+      // A thread without a row before does not exist yet.
+      if (ids && !sent.has(id)) continue;
+      leaveTopic(parts, watcher, id);
+    } else {
+      if (sent.get(id) === row.version) continue;
+      if (ids) sent.set(id, row.version);
+    }
+    changes.push(row);
+  }
+  return changes;
 }
 
 function enter({ watchers, watchersOfAll, topics, reader }: Parts, watcher: Watcher): void {
@@ -250,25 +231,56 @@ class SlowWatcherError extends AppError {
   }
 }
 
-function put(watcher: Watcher, id: string, row: ThreadRow | null): void {
+function put(watcher: Watcher, id: string, change: ThreadChange): void {
   const { waiting } = watcher;
-  waiting.set(id, waiting.has(id) || waiting.size < MOST_ROWS ? row : 'UNREAD');
+  waiting.set(id, waiting.has(id) || waiting.size < MOST_ROWS ? change : 'UNREAD');
   watcher.wake();
 }
 
-/** Threads to follow, by id: 1 to 100. Throws NotFoundError for an unknown id. */
-export async function watchThreads(
+/** The threads of a subscription. */
+export interface Watched {
+  /** 1 to 100. A thread that does not exist yet is watched from its creation. */
+  ids?: readonly string[] | null | undefined;
+  filter?: ThreadFilter | null | undefined;
+}
+
+/** The changes of the given threads, of the threads that match the filter, or of all threads. */
+export function watchThreads(
   { sql: { query }, changes }: { sql: Sql; changes: ThreadChanges },
-  ids: readonly string[] | null | undefined,
-): Promise<AsyncIterableIterator<Thread, void>> {
+  { ids, filter }: Watched,
+): AsyncIterableIterator<ThreadChange, void> {
+  if (ids != null && filter != null) {
+    throw new BadInputError(
+      'filter',
+      'Give ids or a filter, not both: a filter has ids of its own.',
+    );
+  }
+  if (filter != null) {
+    return changes.watch({ matches: createMatches(query, threadMatches(filter)) });
+  }
   if (ids == null) return changes.watch();
   readSize('ids', ids.length);
-  const wanted = [...new Set(ids.map((id, i) => parseUuid(`ids[${i}]`, id)))];
-  const rows = await query<{ id: string }>(
-    sql`SELECT "id" FROM "Thread" WHERE "id" = ANY(${wanted}::uuid[])`,
-  );
-  const found = new Set(rows.map(({ id }) => id));
-  const missing = wanted.find((id) => !found.has(id));
-  if (missing !== undefined) throw new NotFoundError('Thread', missing);
-  return changes.watch(wanted);
+  return changes.watch({ ids: [...new Set(ids.map((id, i) => parseUuid(`ids[${i}]`, id)))] });
+}
+
+/** The new rows, without removals. */
+export function updatesOf(
+  changes: AsyncIterableIterator<ThreadChange, void>,
+): AsyncIterableIterator<ThreadRow, void> {
+  return {
+    async next() {
+      for (;;) {
+        const { done, value } = await changes.next();
+        if (done) return { done, value: undefined };
+        if (!('removedId' in value)) return { done: false, value };
+      }
+    },
+    async return() {
+      await changes.return?.();
+      return { done: true, value: undefined };
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
 }

@@ -17,7 +17,6 @@ import { IS_NEW, isNew } from '../graphql/if-exists.ts';
 import { NodeRef } from '../graphql/node.ts';
 import { InterruptRef } from '../interrupts/schema.ts';
 import { isRecord } from '../json.ts';
-import { watchThreads } from './changed.ts';
 import { searchThreads } from './search.ts';
 import { currentState, showThread, storageBytes } from './state.ts';
 
@@ -165,7 +164,7 @@ builder.objectField(CheckpointRef, 'thread', (t) =>
 
 builder.prismaObjectField(InterruptRef, 'thread', (t) => t.relation('thread'));
 
-const ThreadFilter = builder.inputType('ThreadFilter', {
+export const ThreadFilter = builder.inputType('ThreadFilter', {
   description: 'A thread must match all given conditions.',
   fields: (t) => ({
     ids: t.idList({ description: '1 to 100 UUIDs.' }),
@@ -219,16 +218,5 @@ builder.queryField('threads', (t) =>
       ...pageArgs(t),
     },
     resolve: (_root, { filter, ...args }, app) => searchThreads(app, filter ?? {}, args),
-  }),
-);
-
-builder.subscriptionField('threadChanged', (t) =>
-  t.field({
-    type: ThreadRef,
-    description:
-      'With ids (at most 100): the current thread for each id, then the thread after every change of status, metadata or state; completes when all these threads are deleted. Without ids: every changed thread. Changes in quick succession may arrive as a single event with the newest thread; without ids, this applies to all steps of a run.',
-    args: { ids: t.arg.idList() },
-    subscribe: (_root, { ids }, app) => watchThreads(app, ids),
-    resolve: (thread) => thread,
   }),
 );

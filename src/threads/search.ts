@@ -1,7 +1,7 @@
 import type { Conditions, Listing, Page, PageRequest } from '../db/page.ts';
 import { readIds, readPage } from '../db/page.ts';
 import type { Query, Sql } from '../db/query.ts';
-import { sql } from '../db/sql.ts';
+import { join, sql, type Statement } from '../db/sql.ts';
 import type { Thread } from '../generated/prisma/client.ts';
 import { ThreadStatus } from '../generated/prisma/enums.ts';
 
@@ -63,4 +63,10 @@ function readFilter(filter: ThreadFilter, orderedBy: ThreadOrderField): Conditio
     (orderedBy === 'CREATED_AT' ? where : filters).push(sql`"graphId" = ${graphId}`);
   }
   return { where, filters };
+}
+
+/** SQL: whether a row of "Thread" matches the filter. */
+export function threadMatches(filter: ThreadFilter): Statement {
+  const { where, filters } = readFilter(filter, 'ID');
+  return join([sql`true`, ...where, ...filters], ' AND ');
 }

@@ -29,6 +29,9 @@ const Follow = graphql(`
     runEvents(runId: $runId, after: $after, modes: [MESSAGES]) {
       __typename
       id
+      ... on RunStartedEvent {
+        attempt
+      }
       ... on MessagesEvent {
         isChunk
         message {
