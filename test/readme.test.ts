@@ -1,7 +1,14 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { getOperationAST, Kind, parse, validate } from 'graphql';
+import {
+  getOperationAST,
+  introspectionFromSchema,
+  Kind,
+  parse,
+  validate,
+  type IntrospectionEnumType,
+} from 'graphql';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readConfig } from '../src/config.ts';
 import { schema } from '../src/graphql/index.ts';
@@ -52,15 +59,14 @@ const PAGES: Record<string, string[]> = {
     'deleteRun cancelRuns',
     'node',
     'createRun',
-    'pendingInterrupts',
-    'createRun',
-    'createRun',
     'runEvents',
     'streamRun',
     'thread',
     'threadChanges',
     'threadChanged',
   ],
+  'docs/approvals.md': ['createRun', 'pendingInterrupts', 'createRun'],
+  'docs/errors.md': ['threads', 'json'],
   'docs/front-ends.md': ['ts'],
   'docs/graphs.md': ['json', 'json'],
   'docs/limits.md': [],
@@ -111,7 +117,10 @@ function kindOf(document: string): string | undefined {
   return operationOf(document)?.operation;
 }
 
-const BLOCKS = Object.keys(PAGES).flatMap((page) => blocksOf(page));
+/** Its request is refused. */
+const REFUSALS = 'docs/errors.md';
+const { [REFUSALS]: _, ...ANSWERED } = PAGES;
+const BLOCKS = Object.keys(ANSWERED).flatMap((page) => blocksOf(page));
 const DOCUMENTS = BLOCKS.flatMap(({ document }) => document ?? []);
 const CURLS = BLOCKS.filter(({ code }) => code.startsWith('curl ')).map(
   ({ document }) => document ?? '',
@@ -216,7 +225,7 @@ describe('The README and docs/', () => {
       executed.push(name);
     }
     const isOperation = (name: string) => !/^(npm .*|json|ts)$/.test(name);
-    expect(executed).toEqual(Object.values(PAGES).flat().filter(isOperation));
+    expect(executed).toEqual(Object.values(ANSWERED).flat().filter(isOperation));
     expect(events).toMatchObject([
       { threadEvents: { id: expect.any(String) } },
       { runEvents: { status: 'SUCCESS' } },
@@ -256,6 +265,26 @@ describe('The README and docs/', () => {
   it('have JSON that can be parsed', () => {
     const blocks = BLOCKS.filter(({ name }) => name === 'json');
     for (const { code } of blocks) expect(JSON.parse(code)).toBeTypeOf('object');
+  });
+
+  it('show a refusal as it comes', async () => {
+    const [request, refusal] = blocksOf(REFUSALS);
+    const { data, errors } = await server.request(request?.document ?? '');
+    const shown = errors?.map(({ message, path: place, extensions }) => ({
+      message,
+      path: place,
+      extensions,
+    }));
+    expect({ data, errors: shown }).toEqual(JSON.parse(refusal?.code ?? ''));
+  });
+
+  it('list every code of an error, with the reason in the schema', () => {
+    const { enumValues } = introspectionFromSchema(schema).__schema.types.find(
+      ({ name }) => name === 'ErrorCode',
+    ) as IntrospectionEnumType;
+    const rows = read(REFUSALS).matchAll(/^\| `([A-Z_]+)` +\|/gm);
+    const listed = Array.from(rows, ([, code]) => code);
+    expect(new Set(listed)).toEqual(new Set(enumValues.map(({ name }) => name)));
   });
 
   it('name every environment variable that the server reads', () => {

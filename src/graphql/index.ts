@@ -10,6 +10,7 @@ import '../threads/schema-mutations.ts';
 import '../threads/schema.ts';
 import { checkArguments } from './arguments.ts';
 import { builder } from './builder.ts';
+import './error-codes.ts';
 import './node.ts';
 import { resolveOnce } from './once.ts';
 import './scalars.ts';
