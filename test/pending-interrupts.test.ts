@@ -8,9 +8,12 @@ import { operation, valuesOf } from './support/graphql.ts';
 
 it.afterEach(({ server }) => server.app.sql.query(sql`DELETE FROM "Thread"`));
 
-const PENDING =
-  operation(`query ($graphId: ID, $metadata: JSONObject, $first: Int, $after: String) {
-  pendingInterrupts(graphId: $graphId, metadata: $metadata, first: $first, after: $after) {
+const PENDING = operation(`query (
+    $graphId: ID, $metadata: JSONObject, $first: Int, $after: String, $last: Int, $before: String
+  ) {
+  pendingInterrupts(
+    graphId: $graphId, metadata: $metadata, first: $first, after: $after, last: $last, before: $before
+  ) {
     edges { cursor node { id } }
     nodes { id value node threadId thread { id status metadata } run { id } checkpointId checkpointNamespace createdAt }
     pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
@@ -168,6 +171,10 @@ describe('pendingInterrupts', () => {
     expect(page).toMatchObject({ totalCount: 2, pageInfo: { hasNextPage: true } });
     const rest = { graphId: 'ask', after: page.pageInfo.endCursor };
     expect(threadsOf(await pending(client, rest))).toEqual([bob.id]);
+    const last = await pending(client, { graphId: 'ask', last: 1 });
+    expect(threadsOf(last)).toEqual([bob.id]);
+    const before = { graphId: 'ask', last: 1, before: last.pageInfo.startCursor };
+    expect(threadsOf(await pending(client, before))).toEqual([ada.id]);
   });
 
   it('does not show what was answered, dropped, edited away or deleted', async ({ client }) => {
@@ -200,6 +207,8 @@ describe('pendingInterrupts', () => {
     [{ first: 0 }, 'first'],
     [{ first: 101 }, 'first'],
     [{ after: 'nonsense' }, 'after'],
+    [{ last: 101 }, 'last'],
+    [{ last: 1, before: 'nonsense' }, 'before'],
   ] as const)('refuses %j', async ([variables, argument], { client }) => {
     const [error] = await client.errors(PENDING, variables);
     expect(error?.extensions).toMatchObject({ code: 'BAD_USER_INPUT', argument });

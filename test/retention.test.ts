@@ -13,6 +13,11 @@ const HOUR = 3600;
 const DAY = 24 * HOUR;
 const LONG_AGO = 2 * DAY;
 
+const LAST_EVENTS =
+  operation(`query ($id: ID!, $last: Int, $before: String, $modes: [StreamMode!]) {
+  run(id: $id) { events(last: $last, before: $before, modes: $modes) { nodes { __typename id runId } } }
+}`);
+
 const EVENTS = operation(`query ($id: ID!, $after: String, $modes: [StreamMode!]) {
   run(id: $id) { status output events(first: 100, after: $after, modes: $modes) {
     nodes { __typename id runId } pageInfo { hasNextPage endCursor }
@@ -130,6 +135,12 @@ describe('Run.events', () => {
       expect(typesOf([gap, ...finished])).toEqual(['StreamGapEvent', 'RunFinishedEvent']);
       const { run: rest } = await client.gql(EVENTS, { id, modes, after: gap?.id });
       expect(rest?.events.nodes).toEqual(finished);
+      const backwards = async (page: object) =>
+        (await client.gql(LAST_EVENTS, { id, modes, ...page })).run?.events.nodes;
+      expect(await backwards({ last: 2 })).toEqual([gap, ...finished]);
+      expect(await backwards({ last: 1 })).toEqual(finished);
+      expect(await backwards({ last: 1, before: finished[0]?.id })).toEqual([gap]);
+      expect(await backwards({ last: 1, before: gap?.id })).toEqual([]);
     }
   });
 });

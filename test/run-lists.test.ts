@@ -16,16 +16,18 @@ const getRun = async (client: Client, id: string) => (await client.gql(RUN, { id
 const idsOf = ({ nodes }: { nodes: { id: string }[] }) => nodes.map(({ id }) => id);
 
 describe('runs', () => {
-  const RUNS = operation(`query ($filter: RunFilter, $first: Int, $after: String) {
-    runs(filter: $filter, first: $first, after: $after) {
+  const RUNS =
+    operation(`query ($filter: RunFilter, $first: Int, $after: String, $last: Int, $before: String) {
+    runs(filter: $filter, first: $first, after: $after, last: $last, before: $before) {
       totalCount pageInfo { hasNextPage endCursor } nodes { id status }
     }
   }`);
-  const RUNS_OF_THREAD =
-    operation(`query ($id: ID!, $first: Int, $after: String, $status: [RunStatus!]) {
+  const RUNS_OF_THREAD = operation(`query (
+      $id: ID!, $first: Int, $after: String, $last: Int, $before: String, $status: [RunStatus!]
+    ) {
       thread(id: $id) {
-        runs(first: $first, after: $after, status: $status) {
-          pageInfo { endCursor } nodes { id }
+        runs(first: $first, after: $after, last: $last, before: $before, status: $status) {
+          pageInfo { startCursor endCursor } nodes { id }
         }
       }
     }`);
@@ -65,6 +67,25 @@ describe('runs', () => {
     const after = runs.pageInfo.endCursor;
     const next = await listOfThread(client, threadId, { first: 100, after });
     expect(idsOf(next)).toEqual(ids.slice(2));
+    const oldest = await listOfThread(client, threadId, { last: 2 });
+    expect(idsOf(oldest)).toEqual(ids.slice(3));
+    const before = oldest.pageInfo.startCursor;
+    const middle = await listOfThread(client, threadId, { last: 2, before });
+    expect(idsOf(middle)).toEqual(ids.slice(1, 3));
+  });
+
+  it('of a thread have cursors of their own', async ({ client }) => {
+    const [threadId, other] = [await client.createThread(), await client.createThread()];
+    for (const id of [threadId, other])
+      await client.runToEnd({ threadId: id, assistantId: 'echo', input: human('x') });
+    const { pageInfo } = await listOfThread(client, threadId, {});
+    for (const page of [{ after: pageInfo.endCursor }, { last: 1, before: pageInfo.endCursor }]) {
+      const [error] = await client.errors(RUNS_OF_THREAD, { id: other, ...page });
+      expect(error?.extensions).toMatchObject({
+        code: 'BAD_USER_INPUT',
+        argument: 'before' in page ? 'before' : 'after',
+      });
+    }
   });
 
   it('are found by thread, assistant, status, metadata and ids', async ({ client }) => {
@@ -114,6 +135,12 @@ describe('runs', () => {
     [{ first: 0 }, 'first'],
     [{ first: 101 }, 'first'],
     [{ after: 'x' }, 'after'],
+    [{ last: 0 }, 'last'],
+    [{ last: 101 }, 'last'],
+    [{ first: 1, last: 1 }, 'last'],
+    [{ first: 1, before: 'x' }, 'before'],
+    [{ last: 1, after: 'x' }, 'after'],
+    [{ after: 'x', before: 'x' }, 'before'],
   ])('are not searched with %j', async ([variables, argument], { client }) => {
     const [error] = await client.errors(RUNS, variables);
     expect(error?.extensions).toEqual({ code: 'BAD_USER_INPUT', argument });
@@ -147,9 +174,11 @@ describe('run', () => {
 });
 
 describe('run.events', () => {
-  const EVENTS = operation(`query ($id: ID!, $first: Int, $after: String, $modes: [StreamMode!]) {
+  const EVENTS = operation(`query (
+      $id: ID!, $first: Int, $after: String, $last: Int, $before: String, $modes: [StreamMode!]
+    ) {
       run(id: $id) {
-        events(first: $first, after: $after, modes: $modes) {
+        events(first: $first, after: $after, last: $last, before: $before, modes: $modes) {
           pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
           edges { cursor node { __typename id } } nodes { __typename id }
         }
@@ -193,6 +222,20 @@ describe('run.events', () => {
     expect(rest.pageInfo).toMatchObject({ hasNextPage: false, hasPreviousPage: true });
   });
 
+  it('come page by page backwards, too', async ({ client }) => {
+    const { id } = await client.runToEnd({ assistantId: 'custom', input: {} });
+    const followed = (await client.follow(id)).map((event) => event.id);
+    const last = await list(client, id, { last: 4 });
+    expect(idsOf(last)).toEqual(followed.slice(-4));
+    expect(last.pageInfo).toMatchObject({ hasNextPage: false, hasPreviousPage: true });
+    const before = last.pageInfo.startCursor;
+    const start = await list(client, id, { last: 4, before });
+    expect(idsOf(start)).toEqual(followed.slice(0, -4));
+    expect(start.pageInfo).toMatchObject({ hasNextPage: true, hasPreviousPage: false });
+    const updates = await list(client, id, { last: 2, modes: ['UPDATES'] });
+    expect(typesOf(updates)).toEqual(['UpdatesEvent', 'RunFinishedEvent']);
+  });
+
   it('hold only the modes that are asked for, with the start and the end', async ({ client }) => {
     const { id } = await client.runToEnd({ assistantId: 'custom', input: {} });
     const types = async (modes: Page['modes']) => typesOf(await list(client, id, { modes }));
@@ -206,8 +249,19 @@ describe('run.events', () => {
 
   it('refuse a cursor that is none', async ({ client }) => {
     const { id } = await client.runToEnd({ assistantId: 'echo', input: human('x') });
-    const [error] = await client.errors(EVENTS, { id, after: 'x' });
-    expect(error?.extensions).toEqual({ code: 'BAD_USER_INPUT', argument: 'after' });
+    const other = await client.runToEnd({ assistantId: 'echo', input: human('x') });
+    const { pageInfo } = await list(client, other.id, {});
+    for (const [page, argument] of [
+      [{ after: 'x' }, 'after'],
+      [{ before: 'x' }, 'before'],
+      [{ last: 1, before: pageInfo.endCursor }, 'before'],
+      [{ first: 0 }, 'first'],
+      [{ last: 101 }, 'last'],
+      [{ first: 1, last: 1 }, 'last'],
+    ] as const) {
+      const [error] = await client.errors(EVENTS, { id, ...page });
+      expect(error?.extensions).toEqual({ code: 'BAD_USER_INPUT', argument });
+    }
   });
 });
 

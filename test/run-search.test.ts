@@ -15,6 +15,7 @@ import {
   list,
   matches,
   metadata,
+  paging,
   readPages,
   removeRows,
   replaceRows,
@@ -82,10 +83,13 @@ describe('A search for runs', () => {
     byName: fc.boolean(),
   });
 
-  it('finds what fits its filter, newest first, page by page', async ({ client, server }) => {
-    const plan = fc.tuple(rowsOf(run, 14), filter, fc.integer({ min: 1, max: 4 }));
+  it('finds what fits its filter, newest first, page by page, in both directions', async ({
+    client,
+    server,
+  }) => {
+    const plan = fc.tuple(rowsOf(run, 14), filter, paging);
     await fc.assert(
-      fc.asyncProperty(plan, async ([runs, filterFor, size]) => {
+      fc.asyncProperty(plan, async ([runs, filterFor, pages]) => {
         const rows = stored(runs);
         await replaceRows(server, 'Run', rows);
         const { thread, assistant, byName, ...common } = filterFor(rows);
@@ -102,7 +106,7 @@ describe('A search for runs', () => {
           .toReversed();
         const named = byName && assistant !== 'gone' ? assistant : assistantId;
         const ask = list(client, 'runs', { filter: { ...common, threadId, assistantId: named } });
-        expect(await readPages(ask, { size, backwards: false })).toEqual(idsOf(expected));
+        expect(await readPages(ask, pages)).toEqual(idsOf(expected));
         expect((await ask({ first: 100 })).totalCount).toBe(expected.length);
       }),
       { numRuns: 40 },
@@ -171,10 +175,14 @@ describe('A search for runs', () => {
 
 describe("A thread's history", () => {
   const HISTORY = operation(`query (
-    $id: ID!, $filter: CheckpointFilter, $olderThan: ID, $first: Int, $after: String
+    $id: ID!, $filter: CheckpointFilter, $olderThan: ID,
+    $first: Int, $after: String, $last: Int, $before: String
   ) {
     thread(id: $id) {
-      history(filter: $filter, olderThan: $olderThan, first: $first, after: $after) {
+      history(
+        filter: $filter, olderThan: $olderThan,
+        first: $first, after: $after, last: $last, before: $before
+      ) {
         totalCount
         edges { cursor node { id: checkpointId } }
         nodes { id: checkpointId }
@@ -226,15 +234,18 @@ describe("A thread's history", () => {
     };
   }
 
-  it('finds what fits its filter, newest first, page by page', async ({ client, server }) => {
+  it('finds what fits its filter, newest first, page by page, in both directions', async ({
+    client,
+    server,
+  }) => {
     const plan = fc.record({
       rows: rowsOfHistory,
       filter: fc.option(filter, { nil: undefined }),
       older: fc.option(fc.nat(13), { freq: 2 }),
-      size: fc.integer({ min: 1, max: 4 }),
+      pages: paging,
     });
     await fc.assert(
-      fc.asyncProperty(plan, async ({ rows, filter, older, size }) => {
+      fc.asyncProperty(plan, async ({ rows, filter, older, pages }) => {
         await replaceRows(server, 'Checkpoint', stored(rows));
         const namespace = filter?.namespace ?? '';
         // `olderThan` names a checkpoint of the listed namespace.
@@ -253,7 +264,7 @@ describe("A thread's history", () => {
           .toReversed()
           .map(({ checkpointId }) => checkpointId);
         const ask = history(client, { filter, olderThan: olderThan?.checkpointId });
-        expect(await readPages(ask, { size, backwards: false })).toEqual(expected);
+        expect(await readPages(ask, pages)).toEqual(expected);
         expect((await ask({})).totalCount).toBe(expected.length);
       }),
       { numRuns: 40 },

@@ -1,5 +1,5 @@
 import { builder, OrderDirection } from '../graphql/builder.ts';
-import { connectionOf, forwardArgs, pageArgs } from '../graphql/connection.ts';
+import { connectionOf, pageArgs } from '../graphql/connection.ts';
 import { IfExists, IS_NEW, isNew } from '../graphql/if-exists.ts';
 import { NodeRef } from '../graphql/node.ts';
 import { GraphRef } from '../graphs/schema.ts';
@@ -59,7 +59,7 @@ export const AssistantRef = builder.prismaObject('Assistant', {
     versions: t.field({
       type: AssistantVersionConnection,
       description: 'All versions, newest first, independent of the active version.',
-      args: forwardArgs(t),
+      args: pageArgs(t),
       resolve: ({ id }, args, app) => listVersions(app, id, args),
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime' }),

@@ -94,6 +94,7 @@ export function listVersions(
     {
       from: '"AssistantVersion"',
       columns: '*',
+      owner: assistantId,
       where: [sql`"assistantId" = ${assistantId}`],
       order: {
         by: '"version"',

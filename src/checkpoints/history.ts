@@ -47,7 +47,14 @@ export async function readHistory(
   const order = bySeq('DESC');
   const rows = await readPage<CheckpointRow>(
     app.sql.query,
-    { from: '"Checkpoint"', columns: '*', where, filters, order },
+    {
+      from: '"Checkpoint"',
+      columns: '*',
+      owner: `${threadId} ${filter.namespace}`,
+      where,
+      filters,
+      order,
+    },
     page,
   );
   const states = statesOf(

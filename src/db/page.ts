@@ -29,6 +29,8 @@ export interface Listing {
   /** A table or a join; `columns` are read from it. */
   from: string;
   columns: string;
+  /** The owner of the list, such as the id of a thread. Cursors of other owners are refused. */
+  owner?: string;
   /** Conditions with an index in the order of the list. All must hold. */
   where: Statement[];
   /** Conditions without such an index: few rows or many may meet them, anywhere in the list. All must hold. */
@@ -65,11 +67,12 @@ export async function readPage<Row extends object>(
   listing: Listing,
   request: PageRequest,
 ): Promise<Page<Row>> {
-  const list = `${listing.from} ${listing.order.by}`;
-  const { size, backwards, cursor } = readRequest(list, request);
+  const list = [listing.from, listing.order.by, listing.owner ?? []].flat().join(' ');
+  const { size, backwards, argument, cursor: text } = readPageRequest(request);
+  const cursor = text === undefined ? undefined : decodeCursor(argument, text, list);
   const part = partOf(listing, { size, backwards, cursor });
   const rows = await readRows<Row>(query, listing, part).catch((error: unknown) => {
-    if (cursor && isDataError(error)) throw foreignCursor(backwards ? 'before' : 'after');
+    if (cursor && isDataError(error)) throw foreignCursor(argument);
     throw error;
   });
 
@@ -102,6 +105,10 @@ interface Part {
   sorted: Statement;
   /** One row more than the page has, to know whether another page follows. */
   limit: Param;
+}
+
+interface Wanted extends Pick<WantedPage, 'size' | 'backwards'> {
+  cursor: Position | undefined;
 }
 
 function partOf({ order }: Listing, { size, backwards, cursor }: Wanted): Part {
@@ -182,29 +189,35 @@ function whereClause(conditions: readonly Statement[]): Statement {
 }
 
 /** A checked request. */
-interface Wanted {
+export interface WantedPage {
   size: number;
+  /** True: the page ends before the cursor, or at the end of the list. */
   backwards: boolean;
-  cursor: Position | undefined;
+  /** The argument of the cursor. */
+  argument: 'after' | 'before';
+  cursor: string | undefined;
 }
 
-function readRequest(list: string, { first, after, last, before }: PageRequest): Wanted {
+/** Checks the combination of arguments and the size of the page. */
+export function readPageRequest({ first, after, last, before }: PageRequest): WantedPage {
   if (first != null && last != null) {
     throw new BadInputError('last', 'Give first or last, not both.');
   }
   if (after != null && before != null) {
     throw new BadInputError('before', 'Give after or before, not both.');
   }
-  const backwards = last != null || before != null;
-  if (backwards && (first != null || after != null)) {
-    throw new BadInputError('before', 'last goes with before, and first with after.');
+  if (first != null && before != null) {
+    throw new BadInputError('before', 'before goes with last; give after with first.');
   }
-  const size = readSize(backwards ? 'last' : 'first', backwards ? last : first);
-  const cursor = backwards ? before : after;
+  if (last != null && after != null) {
+    throw new BadInputError('after', 'after goes with first; give before with last.');
+  }
+  const backwards = last != null || before != null;
   return {
-    size,
+    size: readSize(backwards ? 'last' : 'first', backwards ? last : first),
     backwards,
-    cursor: cursor == null ? undefined : decodeCursor(backwards ? 'before' : 'after', cursor, list),
+    argument: backwards ? 'before' : 'after',
+    cursor: (backwards ? before : after) ?? undefined,
   };
 }
 
@@ -249,7 +262,10 @@ function decodeCursor(argument: string, cursor: string, list: string): Position 
 }
 
 function foreignCursor(argument: string): BadInputError {
-  return new BadInputError(argument, `${argument} is not a cursor that this list gave.`);
+  return new BadInputError(
+    argument,
+    `${argument} is not a cursor of this list; take one from its edges or pageInfo.`,
+  );
 }
 
 /** SQLSTATE class 22: a value is not of its type, such as a value from a cursor of another list. */

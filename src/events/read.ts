@@ -10,6 +10,8 @@ type Reads = Pick<Sql, 'query'>;
 interface PageRequest {
   /** Events after this number. */
   after: number;
+  /** The last events before this number. Undefined: the first events. */
+  before?: number | undefined;
   limit: number;
   /** Undefined: events of every type. */
   types?: readonly StoredEvent['type'][] | undefined;
@@ -29,15 +31,17 @@ export async function readEvents(
 /** Each optional condition has a text of its own: `$1 IS NULL OR …` would keep PostgreSQL from an index scan in order. */
 function selectEvents(
   { threadId, runId }: Followed,
-  { after, limit, types, bytes }: PageRequest,
+  { after, before, limit, types, bytes }: PageRequest,
 ): Statement {
   const isFollowed = runId === undefined ? sql`"threadId" = ${threadId}` : sql`"runId" = ${runId}`;
   const hasType = types ? sql`AND "type"::text = ANY(${types})` : empty;
+  const isBefore = before === undefined ? empty : sql`AND "number" < ${before}`;
+  const direction = raw(before === undefined ? 'ASC' : 'DESC');
   return sql`SELECT "threadId", "number", "runId", "type", "namespace", "data", "checkpointId", "createdAt", "size" FROM (
     SELECT *, sum("size" + ${OVERHEAD}) OVER (ORDER BY "number") - "size" - ${OVERHEAD} AS "before" FROM (
       SELECT *, coalesce(octet_length("data"::text), 0) AS "size" FROM "RunEvent"
-      WHERE ${isFollowed} AND "number" > ${after} ${hasType}
-      ORDER BY "number" LIMIT ${limit}) page) page
+      WHERE ${isFollowed} AND "number" > ${after} ${isBefore} ${hasType}
+      ORDER BY "number" ${direction} LIMIT ${limit}) page) page
     ${bytes === undefined ? empty : sql`WHERE "before" < ${bytes}`} ORDER BY "number"`;
 }
 

@@ -6,11 +6,12 @@ import { NotFoundError } from '../errors.ts';
 import type { Run } from '../generated/prisma/client.ts';
 import type { RunStatus as Status } from '../generated/prisma/enums.ts';
 import { builder } from '../graphql/builder.ts';
-import { connectionOf, forwardArgs } from '../graphql/connection.ts';
+import { connectionOf, pageArgs } from '../graphql/connection.ts';
 import { STATE_COST } from '../graphql/cost.ts';
 import { InterruptRef } from '../interrupts/schema.ts';
 import { recordOf } from '../json.ts';
-import { eventCursor, followRun, followThread, listRunEvents, streamRun } from '../runs/events.ts';
+import { eventCursor, followRun, followThread, streamRun } from '../runs/events.ts';
+import { listRunEvents } from '../runs/list-events.ts';
 import { RunRef, RunStatus, StreamMode } from '../runs/schema.ts';
 import { CreateRunInput } from '../runs/schema-mutations.ts';
 import { findRun } from '../runs/search.ts';
@@ -237,7 +238,7 @@ builder.prismaObjectField(RunRef, 'events', (t) =>
     description:
       'Recorded events, oldest first, as in the subscription. The cursor of an event is its id.',
     args: {
-      ...forwardArgs(t),
+      ...pageArgs(t),
       modes: t.arg({
         type: [StreamMode],
         description: 'Only events of these modes, plus start, interrupts and end.',

@@ -51,18 +51,11 @@ interface Args {
   arg: ArgBuilder<Types>;
 }
 
-/** Arguments of a list with forward paging only. */
-export function forwardArgs({ arg }: Args) {
-  return {
-    first: arg.int({ description: 'From 1 to 100. Default: 20.' }),
-    after: arg.string({ description: 'A cursor of this list; the page starts after it.' }),
-  };
-}
-
 /** Arguments of a list with paging in both directions. */
 export function pageArgs({ arg }: Args) {
   return {
-    ...forwardArgs({ arg }),
+    first: arg.int({ description: 'From 1 to 100. Default: 20.' }),
+    after: arg.string({ description: 'A cursor of this list; the page starts after it.' }),
     last: arg.int({
       description: 'The last items instead, from 1 to 100. Combines with before, not with first.',
     }),

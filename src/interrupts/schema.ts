@@ -1,6 +1,6 @@
 import { CheckpointRef, TaskRef } from '../checkpoints/schema.ts';
 import { builder } from '../graphql/builder.ts';
-import { connectionOf, forwardArgs } from '../graphql/connection.ts';
+import { connectionOf, pageArgs } from '../graphql/connection.ts';
 import { isRecord } from '../json.ts';
 import { interruptsOf, listPendingInterrupts } from './search.ts';
 
@@ -65,7 +65,7 @@ builder.queryField('pendingInterrupts', (t) =>
         type: 'JSONObject',
         description: "Must be contained in the thread's metadata (PostgreSQL `jsonb @>`).",
       }),
-      ...forwardArgs(t),
+      ...pageArgs(t),
     },
     resolve: (_root, { graphId, metadata, ...page }, app) =>
       listPendingInterrupts(app, { graphId, metadata }, page),

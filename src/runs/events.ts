@@ -1,5 +1,3 @@
-import type { Page } from '../db/page.ts';
-import { readSize } from '../db/page.ts';
 import type { Sql } from '../db/query.ts';
 import { sql } from '../db/sql.ts';
 import { parseUuid } from '../db/uuid.ts';
@@ -7,7 +5,6 @@ import { BadInputError, NotFoundError } from '../errors.ts';
 import { lastNumber } from '../events/append.ts';
 import { eventId, GAP, parseEventId, type StoredEvent, type StreamMode } from '../events/event.ts';
 import type { Followed } from '../events/inbox.ts';
-import { findGap, readEvents } from '../events/read.ts';
 import type { EventTail } from '../events/tail.ts';
 import type { Run, Thread } from '../generated/prisma/client.ts';
 import { createRun, type CreateNeeds } from './create.ts';
@@ -128,35 +125,6 @@ export async function eventCursor(
   return eventId({ threadId: id, number: Math.min(settled, first - 1) });
 }
 
-/** A page of a run's stored events, oldest first, in the same form as for a subscriber. A cursor is the id of an event. */
-export async function listRunEvents(
-  app: { sql: Sql },
-  run: Run,
-  { first, after, modes }: EventFilter & { first?: number | null | undefined },
-): Promise<Page<StoredEvent>> {
-  const size = readSize('first', first);
-  const threadId = await threadOfEvents(app, run);
-  const number = readCursor(after, threadId);
-  const types = wantedTypes(modes);
-  const followed = { threadId, runId: run.id };
-  const stored = await readEvents(app.sql, followed, { after: number, limit: size + 1, types });
-  // The next event of any type shows a gap, even if the page contains other types only.
-  const [next] = types ? await readEvents(app.sql, followed, { after: number, limit: 1 }) : stored;
-  const gap = next && (await findGap(app.sql, followed, { seen: number, next }));
-  const rows = gap ? [gap, ...stored] : stored;
-  const edges = rows.slice(0, size).map((node) => ({ cursor: eventId(node), node }));
-  return {
-    edges,
-    pageInfo: {
-      hasNextPage: rows.length > size,
-      hasPreviousPage: number > 0,
-      startCursor: edges[0]?.cursor ?? null,
-      endCursor: edges.at(-1)?.cursor ?? null,
-    },
-    count: () => Promise.resolve(edges.length),
-  };
-}
-
 async function findThread(app: { sql: Sql }, runId: string): Promise<string> {
   const run = await findRun(app, runId);
   if (!run) throw new NotFoundError('Run', runId);
@@ -164,7 +132,7 @@ async function findThread(app: { sql: Sql }, runId: string): Promise<string> {
 }
 
 /** The thread in the run's events. After the deletion of a stateless run's thread, its events still have the id. */
-async function threadOfEvents(app: { sql: Sql }, run: Run): Promise<string> {
+export async function threadOfEvents(app: { sql: Sql }, run: Run): Promise<string> {
   if (run.threadId !== null) return run.threadId;
   const [event] = await app.sql.query<{ threadId: string }>(
     sql`SELECT "threadId" FROM "RunEvent" WHERE "runId" = ${run.id} LIMIT 1`,
@@ -172,16 +140,22 @@ async function threadOfEvents(app: { sql: Sql }, run: Run): Promise<string> {
   return event?.threadId ?? NOWHERE;
 }
 
-function readCursor(after: string | null | undefined, threadId: string): number {
-  if (after == null) return 0;
-  const event = parseEventId(after);
-  if (!event) throw new BadInputError('after', 'after is not the id of an event.');
+/** The number in the id of an event; 0 without an id. Throws a BadInputError for an id of another thread. */
+export function readCursor(
+  cursor: string | null | undefined,
+  threadId: string,
+  argument = 'after',
+): number {
+  if (cursor == null) return 0;
+  const event = parseEventId(cursor);
+  if (!event) throw new BadInputError(argument, `${argument} is not the id of an event.`);
   if (event.threadId !== threadId) {
-    throw new BadInputError('after', 'after is the id of an event of another thread.');
+    throw new BadInputError(argument, `${argument} is the id of an event of another thread.`);
   }
   return event.number;
 }
 
-function wantedTypes(modes: EventFilter['modes']): StoredEvent['type'][] | undefined {
+/** The types of these modes, and of the events that every reader gets. */
+export function wantedTypes(modes: EventFilter['modes']): StoredEvent['type'][] | undefined {
   return modes == null ? undefined : [...ALWAYS, ...modes];
 }

@@ -3,7 +3,7 @@ import { CheckpointRef } from '../checkpoints/schema.ts';
 import { findValues, valuesOfFinal } from '../checkpoints/states.ts';
 import { parseUuid } from '../db/uuid.ts';
 import { builder } from '../graphql/builder.ts';
-import { connectionOf, forwardArgs } from '../graphql/connection.ts';
+import { connectionOf, pageArgs } from '../graphql/connection.ts';
 import { STATE_COST } from '../graphql/cost.ts';
 import { IS_NEW, isNew } from '../graphql/if-exists.ts';
 import { NodeRef } from '../graphql/node.ts';
@@ -176,8 +176,9 @@ builder.prismaObjectField(ThreadRef, 'runs', (t) =>
   t.field({
     type: Runs,
     description: 'Newest first.',
-    args: { ...forwardArgs(t), status: t.arg({ type: [RunStatus], description: 'Any of these.' }) },
-    resolve: ({ id }, { status, ...page }, app) => searchRuns(app, { threadId: id, status }, page),
+    args: { ...pageArgs(t), status: t.arg({ type: [RunStatus], description: 'Any of these.' }) },
+    resolve: ({ id }, { status, ...page }, app) =>
+      searchRuns(app, { threadId: id, status }, { ...page, owner: id }),
   }),
 );
 
@@ -215,7 +216,7 @@ builder.queryField('runs', (t) =>
     type: Runs,
     nullable: true,
     description: 'Newest first.',
-    args: { filter: t.arg({ type: RunFilter }), ...forwardArgs(t) },
+    args: { filter: t.arg({ type: RunFilter }), ...pageArgs(t) },
     resolve: (_root, { filter, ...page }, app) => searchRuns(app, filter ?? {}, page),
   }),
 );

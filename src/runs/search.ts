@@ -1,6 +1,6 @@
 import { readAssistantId } from '../assistants/input.ts';
 import type { Operation } from '../db/operation.ts';
-import type { Conditions, Page, PageRequest } from '../db/page.ts';
+import type { Conditions, Listing, Page, PageRequest } from '../db/page.ts';
 import { bySeq, readIds, readPage } from '../db/page.ts';
 import type { Sql } from '../db/query.ts';
 import { join, sql, type Statement } from '../db/sql.ts';
@@ -36,11 +36,17 @@ function columnsFor({ operation }: { operation?: Operation | undefined }): strin
 export function searchRuns(
   app: { sql: Sql; graphs: Graphs; operation?: Operation | undefined },
   filter: RunFilter,
-  page: PageRequest,
+  { owner, ...page }: PageRequest & Pick<Listing, 'owner'>,
 ): Promise<Page<Run>> {
   const order = bySeq('DESC');
   const found = readFilter(app, filter);
-  const listing = { from: '"Run"', columns: columnsFor(app), ...found, order };
+  const listing = {
+    from: '"Run"',
+    columns: columnsFor(app),
+    ...(owner && { owner }),
+    ...found,
+    order,
+  };
   return readPage<Run>(app.sql.query, listing, page);
 }
 

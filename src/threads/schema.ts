@@ -11,7 +11,7 @@ import { findState, valuesOf } from '../checkpoints/states.ts';
 import { parseUuid } from '../db/uuid.ts';
 import { readErrorSummary, type ErrorSummary } from '../errors.ts';
 import { builder, OrderDirection } from '../graphql/builder.ts';
-import { connectionOf, forwardArgs, pageArgs } from '../graphql/connection.ts';
+import { connectionOf, pageArgs } from '../graphql/connection.ts';
 import { STATE_COST } from '../graphql/cost.ts';
 import { IS_NEW, isNew } from '../graphql/if-exists.ts';
 import { NodeRef } from '../graphql/node.ts';
@@ -141,7 +141,7 @@ builder.prismaObjectFields(ThreadRef, (t) => ({
     type: Checkpoints,
     description: 'All states of the thread in all branches, newest first.',
     args: {
-      ...forwardArgs(t),
+      ...pageArgs(t),
       olderThan: t.arg.id({ description: 'Only checkpoints older than this checkpoint.' }),
       filter: t.arg({ type: CheckpointFilter }),
     },

@@ -123,8 +123,8 @@ async function searchRuns({ gql }: TestApp): Promise<void> {
   const list: List = async (variables, fields) =>
     (
       await gql(
-        `query ($filter: RunFilter, $first: Int, $after: String) {
-          runs(filter: $filter, first: $first, after: $after) { ${fields} }
+        `query ($filter: RunFilter, $first: Int, $after: String, $last: Int, $before: String) {
+          runs(filter: $filter, first: $first, after: $after, last: $last, before: $before) { ${fields} }
         }`,
         variables,
       )
@@ -150,12 +150,10 @@ async function searchRuns({ gql }: TestApp): Promise<void> {
     { threadId: generatedId.thread(5), status: ['ERROR'], metadata: { all: true } },
   ];
   const one = { filter: { ids: [generatedId.run(THREADS / 2)] } };
-  const after = (await list(one, 'edges { cursor }')).edges[0].cursor;
+  const middle = (await list(one, 'edges { cursor }')).edges[0].cursor;
   for (const filter of filters) {
-    for (const first of [20, 100]) {
-      await list({ filter, first }, 'edges { cursor } pageInfo { hasNextPage }');
-      await list({ filter, first, after }, 'edges { cursor } pageInfo { hasNextPage }');
-    }
+    const page: List = (variables, fields) => list({ filter, ...variables }, fields);
+    for (const size of [20, 100]) await readPages(page, { size, middle });
     await list({ filter }, 'totalCount');
   }
 }

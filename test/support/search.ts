@@ -207,8 +207,10 @@ const ASSISTANTS = operation(`query (
   }
 }`);
 
-const RUNS = operation(`query ($filter: RunFilter, $first: Int, $after: String) {
-  runs(filter: $filter, first: $first, after: $after) {
+const RUNS = operation(`query (
+  $filter: RunFilter, $first: Int, $after: String, $last: Int, $before: String
+) {
+  runs(filter: $filter, first: $first, after: $after, last: $last, before: $before) {
     totalCount
     edges { cursor node { id } }
     nodes { id }
