@@ -59,6 +59,15 @@ export async function graphsOf(
   );
 }
 
+/** The graph, if it needs no configuration. Undefined for a graph made by a function, and for a missing one. */
+export async function fixedGraph(
+  { graphs }: Reading,
+  graphId: string | null,
+): Promise<CompiledGraph | undefined> {
+  if (graphId === null || !graphs.has(graphId) || graphs.isMade(graphId)) return undefined;
+  return graphs.resolve(graphId);
+}
+
 async function servedGraph(
   { graphs }: Reading,
   { graphId }: Place,

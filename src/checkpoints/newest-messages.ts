@@ -75,7 +75,7 @@ function firstMessages(served: CompiledGraph | undefined, namespace: string): un
 }
 
 /** True if the values of a state show the messages as they are stored. Without a graph they do. */
-function showsAsStored(served: CompiledGraph | undefined, namespace: string): boolean {
+export function showsAsStored(served: CompiledGraph | undefined, namespace: string): boolean {
   const graph = served && findSubgraph(served, namespace);
   if (!graph) return true;
   const shown: unknown = graph.streamChannelsAsIs;

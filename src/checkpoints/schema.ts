@@ -14,7 +14,7 @@ import { findState, valuesOf, writesOf, type State } from './states.ts';
 
 // ── Messages ─────────────────────────────────────────────────────────────────────────────────
 
-const MessageType = builder.enumType('MessageType', {
+export const MessageTypeRef = builder.enumType('MessageType', {
   description: 'Role of the author of a message.',
   values: {
     HUMAN: {},
@@ -71,8 +71,9 @@ const ToolCallChunkRef = builder.objectRef<Part>('ToolCallChunk').implement({
   }),
 });
 
-const TokenUsageRef = builder.objectRef<Part>('TokenUsage').implement({
-  description: 'Token counts of a message. A count is 0 if no valid Int is stored.',
+export const TokenUsageRef = builder.objectRef<Part>('TokenUsage').implement({
+  description:
+    'Token counts of a message, or of all messages of a run. A count is 0 if no valid Int is stored.',
   fields: (t) => ({
     inputTokens: t.int({ resolve: ({ input_tokens: tokens }) => intOr(0, tokens) }),
     outputTokens: t.int({ resolve: ({ output_tokens: tokens }) => intOr(0, tokens) }),
@@ -89,7 +90,7 @@ export const MessageRef = builder.objectRef<PlainMessage>('Message').implement({
       description: 'Equal for all chunks of a message and in every checkpoint with the message.',
       resolve: ({ id }) => idOrNull(id),
     }),
-    type: t.field({ type: MessageType, resolve: messageType }),
+    type: t.field({ type: MessageTypeRef, resolve: messageType }),
     name: t.string({ nullable: true, resolve: ({ name }) => textOr(null, name) }),
     content: t.field({
       type: 'JSON',

@@ -1,6 +1,7 @@
 import { AssistantRef } from '../assistants/schema.ts';
-import { CheckpointRef } from '../checkpoints/schema.ts';
+import { CheckpointRef, TokenUsageRef } from '../checkpoints/schema.ts';
 import { findValues, valuesOfFinal } from '../checkpoints/states.ts';
+import { findUsage } from '../checkpoints/usage.ts';
 import { parseUuid } from '../db/uuid.ts';
 import { builder } from '../graphql/builder.ts';
 import { connectionOf, pageArgs } from '../graphql/connection.ts';
@@ -10,6 +11,7 @@ import { NodeRef } from '../graphql/node.ts';
 import { InterruptRef } from '../interrupts/schema.ts';
 import { RunErrorRef, shownError, ThreadRef } from '../threads/schema.ts';
 import type { EndedRun } from './end.ts';
+import { findLastRun } from './last.ts';
 import { findRun, searchRuns } from './search.ts';
 import { isFinal } from './status.ts';
 
@@ -147,6 +149,21 @@ builder.prismaObjectFields(RunRef, (t) => ({
     nullable: true,
     description: 'Time of the final status; null before the run ends.',
   }),
+  durationMs: t.float({
+    nullable: true,
+    description:
+      'Milliseconds from startedAt to finishedAt, over all attempts; null before the end, and for a run that never started.',
+    resolve: ({ startedAt, finishedAt }) =>
+      startedAt && finishedAt ? finishedAt.getTime() - startedAt.getTime() : null,
+  }),
+  usage: t.field({
+    extensions: { cost: 3 },
+    type: TokenUsageRef,
+    nullable: true,
+    description:
+      'Token counts of the AI messages that the run added to `messages` or changed there, in the graph or in its subgraphs, also if it removed them later. A messageId counts once. Calls of models whose answer does not enter `messages`, and messages of more than 1 MB, do not count. Null if no message has counts.',
+    resolve: (run, _args, app) => findUsage(app, run),
+  }),
 }));
 
 builder.objectField(CheckpointRef, 'run', (t) =>
@@ -179,6 +196,15 @@ builder.prismaObjectField(ThreadRef, 'runs', (t) =>
     args: { ...pageArgs(t), status: t.arg({ type: [RunStatus], description: 'Any of these.' }) },
     resolve: ({ id }, { status, ...page }, app) =>
       searchRuns(app, { threadId: id, status }, { ...page, owner: id }),
+  }),
+);
+
+builder.prismaObjectField(ThreadRef, 'lastRun', (t) =>
+  t.field({
+    type: RunRef,
+    nullable: true,
+    description: 'The run that was created last; null without runs.',
+    resolve: ({ id }, _args, app) => findLastRun(app, id),
   }),
 );
 

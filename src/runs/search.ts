@@ -27,8 +27,11 @@ export async function findRun(app: { sql: Sql }, id: string): Promise<Run | unde
 const LARGE = ['input', 'command', 'config', 'context', 'output'];
 const COLUMNS = Object.keys(Prisma.RunScalarFieldEnum);
 
-function columnsFor({ operation }: { operation?: Operation | undefined }): string {
-  const names = COLUMNS.filter((name) => !LARGE.includes(name) || operation?.selects(name));
+/** The columns of "Run" for the selected fields. */
+export function columnsFor({ operation }: { operation?: Operation | undefined }): string {
+  const isSelected = (name: string) =>
+    operation?.selects(name) || (name === 'output' && operation?.selects('usage'));
+  const names = COLUMNS.filter((name) => !LARGE.includes(name) || isSelected(name));
   return names.map((name) => `"${name}"`).join(', ');
 }
 

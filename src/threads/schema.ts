@@ -6,7 +6,9 @@ import {
   lastMessages,
   MESSAGES_COST,
   MessageRef,
+  MessageTypeRef,
 } from '../checkpoints/schema.ts';
+import { findPreview, type Preview } from '../checkpoints/preview.ts';
 import { findState, valuesOf } from '../checkpoints/states.ts';
 import { parseUuid } from '../db/uuid.ts';
 import { readErrorSummary, type ErrorSummary } from '../errors.ts';
@@ -70,6 +72,10 @@ export const ThreadRef = builder.prismaObject('Thread', {
   fields: (t) => ({
     isNew: t.boolean({ nullable: true, description: IS_NEW, resolve: (thread) => isNew(thread) }),
     status: t.expose('status', { type: ThreadStatus }),
+    graphId: t.exposeID('graphId', {
+      nullable: true,
+      description: 'The graph of the last run, or of the initial supersteps; null before both.',
+    }),
     metadata: t.field({
       type: 'JSONObject',
       description: 'Free metadata of the clients, and graph_id: the graph of the last run.',
@@ -89,7 +95,38 @@ export const ThreadRef = builder.prismaObject('Thread', {
   }),
 });
 
+const ThreadPreview = builder.objectRef<Preview>('ThreadPreview').implement({
+  description:
+    'What a list of threads shows of a conversation. Texts are cut at 200 characters. A message of more than 64 KB counts as a message without text.',
+  fields: (t) => ({
+    title: t.exposeString('title', {
+      nullable: true,
+      description:
+        'Text of the first human message; null if there is none among the first messages.',
+    }),
+    lastText: t.string({
+      nullable: true,
+      description: 'Text of the newest message that has one; null if the last messages have none.',
+      resolve: ({ last }) => last?.text,
+    }),
+    lastType: t.field({
+      type: MessageTypeRef,
+      nullable: true,
+      description: 'Role of the author of lastText.',
+      resolve: ({ last }) => last?.type,
+    }),
+  }),
+});
+
 builder.prismaObjectFields(ThreadRef, (t) => ({
+  preview: t.field({
+    extensions: { cost: 3 },
+    type: ThreadPreview,
+    nullable: true,
+    description:
+      'The ends of the conversation in the newest checkpoint, read without the state: cheap in a list of threads. Null without messages, or if the graph does not store `messages` as a list.',
+    resolve: ({ id }, _args, app) => findPreview(app, id),
+  }),
   values: t.field({
     extensions: STATE_COST,
     type: 'JSON',

@@ -188,11 +188,14 @@ async function readGenerated({ gql }: TestApp): Promise<void> {
   await gql(
     `query ($id: ID!) {
       thread(id: $id) {
-        id storageBytes interrupts { id value }
+        id storageBytes interrupts { id value } preview { title } lastRun { id durationMs usage { totalTokens } }
         runs { totalCount ${runs} } some: runs(status: [ERROR, SUCCESS]) { totalCount ${runs} }
       }
     }`,
     { id },
+  );
+  await gql(
+    `{ threads(first: 100) { nodes { preview { title lastText } lastRun { id usage { totalTokens } } } } }`,
   );
   for (const node of [id, generatedId.run(5), generatedId.assistant(5), randomId()]) {
     await gql(`query ($id: ID!) { node(id: $id) { __typename id } }`, { id: node });
@@ -313,7 +316,7 @@ async function useRuns(server: TestApp): Promise<void> {
   });
   const events = `edges { cursor node { __typename id ... on RunFinishedEvent { run { id output } } } }`;
   const { run } = await gql(
-    `query ($id: ID!) { run(id: $id) { id output thread { id } assistant { id } interrupts { id } events(first: 1) { ${events} } } }`,
+    `query ($id: ID!) { run(id: $id) { id output usage { totalTokens } thread { id } assistant { id } interrupts { id } events(first: 1) { ${events} } } }`,
     { id },
   );
   for (const modes of [null, ['UPDATES']]) {

@@ -1,4 +1,4 @@
-import { AIMessage, AIMessageChunk, ToolMessage } from '@langchain/core/messages';
+import { AIMessage, AIMessageChunk, RemoveMessage, ToolMessage } from '@langchain/core/messages';
 import { FakeStreamingChatModel } from '@langchain/core/utils/testing';
 import type { LangGraphRunnableConfig } from '@langchain/langgraph';
 import { Annotation, END, MessagesAnnotation, START, StateGraph } from '@langchain/langgraph';
@@ -13,6 +13,28 @@ export const echo = new StateGraph(MessagesAnnotation)
   }))
   .addEdge(START, 'echo')
   .addEdge('echo', END)
+  .compile();
+
+const usage = (input_tokens: number, output_tokens: number) => ({
+  usage_metadata: { input_tokens, output_tokens, total_tokens: input_tokens + output_tokens },
+});
+
+/** Node `draft` adds a message with 11 tokens. Node `answer` replaces the draft by a message with 22 tokens. */
+export const metered = new StateGraph(MessagesAnnotation)
+  .addNode('draft', ({ messages }) => ({
+    messages: [
+      new AIMessage({ id: `draft ${messages.length}`, content: 'draft', ...usage(10, 1) }),
+    ],
+  }))
+  .addNode('answer', ({ messages }) => ({
+    messages: [
+      new RemoveMessage({ id: String(messages.at(-1)?.id) }),
+      new AIMessage({ content: 'answer', ...usage(20, 2) }),
+    ],
+  }))
+  .addEdge(START, 'draft')
+  .addEdge('draft', 'answer')
+  .addEdge('answer', END)
   .compile();
 
 /** Node `llm` streams 200 tokens of one character, a to z repeatedly, without a pause. */
