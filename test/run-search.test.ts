@@ -11,6 +11,8 @@ import {
   enumValues,
   filterOf,
   insertRows,
+  intervalOf,
+  isWithin,
   LIST,
   list,
   matches,
@@ -21,6 +23,7 @@ import {
   replaceRows,
   rowsOf,
   seldom,
+  time,
   uuid,
   type ReadPage,
   type Row,
@@ -55,6 +58,8 @@ describe('A search for runs', () => {
     assistant: fc.constantFrom('echo', 'steps', 'gone'),
     metadata,
     tombstone: fc.boolean(),
+    created: time,
+    finished: time,
   });
 
   type GeneratedRun = typeof run extends fc.Arbitrary<infer Generated> ? Generated : never;
@@ -62,13 +67,19 @@ describe('A search for runs', () => {
   /** Returns rows of these runs. At most one run of a thread is RUNNING. */
   function stored(runs: readonly GeneratedRun[]): Row[] {
     const running = new Set<string>();
-    return runs.map(({ thread, assistant, ...row }) => {
+    // A later row has no earlier time, and no run ends before its creation.
+    const times = runs.map(({ created }) => created).toSorted();
+    return runs.map(({ thread, assistant, created: _, finished, ...row }, i) => {
+      const createdAt = times[i] ?? finished;
+      const isEnded = !['PENDING', 'RUNNING'].includes(row.status);
       const threadId = threads[thread] ?? null;
       const isSecond = row.status === 'RUNNING' && threadId !== null && running.has(threadId);
       if (row.status === 'RUNNING' && threadId !== null) running.add(threadId);
       return {
         ...row,
         status: isSecond ? 'PENDING' : row.status,
+        createdAt,
+        finishedAt: !isEnded ? null : finished < createdAt ? createdAt : finished,
         threadId,
         assistantId: assistants.get(assistant),
         graphId: 'echo',
@@ -81,31 +92,58 @@ describe('A search for runs', () => {
     thread: fc.nat(1),
     assistant: fc.constantFrom('echo', 'steps', 'gone'),
     byName: fc.boolean(),
+    created: intervalOf('created'),
+    finished: intervalOf('finished'),
   });
+  const order = fc.option(
+    fc.record({
+      field: fc.constantFrom('CREATED_AT', 'FINISHED_AT'),
+      direction: fc.constantFrom('ASC', 'DESC'),
+    }),
+  );
 
-  it('finds what fits its filter, newest first, page by page, in both directions', async ({
+  /** Sorts the rows as `runs` does. The order FINISHED_AT leaves out the others. */
+  function sorted(
+    rows: readonly Row[],
+    { field, direction }: { field: string; direction: string },
+  ) {
+    const listed =
+      field === 'CREATED_AT'
+        ? [...rows]
+        : rows
+            .filter(({ finishedAt }) => finishedAt !== null)
+            .toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
+    return direction === 'ASC' ? listed : listed.toReversed();
+  }
+  const keyOf = ({ id, finishedAt }: Row) => `${String(finishedAt)} ${id}`;
+
+  it('finds what fits its filter, in each order, page by page, in both directions', async ({
     client,
     server,
   }) => {
-    const plan = fc.tuple(rowsOf(run, 14), filter, paging);
+    const plan = fc.tuple(rowsOf(run, 14), filter, paging, order);
     await fc.assert(
-      fc.asyncProperty(plan, async ([runs, filterFor, pages]) => {
+      fc.asyncProperty(plan, async ([runs, filterFor, pages, orderBy]) => {
         const rows = stored(runs);
         await replaceRows(server, 'Run', rows);
         const { thread, assistant, byName, ...common } = filterFor(rows);
         const threadId = typeof thread === 'number' ? threads[thread] : undefined;
         const assistantId = assistants.get(String(assistant));
-        const expected = rows
-          .filter(
-            (row) =>
-              !row['tombstone'] &&
-              matches(row, common) &&
-              (threadId === undefined || row['threadId'] === threadId) &&
-              (assistantId === undefined || row['assistantId'] === assistantId),
-          )
-          .toReversed();
+        const found = rows.filter(
+          (row) =>
+            !row['tombstone'] &&
+            matches(row, common) &&
+            isWithin(row, 'created', common) &&
+            isWithin(row, 'finished', common) &&
+            (threadId === undefined || row['threadId'] === threadId) &&
+            (assistantId === undefined || row['assistantId'] === assistantId),
+        );
+        const expected = sorted(found, orderBy ?? { field: 'CREATED_AT', direction: 'DESC' });
         const named = byName && assistant !== 'gone' ? assistant : assistantId;
-        const ask = list(client, 'runs', { filter: { ...common, threadId, assistantId: named } });
+        const ask = list(client, 'runs', {
+          filter: { ...common, threadId, assistantId: named },
+          orderBy,
+        });
         expect(await readPages(ask, pages)).toEqual(idsOf(expected));
         expect((await ask({ first: 100 })).totalCount).toBe(expected.length);
       }),

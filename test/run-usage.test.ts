@@ -55,6 +55,16 @@ describe('Run.usage', () => {
       { ids: [id] },
     );
     expect(runs.nodes).toEqual([{ threadId: null, usage: { totalTokens: 22 } }]);
+    const { createRun } = await client.gql(
+      operation(`mutation ($input: CreateRunInput!) {
+        createRun(input: $input, wait: true) { durationMs usage { totalTokens } }
+      }`),
+      { input: { assistantId: 'metered', input: human('one') } },
+    );
+    expect(createRun).toEqual({
+      durationMs: expect.any(Number),
+      usage: { totalTokens: 22 },
+    });
   });
 
   it('is null if no message has counts', async ({ client }) => {

@@ -11,7 +11,10 @@ import { idsOf, operation } from './support/graphql.ts';
 import {
   enumValues,
   filterOf,
+  hasText,
   insertRows,
+  intervalOf,
+  isWithin,
   LIST,
   list,
   matches,
@@ -36,14 +39,20 @@ const THREAD_STATUSES = ['IDLE', 'BUSY', 'INTERRUPTED', 'ERROR'];
 
 const graphId = fc.constantFrom('echo', 'steps', 'fail');
 
-const thread = fc.record({
-  id: uuid,
-  status: fc.constantFrom(...THREAD_STATUSES),
-  graphId: fc.option(graphId),
-  metadata,
-  createdAt: time,
-  updatedAt: time,
-});
+const thread = fc
+  .record({
+    id: uuid,
+    status: fc.constantFrom(...THREAD_STATUSES),
+    graphId: fc.option(graphId),
+    metadata,
+    createdAt: time,
+    updatedAt: time,
+  })
+  // A thread is not updated before its creation.
+  .map((row) => ({
+    ...row,
+    updatedAt: row.updatedAt < row.createdAt ? row.createdAt : row.updatedAt,
+  }));
 
 /** Letters of one case sort alike in every collation. */
 const plainName = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), maxLength: 3 });
@@ -109,8 +118,18 @@ const SEARCHED: Searched[] = [
     table: 'Thread',
     orderField: 'ThreadOrderField',
     row: () => thread,
-    filter: filterOf({ status: fc.subarray(THREAD_STATUSES), graphId }),
-    finds: matches,
+    filter: filterOf({
+      status: fc.subarray(THREAD_STATUSES),
+      graphId,
+      created: intervalOf('created'),
+      updated: intervalOf('updated'),
+      text: fc.constantFrom('a', 'AD', 'bo', 'zzz', 'ada b'),
+    }),
+    finds: (row, filter) =>
+      matches(row, filter) &&
+      isWithin(row, 'created', filter) &&
+      isWithin(row, 'updated', filter) &&
+      hasText(row, filter.text),
   },
   {
     name: 'assistants',
@@ -252,7 +271,7 @@ describe.each(SEARCHED)('A search for $name', ({ name, table, orderField, row, f
     for (const [args, argument] of [
       [{ first: 1, last: 1 }, 'last'],
       [{ first: 1, before }, 'before'],
-      [{ last: 1, after }, 'before'],
+      [{ last: 1, after }, 'after'],
       [{ after, before }, 'before'],
     ] as const) {
       const [error] = await client.errors(LIST[name], args);

@@ -15,7 +15,7 @@ import { PART } from './units.ts';
 
 // A preview reads a few items at both ends of the stored list of messages, for all threads of a list with two statements.
 
-/** What a list of conversations shows of one. */
+/** The ends of a conversation. */
 export interface Preview {
   /** The text of the first human message. */
   title: string | null;

@@ -20,7 +20,7 @@ export interface Page<Row> {
     startCursor: string | null;
     endCursor: string | null;
   };
-  /** The number of rows on all pages: exact up to 10,000, and 10,001 for more. It costs a statement of its own. */
+  /** The number of rows on all pages, up to 10,001 (`countRows`). It costs a statement of its own. */
   count: () => Promise<number>;
 }
 
@@ -58,7 +58,7 @@ type Position = readonly [list: string, value: unknown, unique: unknown];
 
 export const DEFAULT_PAGE = 20;
 export const LARGEST_PAGE = 100;
-const LARGEST_COUNT = 10_000;
+export const LARGEST_COUNT = 10_000;
 const NEAR_ROWS = 5000;
 
 /** Reads one page by keyset: concurrent inserts and deletes neither repeat nor skip rows. */
@@ -172,9 +172,13 @@ async function readRows<Row extends object>(
 }
 
 /** Only the values of a filter show where its rows are. */
-const SEARCH = { planAnew: true, takesLong: true };
+export const SEARCH = { planAnew: true, takesLong: true };
 
-async function countRows(query: Query, { from, where, filters = [] }: Listing): Promise<number> {
+/** The number of rows that meet the conditions: exact up to 10,000, and 10,001 for more. */
+export async function countRows(
+  query: Query,
+  { from, where, filters = [] }: Pick<Listing, 'from' | 'where' | 'filters'>,
+): Promise<number> {
   const rows = sql`SELECT 1 FROM ${raw(from)} ${whereClause([...where, ...filters])}`;
   const [row] = await query<{ count: number }>(
     sql`SELECT count(*) AS "count" FROM (${rows} LIMIT ${raw(LARGEST_COUNT + 1)}) AS "found"`,
@@ -183,7 +187,8 @@ async function countRows(query: Query, { from, where, filters = [] }: Listing): 
   return row?.count ?? 0;
 }
 
-function whereClause(conditions: readonly Statement[]): Statement {
+/** A WHERE clause of the conditions; without conditions, `empty`. */
+export function whereClause(conditions: readonly Statement[]): Statement {
   if (conditions.length === 0) return empty;
   return sql`WHERE (${join(conditions, ') AND (')})`;
 }

@@ -5,6 +5,7 @@ import '../graphs/schema.ts';
 import '../interrupts/schema.ts';
 import '../runs/schema-mutations.ts';
 import '../runs/schema.ts';
+import '../threads/schema-bulk.ts';
 import '../threads/schema-changes.ts';
 import '../threads/schema-mutations.ts';
 import '../threads/schema.ts';

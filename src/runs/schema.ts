@@ -3,7 +3,8 @@ import { CheckpointRef, TokenUsageRef } from '../checkpoints/schema.ts';
 import { findValues, valuesOfFinal } from '../checkpoints/states.ts';
 import { findUsage } from '../checkpoints/usage.ts';
 import { parseUuid } from '../db/uuid.ts';
-import { builder } from '../graphql/builder.ts';
+import type { Run } from '../generated/prisma/client.ts';
+import { builder, OrderDirection } from '../graphql/builder.ts';
 import { connectionOf, pageArgs } from '../graphql/connection.ts';
 import { STATE_COST } from '../graphql/cost.ts';
 import { IS_NEW, isNew } from '../graphql/if-exists.ts';
@@ -12,7 +13,7 @@ import { InterruptRef } from '../interrupts/schema.ts';
 import { RunErrorRef, shownError, ThreadRef } from '../threads/schema.ts';
 import type { EndedRun } from './end.ts';
 import { findLastRun } from './last.ts';
-import { findRun, searchRuns } from './search.ts';
+import { countRuns, findRun, searchRuns } from './search.ts';
 import { isFinal } from './status.ts';
 
 export const RunStatus = builder.enumType('RunStatus', {
@@ -187,13 +188,32 @@ builder.prismaObjectField(InterruptRef, 'run', (t) =>
   }),
 );
 
+const RunOrderField = builder.enumType('RunOrderField', {
+  description: 'A run that ends between two pages in the order FINISHED_AT may be left out.',
+  values: {
+    CREATED_AT: { description: 'The order in which the runs were accepted.' },
+    FINISHED_AT: { description: 'The order of their ends, of ended runs only.' },
+  } as const,
+});
+
+const RunOrder = builder.inputType('RunOrder', {
+  fields: (t) => ({
+    field: t.field({ type: RunOrderField, required: true, defaultValue: 'CREATED_AT' }),
+    direction: t.field({ type: OrderDirection, required: true, defaultValue: 'DESC' }),
+  }),
+});
+
 const Runs = connectionOf(RunRef, 'Run', { totalCount: true });
 
 builder.prismaObjectField(ThreadRef, 'runs', (t) =>
   t.field({
     type: Runs,
-    description: 'Newest first.',
-    args: { ...pageArgs(t), status: t.arg({ type: [RunStatus], description: 'Any of these.' }) },
+    description: 'Default order: newest first.',
+    args: {
+      ...pageArgs(t),
+      status: t.arg({ type: [RunStatus], description: 'Any of these.' }),
+      orderBy: t.arg({ type: RunOrder }),
+    },
     resolve: ({ id }, { status, ...page }, app) =>
       searchRuns(app, { threadId: id, status }, { ...page, owner: id }),
   }),
@@ -221,6 +241,10 @@ export const RunFilter = builder.inputType('RunFilter', {
       type: 'JSONObject',
       description: "Must be contained in the run's metadata (PostgreSQL `jsonb @>`).",
     }),
+    createdAfter: t.field({ type: 'DateTime', description: 'Created at this time or later.' }),
+    createdBefore: t.field({ type: 'DateTime', description: 'Created earlier than this time.' }),
+    finishedAfter: t.field({ type: 'DateTime', description: 'Ended at this time or later.' }),
+    finishedBefore: t.field({ type: 'DateTime', description: 'Ended earlier than this time.' }),
   }),
 });
 
@@ -241,8 +265,32 @@ builder.queryField('runs', (t) =>
   t.field({
     type: Runs,
     nullable: true,
-    description: 'Newest first.',
-    args: { filter: t.arg({ type: RunFilter }), ...pageArgs(t) },
+    description: 'Searches runs. Default order: newest first.',
+    args: {
+      filter: t.arg({ type: RunFilter }),
+      orderBy: t.arg({ type: RunOrder }),
+      ...pageArgs(t),
+    },
     resolve: (_root, { filter, ...page }, app) => searchRuns(app, filter ?? {}, page),
+  }),
+);
+
+const RunStatusCount = builder
+  .objectRef<{ status: Run['status']; count: number }>('RunStatusCount')
+  .implement({
+    description: 'The number of runs with a status.',
+    fields: (t) => ({
+      status: t.expose('status', { type: RunStatus }),
+      count: t.exposeInt('count', { description: 'Exact up to 10,000; 10,001 means more.' }),
+    }),
+  });
+
+builder.queryField('runCounts', (t) =>
+  t.field({
+    type: [RunStatusCount],
+    nullable: true,
+    description: 'The number of runs of the filter with each status, also zero.',
+    args: { filter: t.arg({ type: RunFilter }) },
+    resolve: (_root, { filter }, app) => countRuns(app, filter ?? {}),
   }),
 );

@@ -1,11 +1,13 @@
 import { readAssistantId } from '../assistants/input.ts';
+import { countByStatus } from '../db/count-by-status.ts';
 import type { Operation } from '../db/operation.ts';
 import type { Conditions, Listing, Page, PageRequest } from '../db/page.ts';
 import { bySeq, readIds, readPage } from '../db/page.ts';
 import type { Sql } from '../db/query.ts';
-import { join, sql, type Statement } from '../db/sql.ts';
+import { checkInterval, widened, within, type Interval } from '../db/interval.ts';
+import { join, raw, sql, type Statement } from '../db/sql.ts';
 import { parseUuid } from '../db/uuid.ts';
-import { Prisma, type Run, type RunStatus } from '../generated/prisma/client.ts';
+import { Prisma, RunStatus, type Run } from '../generated/prisma/client.ts';
 import type { Graphs } from '../graphs/load.ts';
 
 export interface RunFilter {
@@ -15,6 +17,16 @@ export interface RunFilter {
   assistantId?: string | null | undefined;
   status?: readonly RunStatus[] | null | undefined;
   metadata?: Record<string, unknown> | null | undefined;
+  createdAfter?: Date | null | undefined;
+  createdBefore?: Date | null | undefined;
+  finishedAfter?: Date | null | undefined;
+  finishedBefore?: Date | null | undefined;
+}
+
+export interface RunOrder {
+  /** CREATED_AT is the order of acceptance. FINISHED_AT lists ended runs only. */
+  field: 'CREATED_AT' | 'FINISHED_AT';
+  direction: 'ASC' | 'DESC';
 }
 
 /** The run with this id. Also finds tombstones. */
@@ -35,14 +47,15 @@ export function columnsFor({ operation }: { operation?: Operation | undefined })
   return names.map((name) => `"${name}"`).join(', ');
 }
 
-/** Runs without tombstones, newest first, with the columns of the selected fields. */
+/** Runs without tombstones, by default newest first, with the columns of the selected fields. */
 export function searchRuns(
   app: { sql: Sql; graphs: Graphs; operation?: Operation | undefined },
   filter: RunFilter,
-  { owner, ...page }: PageRequest & Pick<Listing, 'owner'>,
+  { owner, orderBy, ...page }: RunsRequest,
 ): Promise<Page<Run>> {
-  const order = bySeq('DESC');
-  const found = readFilter(app, filter);
+  const { field, direction } = orderBy ?? { field: 'CREATED_AT', direction: 'DESC' };
+  const order = field === 'CREATED_AT' ? bySeq(direction) : { ...BY_END, direction };
+  const found = readFilter(app, filter, field);
   const listing = {
     from: '"Run"',
     columns: columnsFor(app),
@@ -53,13 +66,31 @@ export function searchRuns(
   return readPage<Run>(app.sql.query, listing, page);
 }
 
+type RunsRequest = PageRequest & Pick<Listing, 'owner'> & { orderBy?: RunOrder | null | undefined };
+
+const BY_END = { by: '"finishedAt"', type: 'timestamptz', unique: '"id"', uniqueType: 'uuid' };
+
+/** The number of runs of the filter with each status, up to 10,001. */
+export function countRuns(
+  app: { sql: Sql; graphs: Graphs },
+  filter: RunFilter,
+): Promise<{ status: RunStatus; count: number }[]> {
+  const conditions = readFilter(app, filter, 'CREATED_AT');
+  const runs = { from: '"Run"', type: '"RunStatus"', statuses: Object.values(RunStatus) };
+  return countByStatus(app.sql.query, { ...runs, ...conditions });
+}
+
 /** The filter as a condition on "Run", without tombstones. Throws BadInputError. */
 export function runCondition(app: { graphs: Graphs }, filter: RunFilter): Statement {
-  const { where, filters } = readFilter(app, filter);
+  const { where, filters } = readFilter(app, filter, 'CREATED_AT');
   return join([...where, ...filters], ' AND ');
 }
 
-function readFilter({ graphs }: { graphs: Graphs }, filter: RunFilter): Conditions {
+function readFilter(
+  { graphs }: { graphs: Graphs },
+  filter: RunFilter,
+  orderedBy: RunOrder['field'],
+): Conditions {
   const { ids, status, metadata } = filter;
   const where = [sql`NOT "tombstone"`];
   const filters: Statement[] = [];
@@ -75,8 +106,61 @@ function readFilter({ graphs }: { graphs: Graphs }, filter: RunFilter): Conditio
   }
   if (status?.length === 1) indexed.push(sql`"status" = ${status[0]}::"RunStatus"`);
   else if (status) filters.push(sql`"status" = ANY(${status}::"RunStatus"[])`);
-  where.push(...indexed.slice(0, 1));
-  filters.push(...indexed.slice(1));
+  if (orderedBy === 'CREATED_AT') {
+    where.push(...indexed.slice(0, 1));
+    filters.push(...indexed.slice(1));
+  } else {
+    where.push(sql`"finishedAt" IS NOT NULL`);
+    filters.push(...indexed);
+  }
+  addTimes({ where, filters }, filter, orderedBy);
   if (metadata) filters.push(sql`"metadata" @> ${JSON.stringify(metadata)}::jsonb`);
   return { where, filters };
+}
+
+/** Adds the conditions on times. A run is not finished before its creation. */
+function addTimes(
+  { where, filters }: Conditions,
+  filter: RunFilter,
+  orderedBy: RunOrder['field'],
+): void {
+  const created = checkInterval('filter.created', {
+    after: filter.createdAfter,
+    before: filter.createdBefore,
+  });
+  const finished = checkInterval('filter.finished', {
+    after: filter.finishedAfter,
+    before: filter.finishedBefore,
+  });
+  const finishedAt = raw('"finishedAt"');
+  const createdAt = raw('"createdAt"');
+  if (orderedBy === 'CREATED_AT') {
+    where.push(...within(createdAt, created), ...seqBounds(created));
+    where.push(...seqBounds({ before: finished.before }));
+    filters.push(...within(finishedAt, finished));
+  } else {
+    filters.push(...within(createdAt, created));
+    where.push(...within(finishedAt, finished));
+    where.push(...within(finishedAt, { after: widened(created).after }));
+  }
+}
+
+/**
+ * Conditions on "seq", the order of the list, for runs created in an interval. A run gets its `seq` in the transaction whose start is
+ * its `createdAt`. So of two runs with more time between them than a transaction takes, the earlier one has the lower `seq`.
+ */
+function seqBounds(interval: Interval): Statement[] {
+  const { after, before } = widened(interval);
+  const bounds: Statement[] = [];
+  if (after != null) {
+    bounds.push(
+      sql`"seq" > coalesce((SELECT "seq" FROM "Run" WHERE "createdAt" < ${after}::timestamptz ORDER BY "createdAt" DESC LIMIT 1), 0)`,
+    );
+  }
+  if (before != null) {
+    bounds.push(
+      sql`"seq" < coalesce((SELECT "seq" FROM "Run" WHERE "createdAt" >= ${before}::timestamptz ORDER BY "createdAt" LIMIT 1), ${raw(Number.MAX_SAFE_INTEGER)})`,
+    );
+  }
+  return bounds;
 }

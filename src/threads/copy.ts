@@ -1,9 +1,10 @@
 import { THREADS_CHANNEL } from '../db/channels.ts';
-import type { Sql } from '../db/query.ts';
-import { join, param, raw, sql, type Param, type Statement } from '../db/sql.ts';
+import type { Query, Sql } from '../db/query.ts';
+import { empty, join, param, raw, sql, type Param, type Statement } from '../db/sql.ts';
 import { newId, parseUuid } from '../db/uuid.ts';
-import { NotFoundError } from '../errors.ts';
+import { BadInputError, NotFoundError } from '../errors.ts';
 import type { Thread } from '../generated/prisma/client.ts';
+import { branchUpTo, type Branch } from './branch.ts';
 import { forgetUnfinished, reopenAnswered } from '../interrupts/store.ts';
 
 /** A table with a part of the state of a thread. */
@@ -89,51 +90,85 @@ const BY_INDEX = sql`SET LOCAL enable_seqscan = off`;
 interface Copy {
   id: Param;
   source: Param;
+  /** Undefined: the whole thread. */
+  branch: Branch | undefined;
 }
 
 /** A single statement: all parts of the copy come from the same snapshot, even while a run of the source is writing. */
-function copyStatement({ id, source }: Copy): Statement {
-  return sql`WITH copy AS (
+function copyStatement(copy: Copy): Statement {
+  const { id, source, branch } = copy;
+  return sql`WITH ${branch ? sql`RECURSIVE ${branch.tables}, ` : empty}copy AS (
   INSERT INTO "Thread" ("id", "status", "restStatus", "metadata", "graphId", "error")
-  SELECT ${id}::uuid, t."restStatus", t."restStatus", t."metadata", t."graphId", t."error"
+  SELECT ${id}::uuid, ${branch?.thread ?? WHOLE_THREAD}
   FROM "Thread" t WHERE t."id" = ${source}::uuid RETURNING *
-), ${join(PARTS.map((part) => copyPart(part, { id, source })))}
+), ${join(PARTS.map((part) => copyPart(part, copy)))}
 SELECT copy.*, ARRAY(
   SELECT "id" FROM "Run" WHERE "threadId" = ${source}::uuid AND "status" IN ('PENDING', 'RUNNING')) AS "runIds" FROM copy`;
 }
 
-function copyPart({ table, columns, own = {}, order }: Part, { id, source }: Copy): Statement {
+const WHOLE_THREAD = raw(`t."restStatus", t."restStatus", t."metadata", t."graphId", t."error"`);
+
+function copyPart(
+  { table, columns, own = {}, order }: Part,
+  { id, source, branch }: Copy,
+): Statement {
+  const rows =
+    branch?.rows[table] ??
+    sql`SELECT * FROM ${raw(`"${table}"`)} WHERE "threadId" = ${source}::uuid`;
   const copied = columns.map((column) => `"${column}"`);
   const names = [...Object.keys(own).map((column) => `"${column}"`), ...copied].join(', ');
   const values = [...Object.values(own), ...copied].join(', ');
   return sql`${raw(`"${table}s"`)} AS (
   INSERT INTO ${raw(`"${table}"`)} ("threadId", ${raw(names)})
-  SELECT ${id}::uuid, ${raw(values)} FROM ${raw(`"${table}"`)} WHERE "threadId" = ${source}::uuid ORDER BY ${raw(`"${order}"`)}
+  SELECT ${id}::uuid, ${raw(values)} FROM (${rows}) source ORDER BY ${raw(`"${order}"`)}
 )`;
 }
 
-/** Creates a thread with the current state and history of the source. PostgreSQL copies the rows: no value passes through this process. */
+/**
+ * Creates a thread with the current state and history of the source, or with the branch up to a checkpoint. PostgreSQL copies the
+ * rows: no value passes through this process.
+ */
 export async function copyThread(
   { sql: database }: { sql: Sql },
   sourceId: string,
+  checkpointId?: string | null,
 ): Promise<Thread> {
   const source = parseUuid('id', sourceId);
+  const end = checkpointId == null ? undefined : parseUuid('checkpointId', checkpointId);
   const id = newId();
   const copy = await database.transaction(async (query) => {
+    if (end !== undefined) await checkEnd(query, source, end);
     await query(BY_INDEX);
+    const thread = param(source);
+    const branch = end === undefined ? undefined : branchUpTo(thread, param(end));
     const [row] = await query<Thread & { runIds: string[] }>(
-      copyStatement({ id: param(id), source: param(source) }),
+      copyStatement({ id: param(id), source: thread, branch }),
     );
     if (!row) throw new NotFoundError('Thread', source);
-    const { runIds, ...thread } = row;
+    const { runIds, ...copied } = row;
     // The copy has no runs. An interrupt answered by an active run of the source becomes pending in the copy, unless a node has
     // consumed the answer.
     for (const runId of runIds) {
       await forgetUnfinished(query, { threadId: id, runId });
       await reopenAnswered(query, { threadId: id, runId });
     }
-    return thread;
+    return copied;
   });
   database.notify(THREADS_CHANNEL, id);
   return copy;
+}
+
+/** Throws a BadInputError if the thread has no such checkpoint of the root graph. */
+async function checkEnd(query: Query, threadId: string, checkpointId: string): Promise<void> {
+  const [thread] = await query<{ hasEnd: boolean }>(
+    sql`SELECT EXISTS (SELECT 1 FROM "Checkpoint" c
+        WHERE c."threadId" = t."id" AND c."namespace" = '' AND c."checkpointId" = ${checkpointId}) AS "hasEnd"
+      FROM "Thread" t WHERE t."id" = ${threadId}`,
+  );
+  if (!thread) throw new NotFoundError('Thread', threadId);
+  if (thread.hasEnd) return;
+  throw new BadInputError(
+    'checkpointId',
+    `${checkpointId} is not a checkpoint of the root graph in thread ${threadId}.`,
+  );
 }

@@ -104,13 +104,19 @@ builder.mutationField('copyThread', (t) =>
     type: ThreadRef,
     nullable: true,
     description:
-      'Creates an independent copy of the thread with its current state and history. Runs are not copied. Pending interrupts get new ids, as do interrupts answered by a waiting or running run if no node has consumed the answer.',
-    args: { id: t.arg.id({ required: true }) },
-    resolve: (_root, { id }, app) => copyThread(app, id),
+      'Creates an independent copy of the thread with its current state and history. Runs are not copied. Without checkpointId, pending interrupts get new ids, as do interrupts answered by a waiting or running run if no node has consumed the answer.',
+    args: {
+      id: t.arg.id({ required: true }),
+      checkpointId: t.arg.id({
+        description:
+          'Copy only the branch up to this checkpoint of the root graph. The copy is IDLE: the step after the checkpoint has not begun, so it has no interrupts.',
+      }),
+    },
+    resolve: (_root, { id, checkpointId }, app) => copyThread(app, id, checkpointId),
   }),
 );
 
-const UpdateThreadInput = builder.inputType('UpdateThreadInput', {
+export const UpdateThreadInput = builder.inputType('UpdateThreadInput', {
   description: 'Merged into the metadata key by key; a null value removes its key.',
   fields: (t) => ({ metadata: t.field({ type: 'JSONObject', required: true }) }),
 });

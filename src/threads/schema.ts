@@ -12,6 +12,7 @@ import { findPreview, type Preview } from '../checkpoints/preview.ts';
 import { findState, valuesOf } from '../checkpoints/states.ts';
 import { parseUuid } from '../db/uuid.ts';
 import { readErrorSummary, type ErrorSummary } from '../errors.ts';
+import type { Thread } from '../generated/prisma/client.ts';
 import { builder, OrderDirection } from '../graphql/builder.ts';
 import { connectionOf, pageArgs } from '../graphql/connection.ts';
 import { STATE_COST } from '../graphql/cost.ts';
@@ -19,7 +20,7 @@ import { IS_NEW, isNew } from '../graphql/if-exists.ts';
 import { NodeRef } from '../graphql/node.ts';
 import { InterruptRef } from '../interrupts/schema.ts';
 import { isRecord } from '../json.ts';
-import { searchThreads } from './search.ts';
+import { countThreads, searchThreads } from './search.ts';
 import { currentState, showThread, storageBytes } from './state.ts';
 
 const ThreadStatus = builder.enumType('ThreadStatus', {
@@ -211,6 +212,14 @@ export const ThreadFilter = builder.inputType('ThreadFilter', {
       description: "Must be contained in the thread's metadata (PostgreSQL `jsonb @>`).",
     }),
     graphId: t.id({ description: 'The graph of the last run, or of the initial supersteps.' }),
+    createdAfter: t.field({ type: 'DateTime', description: 'Created at this time or later.' }),
+    createdBefore: t.field({ type: 'DateTime', description: 'Created earlier than this time.' }),
+    updatedAfter: t.field({ type: 'DateTime', description: 'updatedAt is this time or later.' }),
+    updatedBefore: t.field({ type: 'DateTime', description: 'updatedAt is earlier.' }),
+    text: t.string({
+      description:
+        'Each word must begin a word of a text value in the metadata, such as a title, at any depth: `par` finds `Trip to Paris`. Case-insensitive, without stemming; at most 200 characters. Keys, graph_id and metadata of more than 256 KB are not searched.',
+    }),
   }),
 });
 
@@ -255,5 +264,25 @@ builder.queryField('threads', (t) =>
       ...pageArgs(t),
     },
     resolve: (_root, { filter, ...args }, app) => searchThreads(app, filter ?? {}, args),
+  }),
+);
+
+const ThreadStatusCount = builder
+  .objectRef<{ status: Thread['status']; count: number }>('ThreadStatusCount')
+  .implement({
+    description: 'The number of threads with a status.',
+    fields: (t) => ({
+      status: t.expose('status', { type: ThreadStatus }),
+      count: t.exposeInt('count', { description: 'Exact up to 10,000; 10,001 means more.' }),
+    }),
+  });
+
+builder.queryField('threadCounts', (t) =>
+  t.field({
+    type: [ThreadStatusCount],
+    nullable: true,
+    description: 'The number of threads of the filter with each status, also zero.',
+    args: { filter: t.arg({ type: ThreadFilter }) },
+    resolve: (_root, { filter }, app) => countThreads(app, filter ?? {}),
   }),
 );

@@ -1,15 +1,24 @@
+import { countByStatus } from '../db/count-by-status.ts';
 import type { Conditions, Listing, Page, PageRequest } from '../db/page.ts';
 import { readIds, readPage } from '../db/page.ts';
 import type { Query, Sql } from '../db/query.ts';
-import { join, sql, type Statement } from '../db/sql.ts';
+import { checkInterval, widened, within } from '../db/interval.ts';
+import { join, raw, sql, type Statement } from '../db/sql.ts';
 import type { Thread } from '../generated/prisma/client.ts';
 import { ThreadStatus } from '../generated/prisma/enums.ts';
+import { textCondition } from './text.ts';
 
 export interface ThreadFilter {
   ids?: readonly string[] | null | undefined;
   status?: readonly ThreadStatus[] | null | undefined;
   metadata?: Record<string, unknown> | null | undefined;
   graphId?: string | null | undefined;
+  createdAfter?: Date | null | undefined;
+  createdBefore?: Date | null | undefined;
+  updatedAfter?: Date | null | undefined;
+  updatedBefore?: Date | null | undefined;
+  /** Beginnings of words in the metadata. */
+  text?: string | null | undefined;
 }
 
 export type ThreadOrderField = 'ID' | 'STATUS' | 'CREATED_AT' | 'UPDATED_AT';
@@ -36,19 +45,36 @@ export async function findThread(query: Query, id: string): Promise<Thread | und
 export function searchThreads(
   app: { sql: Sql },
   filter: ThreadFilter,
-  { orderBy, ...page }: PageRequest & { orderBy?: ThreadOrder | null | undefined },
+  { orderBy, at, ...page }: PageRequest & Partial<Search>,
 ): Promise<Page<Thread>> {
   const { field, direction } = orderBy ?? { field: 'CREATED_AT', direction: 'DESC' };
   const order = { ...ORDERED_BY[field], unique: '"id"', uniqueType: 'uuid', direction };
-  const listing = { from: '"Thread"', columns: '*', ...readFilter(filter, field), order };
+  const listing = { from: '"Thread"', columns: '*', ...readFilter(filter, field, at), order };
   return readPage<Thread>(app.sql.query, listing, page);
 }
 
-function readFilter(filter: ThreadFilter, orderedBy: ThreadOrderField): Conditions {
-  const { ids, status, metadata, graphId } = filter;
+interface Search {
+  /** Default: newest first. */
+  orderBy: ThreadOrder | null;
+  /** The argument of the filter. Default: `filter`. */
+  at: string;
+}
+
+/** The number of threads of the filter with each status, up to 10,001. */
+export function countThreads(
+  app: { sql: Sql },
+  filter: ThreadFilter,
+): Promise<{ status: ThreadStatus; count: number }[]> {
+  const conditions = readFilter(filter, 'CREATED_AT');
+  const threads = { from: '"Thread"', type: '"ThreadStatus"', statuses: STATUSES };
+  return countByStatus(app.sql.query, { ...threads, ...conditions });
+}
+
+function readFilter(filter: ThreadFilter, orderedBy: ThreadOrderField, at = 'filter'): Conditions {
+  const { ids, status, metadata, graphId, text } = filter;
   const where: Conditions['where'] = [];
   const filters: Conditions['filters'] = [];
-  if (ids) filters.push(sql`"id" = ANY(${readIds('filter.ids', ids)}::uuid[])`);
+  if (ids) filters.push(sql`"id" = ANY(${readIds(`${at}.ids`, ids)}::uuid[])`);
   if (status) {
     filters.push(sql`"status" = ANY(${status}::"ThreadStatus"[])`);
     if (orderedBy === 'STATUS') {
@@ -58,6 +84,8 @@ function readFilter(filter: ThreadFilter, orderedBy: ThreadOrderField): Conditio
       where.push(sql`"status" <= ${inOrder.at(-1)}::"ThreadStatus"`);
     }
   }
+  addTimes({ where, filters }, { filter, at, orderedBy });
+  if (text != null) filters.push(textCondition(`${at}.text`, text));
   if (metadata) filters.push(sql`"metadata" @> ${JSON.stringify(metadata)}::jsonb`);
   if (graphId != null) {
     (orderedBy === 'CREATED_AT' ? where : filters).push(sql`"graphId" = ${graphId}`);
@@ -69,4 +97,31 @@ function readFilter(filter: ThreadFilter, orderedBy: ThreadOrderField): Conditio
 export function threadMatches(filter: ThreadFilter): Statement {
   const { where, filters } = readFilter(filter, 'ID');
   return join([sql`true`, ...where, ...filters], ' AND ');
+}
+
+/**
+ * Adds the conditions on times. The index of the order serves the conditions on its own column. A thread is not updated before its
+ * creation, so an end of the other interval limits this column, too.
+ */
+function addTimes(
+  { where, filters }: Conditions,
+  { filter, at, orderedBy }: { filter: ThreadFilter; at: string; orderedBy: ThreadOrderField },
+): void {
+  const created = checkInterval(`${at}.created`, {
+    after: filter.createdAfter,
+    before: filter.createdBefore,
+  });
+  const updated = checkInterval(`${at}.updated`, {
+    after: filter.updatedAfter,
+    before: filter.updatedBefore,
+  });
+  const [createdAt, updatedAt] = [raw('"createdAt"'), raw('"updatedAt"')];
+  (orderedBy === 'CREATED_AT' ? where : filters).push(...within(createdAt, created));
+  (orderedBy === 'UPDATED_AT' ? where : filters).push(...within(updatedAt, updated));
+  if (orderedBy === 'CREATED_AT') {
+    where.push(...within(createdAt, { before: widened(updated).before }));
+  }
+  if (orderedBy === 'UPDATED_AT') {
+    where.push(...within(updatedAt, { after: widened(created).after }));
+  }
 }

@@ -35,6 +35,14 @@ const GRAPHS = [{ graphId: 'echo' }, { graphId: 'gate' }];
 
 type List = (variables: Variables, fields: string) => Promise<any>;
 
+/** The days since the creation and the update of the newest generated thread. */
+const THREADS_END = 30 - (THREADS * 10) / 86_400;
+const UPDATES_END = 20 - (THREADS * 8) / 86_400;
+/** The same for the creation of the newest run. */
+const RUNS_END = 3 - (THREADS * 0.9) / 86_400;
+
+const daysAgo = (days: number) => new Date(Date.now() - days * 86_400_000).toISOString();
+
 /** Requests the first page, the last page, and the pages on both sides of a row in the middle. */
 async function readPages(list: List, { size, middle }: { size: number; middle: string }) {
   const fields = `edges { cursor } pageInfo { hasNextPage }`;
@@ -90,9 +98,34 @@ async function searchThreads({ gql }: TestApp): Promise<void> {
     { status: ['IDLE', 'INTERRUPTED'] },
     { status: ['ERROR'], graphId: 'echo', metadata: { percent: true } },
     { status: ['IDLE'], graphId: 'echo', metadata: { five: true } },
+    { text: 'conversation 199' },
+    { text: 'conversation' },
+    { text: 'nobody' },
+    { createdAfter: daysAgo(THREADS_END + 0.001) },
+    { createdBefore: daysAgo(29.999), status: ['IDLE'] },
+    { updatedAfter: daysAgo(UPDATES_END + 0.001) },
+    { updatedBefore: daysAgo(19.999) },
   ];
   const fields = ['ID', 'STATUS', 'CREATED_AT', 'UPDATED_AT'];
-  await readInEveryOrder(list, { filters, fields, id: generatedId.thread(THREADS / 2) });
+  const id = generatedId.thread(THREADS / 2);
+  await readInEveryOrder(list, { filters, fields, id });
+  // Half of the threads, in the order of the same time.
+  const halves = [
+    ['CREATED_AT', { createdAfter: daysAgo((30 + THREADS_END) / 2) }],
+    ['CREATED_AT', { createdBefore: daysAgo((30 + THREADS_END) / 2) }],
+    ['CREATED_AT', { updatedBefore: daysAgo((20 + UPDATES_END) / 2) }],
+    ['UPDATED_AT', { updatedAfter: daysAgo((20 + UPDATES_END) / 2) }],
+    ['UPDATED_AT', { updatedBefore: daysAgo((20 + UPDATES_END) / 2) }],
+    ['UPDATED_AT', { createdAfter: daysAgo((30 + THREADS_END) / 2) }],
+  ] as const;
+  for (const [field, filter] of halves)
+    await readInEveryOrder(list, { filters: [filter], fields: [field], id });
+  const lists = 'nodes { preview { title lastText } lastRun { id usage { totalTokens } } }';
+  await list({ first: 100 }, lists);
+  for (const filter of filters)
+    await gql(`query ($filter: ThreadFilter) { threadCounts(filter: $filter) { status count } }`, {
+      filter,
+    });
 }
 
 async function searchAssistants({ gql }: TestApp): Promise<void> {
@@ -123,8 +156,8 @@ async function searchRuns({ gql }: TestApp): Promise<void> {
   const list: List = async (variables, fields) =>
     (
       await gql(
-        `query ($filter: RunFilter, $first: Int, $after: String, $last: Int, $before: String) {
-          runs(filter: $filter, first: $first, after: $after, last: $last, before: $before) { ${fields} }
+        `query ($filter: RunFilter, $orderBy: RunOrder, $first: Int, $after: String, $last: Int, $before: String) {
+          runs(filter: $filter, orderBy: $orderBy, first: $first, after: $after, last: $last, before: $before) { ${fields} }
         }`,
         variables,
       )
@@ -148,13 +181,34 @@ async function searchRuns({ gql }: TestApp): Promise<void> {
     { status: ['ERROR'], assistantId: generatedId.assistant(1) },
     { metadata: { percent: true }, assistantId: generatedId.assistant(1) },
     { threadId: generatedId.thread(5), status: ['ERROR'], metadata: { all: true } },
+    { createdAfter: daysAgo(RUNS_END + 0.001) },
+    { createdBefore: daysAgo(2.999), status: ['SUCCESS'] },
+    { finishedAfter: daysAgo(1), finishedBefore: daysAgo(0) },
+    { finishedBefore: daysAgo(1.5) },
   ];
-  const one = { filter: { ids: [generatedId.run(THREADS / 2)] } };
-  const middle = (await list(one, 'edges { cursor }')).edges[0].cursor;
-  for (const filter of filters) {
-    const page: List = (variables, fields) => list({ filter, ...variables }, fields);
-    for (const size of [20, 100]) await readPages(page, { size, middle });
+  // Half of the runs, in the order of their creation.
+  const half = daysAgo((3 + RUNS_END) / 2);
+  const halves = [
+    { createdAfter: half },
+    { createdBefore: half },
+    { createdBefore: half, status: ['ERROR'] },
+  ];
+  for (const field of ['CREATED_AT', 'FINISHED_AT']) {
+    for (const direction of ['ASC', 'DESC']) {
+      const orderBy = { field, direction };
+      const one = { filter: { ids: [generatedId.run(THREADS / 2)] }, orderBy };
+      const middle = (await list(one, 'edges { cursor }')).edges[0].cursor;
+      for (const filter of [...filters, ...(field === 'CREATED_AT' ? halves : [])]) {
+        const page: List = (variables, fields) => list({ filter, orderBy, ...variables }, fields);
+        for (const size of [20, 100]) await readPages(page, { size, middle });
+      }
+    }
+  }
+  for (const filter of [...filters, ...halves]) {
     await list({ filter }, 'totalCount');
+    await gql(`query ($filter: RunFilter) { runCounts(filter: $filter) { status count } }`, {
+      filter,
+    });
   }
 }
 
@@ -193,9 +247,6 @@ async function readGenerated({ gql }: TestApp): Promise<void> {
       }
     }`,
     { id },
-  );
-  await gql(
-    `{ threads(first: 100) { nodes { preview { title lastText } lastRun { id usage { totalTokens } } } } }`,
   );
   for (const node of [id, generatedId.run(5), generatedId.assistant(5), randomId()]) {
     await gql(`query ($id: ID!) { node(id: $id) { __typename id } }`, { id: node });
@@ -287,11 +338,22 @@ async function useThreads(server: TestApp): Promise<void> {
       updateThreadState(id: $id, input: { values: null, asNode: "__copy__" }) { ${CHECKPOINT} }
       fork: updateThreadState(id: $id, input: { checkpointId: $checkpointId, asNode: "echo", values: { messages: [] } }) { checkpointId }
       copyThread(id: $id) { ${THREAD} }
+      branch: copyThread(id: $id, checkpointId: $checkpointId) { ${THREAD} }
     }`,
     { id, checkpointId: node.checkpointId },
   );
   await createRun(server, { threadId: id, assistantId: 'echo', checkpointId: node.checkpointId });
   await gql(`mutation ($id: ID!) { deleteThread(id: $id) }`, { id });
+  const filter = { metadata: { bulk: randomId() } };
+  await createThread(server, filter);
+  await gql(
+    `mutation ($filter: ThreadFilter!) {
+      updateThreads(selection: { filter: $filter }, input: { metadata: { more: true } }) { id }
+      deleteThreads(selection: { filter: $filter })
+      again: deleteThreads(selection: { ids: ["${id}"] })
+    }`,
+    { filter },
+  );
 }
 
 async function useRuns(server: TestApp): Promise<void> {
@@ -440,6 +502,13 @@ async function follow(server: TestApp): Promise<void> {
     await all(server.subscribe(RUN_EVENTS, { runId: run.id, after, modes }));
   }
   await all(server.subscribe(RUN_EVENTS, { runId: generatedId.run(5) }));
+  const stream = { assistantId: 'echo', input: human('hi'), idempotencyKey: randomId() };
+  await all(
+    server.subscribe(
+      `subscription ($input: CreateRunInput!) { streamRun(input: $input) { __typename id } }`,
+      { input: stream },
+    ),
+  );
   // The events of this run are deleted.
   await all(server.subscribe(RUN_EVENTS, { runId: generatedId.run(100) }));
   for (const subscription of [any, one, thread]) await subscription.return?.();

@@ -13,7 +13,9 @@ type NullWithError =
   | 'assistants'
   | 'pendingInterrupts'
   | 'runs'
-  | 'threads';
+  | 'threads'
+  | 'threadCounts'
+  | 'runCounts';
 
 /** An answer without errors. */
 export type Answered<Result> = {

@@ -68,8 +68,9 @@ const ROWS = [
      FROM generate_series(1, ${ASSISTANTS}) i`,
     `INSERT INTO "AssistantVersion" ("assistantId", "version", "graphId", "name")
      SELECT ${assistant('i')}, 1, ${GRAPH}, 'Assistant ' || i FROM generate_series(1, ${ASSISTANTS}) i`,
-    `INSERT INTO "Run" ("id", "status", "threadId", "assistantId", "graphId", "metadata", "dueAt", "leaseExpiresAt", "claimToken", "startedAt", "finishedAt", "idempotencyKey")
+    `INSERT INTO "Run" ("id", "status", "threadId", "assistantId", "graphId", "metadata", "createdAt", "dueAt", "leaseExpiresAt", "claimToken", "startedAt", "finishedAt", "idempotencyKey")
      SELECT ${run('i')}, status, ${thread('i')}, ${assistant('CASE WHEN i % 2 = 0 THEN 1 ELSE i % 1000 END')}, ${GRAPH}, ${metadata(THREADS)},
+       now() - interval '3 days' + i * interval '0.9 seconds',
        CASE WHEN status = 'PENDING' THEN now() + interval '1 day' ELSE now() END,
        CASE WHEN status = 'RUNNING' THEN now() + interval '1 day' END,
        CASE WHEN status = 'RUNNING' THEN gen_random_uuid() END,

@@ -77,6 +77,7 @@ export interface Filter {
   status?: string[];
   graphId?: string;
   name?: string;
+  text?: string;
   metadata?: Record<string, unknown>;
   [condition: string]: unknown;
 }
@@ -86,17 +87,61 @@ export function seldom<T>(part: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> {
   return fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: part });
 }
 
-/** Generates functions from rows to a filter. The filter may select some of these rows by their ids. */
+/**
+ * Generates functions from rows to a filter. The filter may select some of these rows by their ids. The conditions `created`,
+ * `updated` and `finished` are of `intervalOf`.
+ */
 export function filterOf(conditions: Record<string, fc.Arbitrary<unknown>>) {
   const picks = fc.array(fc.nat(12), { minLength: 1, maxLength: 6 });
   const all = Object.entries<fc.Arbitrary<unknown>>({ ...conditions, metadata });
-  const parts = Object.fromEntries(all.map(([name, condition]) => [name, seldom(condition)]));
+  const parts: Record<string, fc.Arbitrary<unknown>> = Object.fromEntries(
+    all.map(([name, condition]) => [name, seldom(condition)]),
+  );
   return fc
     .tuple(fc.record(parts), seldom(picks), uuid)
-    .map(([filter, picks, unknown]) => (rows: readonly Row[]): Filter => ({
-      ...filter,
-      ...(picks && { ids: picks.map((at) => rows[at]?.id ?? unknown) }),
-    }));
+    .map(
+      ([{ created, updated, finished, ...filter }, picks, unknown]) =>
+        (rows: readonly Row[]): Filter => ({
+          ...filter,
+          ...(created as object),
+          ...(updated as object),
+          ...(finished as object),
+          ...(picks && { ids: picks.map((at) => rows[at]?.id ?? unknown) }),
+        }),
+    );
+}
+
+/** Conditions on the time `name`At of a row, in both directions, without an empty interval. */
+export function intervalOf(name: string) {
+  const after = `${name}After`;
+  const before = `${name}Before`;
+  return fc.oneof(
+    fc.record({ [after]: time }),
+    fc.record({ [before]: time }),
+    fc.constant({
+      [after]: '2026-01-01T00:00:00.001+00:00',
+      [before]: '2026-06-01T12:00:00.123+00:00',
+    }),
+  );
+}
+
+/** Whether a time of the row is within the interval of the filter. All times have the same form. */
+export function isWithin(row: Row, name: string, filter: Record<string, unknown>): boolean {
+  const at = row[`${name}At`] as string | null;
+  const after = filter[`${name}After`] as string | undefined;
+  const before = filter[`${name}Before`] as string | undefined;
+  return (
+    (after === undefined || (at !== null && at >= after)) &&
+    (before === undefined || (at !== null && at < before))
+  );
+}
+
+/** Whether each word begins a text in the metadata of a row. Each text there is a single word. */
+export function hasText(row: Row, text: string | undefined): boolean {
+  const { tags = [], user = {} } = row['metadata'] as { tags?: string[]; user?: { name?: string } };
+  const texts = [...tags, user.name ?? ''];
+  const words = text?.toLowerCase().split(' ') ?? [];
+  return words.every((word) => texts.some((each) => each.startsWith(word)));
 }
 
 /** Whether a row matches the conditions common to all lists. */
@@ -208,9 +253,9 @@ const ASSISTANTS = operation(`query (
 }`);
 
 const RUNS = operation(`query (
-  $filter: RunFilter, $first: Int, $after: String, $last: Int, $before: String
+  $filter: RunFilter, $orderBy: RunOrder, $first: Int, $after: String, $last: Int, $before: String
 ) {
-  runs(filter: $filter, first: $first, after: $after, last: $last, before: $before) {
+  runs(filter: $filter, orderBy: $orderBy, first: $first, after: $after, last: $last, before: $before) {
     totalCount
     edges { cursor node { id } }
     nodes { id }

@@ -1,0 +1,62 @@
+import type { Config } from '../config.ts';
+import { LARGEST_PAGE, readIds } from '../db/page.ts';
+import type { Sql } from '../db/query.ts';
+import { BadInputError, NotFoundError } from '../errors.ts';
+import type { EventTail } from '../events/tail.ts';
+import type { Thread } from '../generated/prisma/client.ts';
+import { deleteThread } from './delete.ts';
+import { searchThreads, type ThreadFilter } from './search.ts';
+import { updateThread } from './update.ts';
+
+/** Threads by their ids, or by a filter. */
+export interface ThreadSelection {
+  ids?: readonly string[] | null | undefined;
+  filter?: ThreadFilter | null | undefined;
+}
+
+/**
+ * Deletes the selected threads, each in its own transaction, and returns their ids. Leaves out threads that do not exist. If one
+ * deletion fails, the earlier ones stay.
+ */
+export async function deleteThreads(
+  app: { sql: Sql; tail: EventTail },
+  selection: ThreadSelection,
+): Promise<string[]> {
+  return forEach(await selectedIds(app, selection), (id) => deleteThread(app, id));
+}
+
+/** Merges metadata into the metadata of the selected threads, as `deleteThreads` deletes them. Returns the new rows. */
+export async function updateThreads(
+  app: { config: Config; sql: Sql },
+  selection: ThreadSelection,
+  change: { metadata: Record<string, unknown> },
+): Promise<Thread[]> {
+  return forEach(await selectedIds(app, selection), (id) => updateThread(app, id, change));
+}
+
+/** The ids of the selection, or of the newest threads of its filter, at most 100. */
+async function selectedIds(app: { sql: Sql }, { ids, filter }: ThreadSelection): Promise<string[]> {
+  if (ids != null) return [...new Set(readIds('selection.ids', ids))];
+  const at = 'selection.filter';
+  if (Object.values(filter ?? {}).every((value) => value == null)) {
+    throw new BadInputError(at, `${at} must not be empty: an empty filter selects all threads.`);
+  }
+  const { edges } = await searchThreads(app, filter ?? {}, { first: LARGEST_PAGE, at });
+  return edges.map(({ node }) => node.id);
+}
+
+/** The results for the threads that exist, one after another. */
+async function forEach<Result>(
+  ids: readonly string[],
+  work: (id: string) => Promise<Result>,
+): Promise<Result[]> {
+  const results: Result[] = [];
+  for (const id of ids) {
+    try {
+      results.push(await work(id));
+    } catch (error) {
+      if (!(error instanceof NotFoundError)) throw error;
+    }
+  }
+  return results;
+}

@@ -1,0 +1,41 @@
+import { builder } from '../graphql/builder.ts';
+import { deleteThreads, updateThreads } from './bulk.ts';
+import { UpdateThreadInput } from './schema-mutations.ts';
+import { ThreadFilter, ThreadRef } from './schema.ts';
+
+const ThreadSelection = builder.inputType('ThreadSelection', {
+  isOneOf: true,
+  description: 'At most 100 threads.',
+  fields: (t) => ({
+    ids: t.idList({ description: '1 to 100 UUIDs. Threads that do not exist are left out.' }),
+    filter: t.field({
+      type: ThreadFilter,
+      description: 'The newest 100 threads that match. The filter must not be empty.',
+    }),
+  }),
+});
+
+const ONE_BY_ONE =
+  'After a failure midway, the earlier threads are already done: repeat the request.';
+
+builder.mutationField('deleteThreads', (t) =>
+  t.idList({
+    nullable: true,
+    description: `Deletes at most 100 threads, as deleteThread does, and returns their ids. To delete all threads of a filter, repeat the request until it returns fewer than 100. ${ONE_BY_ONE}`,
+    args: { selection: t.arg({ type: ThreadSelection, required: true }) },
+    resolve: (_root, { selection }, app) => deleteThreads(app, selection),
+  }),
+);
+
+builder.mutationField('updateThreads', (t) =>
+  t.field({
+    type: [ThreadRef],
+    nullable: true,
+    description: `Changes the metadata of at most 100 threads, as updateThread does, and returns them. ${ONE_BY_ONE}`,
+    args: {
+      selection: t.arg({ type: ThreadSelection, required: true }),
+      input: t.arg({ type: UpdateThreadInput, required: true }),
+    },
+    resolve: (_root, { selection, input }, app) => updateThreads(app, selection, input),
+  }),
+);
