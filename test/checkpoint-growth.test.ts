@@ -3,7 +3,7 @@ import { MessagesAnnotation, START, StateGraph } from '@langchain/langgraph';
 import { describe, expect, inject } from 'vitest';
 import type { App } from '../src/app.ts';
 import { readHistory } from '../src/checkpoints/history.ts';
-import { lastMessages } from '../src/checkpoints/schema.ts';
+import { pageOfMessages } from '../src/checkpoints/schema-messages.ts';
 import { findState } from '../src/checkpoints/states.ts';
 import type { Query } from '../src/db/query.ts';
 import { raw, sql } from '../src/db/sql.ts';
@@ -68,7 +68,7 @@ async function readAll(app: App, threadId: string) {
   const { edges } = await readHistory(appWith(values), threadId, page);
   for (const { node } of edges) await node.snapshot();
   const state = await findState(appWith(messages), threadId);
-  expect(await lastMessages(state, { argument: 'last', last: 20 })).toHaveLength(20);
+  expect(await pageOfMessages(state, { last: 20 })).toHaveLength(20);
   return { history, values, messages };
 }
 

@@ -1,3 +1,4 @@
+import { BadInputError } from '../errors.ts';
 import { isRecord } from '../json.ts';
 import type { PlainMessage } from './plain.ts';
 
@@ -21,6 +22,32 @@ export function messagesIn(values: unknown): PlainMessage[] {
   const messages = isRecord(values) ? values['messages'] : values;
   if (!Array.isArray(messages)) return [];
   return messages.filter((each): each is PlainMessage => isRecord(each) && 'content' in each);
+}
+
+/** A page of a list of messages. */
+export interface MessagePage {
+  count: number;
+  /** The page ends before the last message with this id. Undefined: at the end of the list. */
+  before?: string | undefined;
+}
+
+/** The messages of a page. Undefined if no message has the id `before`. */
+export function pageOf(
+  messages: readonly PlainMessage[],
+  { count, before }: MessagePage,
+): PlainMessage[] | undefined {
+  const end =
+    before === undefined
+      ? messages.length
+      : messages.findLastIndex(({ id }) => idOrNull(id) === before);
+  return end < 0 ? undefined : messages.slice(Math.max(end - count, 0), end);
+}
+
+/** A list of messages has no message with the id `before`. */
+export class MessageMissingError extends BadInputError {
+  constructor(before: string) {
+    super('before', `No message of this state has the messageId ${JSON.stringify(before)}.`);
+  }
 }
 
 export function messageType({ type }: Pick<PlainMessage, 'type'>): MessageType {

@@ -6,151 +6,11 @@ import { BadInputError, readErrorSummary } from '../errors.ts';
 import { builder } from '../graphql/builder.ts';
 import { connectionOf } from '../graphql/connection.ts';
 import { STATE_COST } from '../graphql/cost.ts';
-import { isRecord, recordOf } from '../json.ts';
-import { idOrNull, intOr, messageText, messageType, recordsIn, textOr } from './message.ts';
+import { isRecord } from '../json.ts';
 import { namesIn } from './namespace.ts';
-import { toPlain, type PlainMessage } from './plain.ts';
+import { toPlain } from './plain.ts';
+import { MESSAGES_COST, MessageRef, messagesArgs, pageOfMessages } from './schema-messages.ts';
 import { findState, valuesOf, writesOf, type State } from './states.ts';
-
-// ── Messages ─────────────────────────────────────────────────────────────────────────────────
-
-export const MessageTypeRef = builder.enumType('MessageType', {
-  description: 'Role of the author of a message.',
-  values: {
-    HUMAN: {},
-    AI: {},
-    SYSTEM: {},
-    TOOL: { description: 'The result of a tool call.' },
-    OTHER: { description: 'Any further LangChain type.' },
-  } as const,
-});
-
-/** A stored part of a message. Its fields may have any type. */
-type Part = Record<string, unknown>;
-
-const ToolCallRef = builder.objectRef<Part>('ToolCall').implement({
-  description: 'A tool call requested by a model.',
-  fields: (t) => ({
-    toolCallId: t.id({ nullable: true, resolve: ({ id }) => idOrNull(id) }),
-    name: t.string({
-      description: 'Name of the tool. Empty if no text is stored.',
-      resolve: ({ name }) => textOr('', name),
-    }),
-    args: t.field({
-      type: 'JSON',
-      nullable: true,
-      description: 'Arguments of the call, by name.',
-      resolve: ({ args }) => args,
-    }),
-  }),
-});
-
-const ToolCallChunkRef = builder.objectRef<Part>('ToolCallChunk').implement({
-  description: 'A fragment of a streamed tool call.',
-  fields: (t) => ({
-    index: t.int({
-      nullable: true,
-      description: 'Position of the call within its message.',
-      resolve: ({ index }) => intOr(null, index),
-    }),
-    toolCallId: t.id({
-      nullable: true,
-      description: 'Only in the first fragment of a call.',
-      resolve: ({ id }) => idOrNull(id),
-    }),
-    name: t.string({
-      nullable: true,
-      description: 'Only in the first fragment of a call.',
-      resolve: ({ name }) => textOr(null, name),
-    }),
-    args: t.string({
-      nullable: true,
-      description: 'Next fragment of the arguments. All fragments joined form JSON.',
-      resolve: ({ args }) => textOr(null, args),
-    }),
-  }),
-});
-
-export const TokenUsageRef = builder.objectRef<Part>('TokenUsage').implement({
-  description:
-    'Token counts of a message, or of all messages of a run. A count is 0 if no valid Int is stored.',
-  fields: (t) => ({
-    inputTokens: t.int({ resolve: ({ input_tokens: tokens }) => intOr(0, tokens) }),
-    outputTokens: t.int({ resolve: ({ output_tokens: tokens }) => intOr(0, tokens) }),
-    totalTokens: t.int({ resolve: ({ total_tokens: tokens }) => intOr(0, tokens) }),
-  }),
-});
-
-export const MessageRef = builder.objectRef<PlainMessage>('Message').implement({
-  description:
-    "A message in LangChain's standard form. If a graph stores a value of a different type, the field reads as null, or as empty if it is non-null.",
-  fields: (t) => ({
-    messageId: t.id({
-      nullable: true,
-      description: 'Equal for all chunks of a message and in every checkpoint with the message.',
-      resolve: ({ id }) => idOrNull(id),
-    }),
-    type: t.field({ type: MessageTypeRef, resolve: messageType }),
-    name: t.string({ nullable: true, resolve: ({ name }) => textOr(null, name) }),
-    content: t.field({
-      type: 'JSON',
-      description:
-        'Text or a list of content blocks. Different JSON is returned as stored; null is returned as an empty text.',
-      resolve: ({ content }) => content ?? '',
-    }),
-    text: t.string({
-      description: 'The text of all content blocks, joined.',
-      resolve: messageText,
-    }),
-    toolCalls: t.field({
-      type: [ToolCallRef],
-      description: 'Complete calls only. A call in a chunk is complete when its arguments parse.',
-      resolve: ({ tool_calls: calls }) => recordsIn(calls),
-    }),
-    toolCallChunks: t.field({
-      type: [ToolCallChunkRef],
-      description: 'Tool call fragments of a chunk. Empty for a whole message.',
-      resolve: ({ tool_call_chunks: chunks }) => recordsIn(chunks),
-    }),
-    toolCallId: t.id({
-      nullable: true,
-      description: 'For a TOOL message: id of the answered call.',
-      resolve: ({ tool_call_id: id }) => idOrNull(id),
-    }),
-    usage: t.field({
-      type: TokenUsageRef,
-      nullable: true,
-      description: 'Token counts reported by the model; null if it reported none.',
-      resolve: ({ usage_metadata: usage }) => (isRecord(usage) ? usage : null),
-    }),
-    responseMetadata: t.field({
-      type: 'JSONObject',
-      description: 'Details reported by the model, such as its name and the finish reason.',
-      resolve: ({ response_metadata: metadata }) => recordOf(metadata),
-    }),
-    additionalKwargs: t.field({
-      type: 'JSONObject',
-      description: 'Provider-specific additions without a field of their own.',
-      resolve: ({ additional_kwargs: kwargs }) => recordOf(kwargs),
-    }),
-  }),
-});
-
-const MOST_MESSAGES = 1000;
-
-/** `extensions` of a field with messages of a state. */
-export const MESSAGES_COST = { ...STATE_COST, largestPage: MOST_MESSAGES };
-
-/** The newest messages of a state, oldest first. */
-export async function lastMessages(
-  state: State | undefined,
-  { argument, last }: { argument: string; last: number },
-): Promise<PlainMessage[]> {
-  const size = readSize(argument, last, { max: MOST_MESSAGES });
-  return (await state?.newestMessages(size)) ?? [];
-}
-
-// ── Checkpoints ──────────────────────────────────────────────────────────────────────────────
 
 export const CheckpointSourceRef = builder.enumType('CheckpointSource', {
   description: 'Origin of a checkpoint.',
@@ -266,14 +126,8 @@ builder.objectFields(CheckpointRef, (t) => ({
     extensions: MESSAGES_COST,
     type: [MessageRef],
     description: 'Messages in the values, oldest first; empty if there are none.',
-    args: {
-      last: t.arg.int({
-        required: true,
-        defaultValue: 100,
-        description: 'Number of newest messages, at most 1,000.',
-      }),
-    },
-    resolve: (state, { last }) => lastMessages(state, { argument: 'last', last }),
+    args: messagesArgs(t),
+    resolve: pageOfMessages,
   }),
   writes: t.field({
     extensions: STATE_COST,

@@ -6,7 +6,7 @@ import { withCheckpointer, type CompiledGraph } from '../graphs/load.ts';
 import { knowsSubgraph } from '../graphs/subgraphs.ts';
 import { findCheckpoint, listChildren, listParents, type CheckpointRow } from './find.ts';
 import { graphsOf, inTurn, placeOf, type Reading } from './graphs.ts';
-import { messagesIn } from './message.ts';
+import { MessageMissingError, messagesIn, pageOf, type MessagePage } from './message.ts';
 import { newestOf } from './newest-messages.ts';
 import { toPlain, type PlainMessage } from './plain.ts';
 import { StateReader } from './reader.ts';
@@ -22,8 +22,11 @@ export interface State {
   snapshot(): Promise<Snapshot>;
   /** The snapshot's values as clients see them. */
   values(): Promise<unknown>;
-  /** The newest messages, oldest first, as clients see them. Reads only the end of a long list if `snapshot` was not called. */
-  newestMessages(count: number): Promise<PlainMessage[]>;
+  /**
+   * A page of the messages, oldest first, as clients see them. Reads only a part of a long list if `snapshot` was not called.
+   * Throws MessageMissingError.
+   */
+  messages(page: MessagePage): Promise<PlainMessage[]>;
   /** The parent checkpoint. */
   parent(): Promise<State | undefined>;
   /** The child checkpoints, oldest first. */
@@ -75,11 +78,13 @@ export function statesOf(
       tuple: async () => inTurn(app, (await decoder()).decode),
       snapshot,
       values,
-      async newestMessages(count) {
+      async messages(page) {
         const graph = (await graphs())[i];
         // Other fields of the same object have called `snapshot` before this point.
-        const end = snapshot.isAsked() ? undefined : await newest.messages(row, graph, count);
-        return end ?? messagesIn(await wholeValues()).slice(-count);
+        const part = snapshot.isAsked() ? undefined : await newest.messages(row, graph, page);
+        const messages = part ?? pageOf(messagesIn(await wholeValues()), page);
+        if (!messages) throw new MessageMissingError(String(page.before));
+        return messages;
       },
       parent: async () =>
         row.parentId === null

@@ -1,6 +1,7 @@
 import type { App } from '../app.ts';
 import type { PlainMessage } from '../checkpoints/plain.ts';
-import { CheckpointRef, MessageRef } from '../checkpoints/schema.ts';
+import { MessageRef } from '../checkpoints/schema-messages.ts';
+import { CheckpointRef } from '../checkpoints/schema.ts';
 import { findState, findValues } from '../checkpoints/states.ts';
 import { NotFoundError } from '../errors.ts';
 import type { Run } from '../generated/prisma/client.ts';

@@ -1,5 +1,6 @@
 import { AssistantRef } from '../assistants/schema.ts';
-import { CheckpointRef, TokenUsageRef } from '../checkpoints/schema.ts';
+import { TokenUsageRef } from '../checkpoints/schema-messages.ts';
+import { CheckpointRef } from '../checkpoints/schema.ts';
 import { findValues, valuesOfFinal } from '../checkpoints/states.ts';
 import { findUsage } from '../checkpoints/usage.ts';
 import { parseUuid } from '../db/uuid.ts';

@@ -1,13 +1,12 @@
 import { readHistory } from '../checkpoints/history.ts';
 import {
-  CheckpointRef,
-  Checkpoints,
-  CheckpointSourceRef,
-  lastMessages,
   MESSAGES_COST,
   MessageRef,
+  messagesArgs,
   MessageTypeRef,
-} from '../checkpoints/schema.ts';
+  pageOfMessages,
+} from '../checkpoints/schema-messages.ts';
+import { CheckpointRef, Checkpoints, CheckpointSourceRef } from '../checkpoints/schema.ts';
 import { findPreview, type Preview } from '../checkpoints/preview.ts';
 import { findState, valuesOf } from '../checkpoints/states.ts';
 import { parseUuid } from '../db/uuid.ts';
@@ -138,15 +137,8 @@ builder.prismaObjectFields(ThreadRef, (t) => ({
     extensions: MESSAGES_COST,
     type: [MessageRef],
     description: 'Messages of the current state, oldest first; empty if there are none.',
-    args: {
-      last: t.arg.int({
-        required: true,
-        defaultValue: 100,
-        description: 'Number of newest messages, at most 1,000.',
-      }),
-    },
-    resolve: async (thread, { last }, app) =>
-      lastMessages(await currentState(app, thread), { argument: 'last', last }),
+    args: messagesArgs(t),
+    resolve: async (thread, args, app) => pageOfMessages(await currentState(app, thread), args),
   }),
   interrupts: t.field({
     type: [InterruptRef],
