@@ -100,10 +100,12 @@ function storedBefore(checkpointId: string): Statement {
     CASE WHEN "checkpointId" < ${checkpointId}::uuid THEN "seq" + 1 END)`;
 }
 
+type Place = Pick<CheckpointRow, 'threadId' | 'namespace'>;
+
 /** The parents of checkpoints of a namespace. */
 export function listParents(
   query: Query,
-  rows: readonly CheckpointRow[],
+  rows: readonly (Place & Pick<CheckpointRow, 'parentId'>)[],
 ): Promise<CheckpointRow[]> {
   const ids = rows.flatMap(({ parentId }) => parentId ?? []);
   return listByIds(query, rows[0], { column: raw('"checkpointId"'), ids });
@@ -120,7 +122,7 @@ export function listChildren(
 
 async function listByIds(
   query: Query,
-  place: CheckpointRow | undefined,
+  place: Place | undefined,
   { column, ids }: { column: Statement; ids: string[] },
 ): Promise<CheckpointRow[]> {
   if (!place || ids.length === 0) return [];

@@ -3,6 +3,8 @@ import { readSize } from '../db/page.ts';
 import { builder } from '../graphql/builder.ts';
 import { STATE_COST } from '../graphql/cost.ts';
 import { isRecord, recordOf } from '../json.ts';
+import { listParents, type CheckpointRow } from './find.ts';
+import { inTurn, type Reading } from './graphs.ts';
 import {
   idOrNull,
   intOr,
@@ -12,8 +14,9 @@ import {
   recordsIn,
   textOr,
 } from './message.ts';
+import { findEntries, type MessageEntry } from './message-entries.ts';
 import type { PlainMessage } from './plain.ts';
-import type { State } from './states.ts';
+import { statesOf, type State } from './states.ts';
 
 export const MessageTypeRef = builder.enumType('MessageType', {
   description: 'Role of the author of a message.',
@@ -25,6 +28,10 @@ export const MessageTypeRef = builder.enumType('MessageType', {
     OTHER: { description: 'Any further LangChain type.' },
   } as const,
 });
+
+/** The first checkpoint with a message, in descriptions. */
+const ENTRY =
+  'from it on, all states of this branch have a message with this messageId. Null in an event, without a messageId, before a checkpoint has the message, and if the first checkpoint is more than 10,000 checkpoints back.';
 
 /** A stored part of a message. Its fields may have any type. */
 type Part = Record<string, unknown>;
@@ -82,60 +89,115 @@ export const TokenUsageRef = builder.objectRef<Part>('TokenUsage').implement({
   }),
 });
 
-export const MessageRef = builder.objectRef<PlainMessage>('Message').implement({
+/** A message for the fields of its type. */
+export interface ShownMessage {
+  message: PlainMessage;
+  /** Undefined for a message of an event. */
+  page?: ShownPage;
+}
+
+/** A page of the messages of a state. The fields of its messages share their reads. */
+interface ShownPage {
+  row: CheckpointRow;
+  messages: readonly PlainMessage[];
+  entries?: Promise<Map<string, MessageEntry>>;
+  before?: Promise<State[]>;
+}
+
+/** The entry of a message into the branch of its state. */
+export async function entryOf(
+  app: Reading,
+  { message, page }: ShownMessage,
+): Promise<MessageEntry | undefined> {
+  const id = idOrNull(message.id);
+  if (!page || id === null) return undefined;
+  const ids = page.messages.flatMap((each) => idOrNull(each.id) ?? []);
+  page.entries ??= inTurn(app, () => findEntries(app.sql.query, page.row, ids));
+  return (await page.entries).get(id);
+}
+
+/** The state before the entry of a message. */
+export async function stateBefore(app: Reading, shown: ShownMessage): Promise<State | undefined> {
+  const entry = await entryOf(app, shown);
+  const { page } = shown;
+  if (!page || !entry) return undefined;
+  page.before ??= statesBefore(app, page);
+  return (await page.before).find(({ row }) => row.checkpointId === entry.parentId);
+}
+
+async function statesBefore(app: Reading, { entries }: ShownPage): Promise<State[]> {
+  const found = Array.from((await entries)?.values() ?? []);
+  return statesOf(app, await listParents(app.sql.query, found));
+}
+
+export const MessageRef = builder.objectRef<ShownMessage>('Message').implement({
   description:
     "A message in LangChain's standard form. If a graph stores a value of a different type, the field reads as null, or as empty if it is non-null.",
   fields: (t) => ({
     messageId: t.id({
       nullable: true,
       description: 'Equal for all chunks of a message and in every checkpoint with the message.',
-      resolve: ({ id }) => idOrNull(id),
+      resolve: ({ message }) => idOrNull(message.id),
     }),
-    type: t.field({ type: MessageTypeRef, resolve: messageType }),
-    name: t.string({ nullable: true, resolve: ({ name }) => textOr(null, name) }),
+    type: t.field({ type: MessageTypeRef, resolve: ({ message }) => messageType(message) }),
+    name: t.string({ nullable: true, resolve: ({ message }) => textOr(null, message.name) }),
     content: t.field({
       type: 'JSON',
       description:
         'Text or a list of content blocks. Different JSON is returned as stored; null is returned as an empty text.',
-      resolve: ({ content }) => content ?? '',
+      resolve: ({ message }) => message.content ?? '',
     }),
     text: t.string({
       description: 'The text of all content blocks, joined.',
-      resolve: messageText,
+      resolve: ({ message }) => messageText(message),
     }),
     toolCalls: t.field({
       type: [ToolCallRef],
       description: 'Complete calls only. A call in a chunk is complete when its arguments parse.',
-      resolve: ({ tool_calls: calls }) => recordsIn(calls),
+      resolve: ({ message }) => recordsIn(message['tool_calls']),
     }),
     toolCallChunks: t.field({
       type: [ToolCallChunkRef],
       description: 'Tool call fragments of a chunk. Empty for a whole message.',
-      resolve: ({ tool_call_chunks: chunks }) => recordsIn(chunks),
+      resolve: ({ message }) => recordsIn(message['tool_call_chunks']),
     }),
     toolCallId: t.id({
       nullable: true,
       description: 'For a TOOL message: id of the answered call.',
-      resolve: ({ tool_call_id: id }) => idOrNull(id),
+      resolve: ({ message }) => idOrNull(message['tool_call_id']),
     }),
     usage: t.field({
       type: TokenUsageRef,
       nullable: true,
       description: 'Token counts reported by the model; null if it reported none.',
-      resolve: ({ usage_metadata: usage }) => (isRecord(usage) ? usage : null),
+      resolve: ({ message: { usage_metadata: usage } }) => (isRecord(usage) ? usage : null),
     }),
     responseMetadata: t.field({
       type: 'JSONObject',
       description: 'Details reported by the model, such as its name and the finish reason.',
-      resolve: ({ response_metadata: metadata }) => recordOf(metadata),
+      resolve: ({ message }) => recordOf(message.response_metadata),
     }),
     additionalKwargs: t.field({
       type: 'JSONObject',
       description: 'Provider-specific additions without a field of their own.',
-      resolve: ({ additional_kwargs: kwargs }) => recordOf(kwargs),
+      resolve: ({ message }) => recordOf(message.additional_kwargs),
     }),
   }),
 });
+
+builder.objectFields(MessageRef, (t) => ({
+  createdAt: t.field({
+    type: 'DateTime',
+    nullable: true,
+    description: `Time of the first checkpoint with the message: ${ENTRY}`,
+    resolve: async (shown, _args, app) => (await entryOf(app, shown))?.createdAt,
+  }),
+  runId: t.id({
+    nullable: true,
+    description: `The run of the first checkpoint with the message: ${ENTRY} Also null if a client wrote the checkpoint.`,
+    resolve: async (shown, _args, app) => (await entryOf(app, shown))?.runId,
+  }),
+}));
 
 const MOST_MESSAGES = 1000;
 
@@ -163,10 +225,12 @@ export function messagesArgs({ arg }: Pick<MessagesFields, 'arg'>) {
 export async function pageOfMessages(
   state: State | undefined,
   { last, before }: { last: number; before?: string | null | undefined },
-): Promise<PlainMessage[]> {
+): Promise<ShownMessage[]> {
   const count = readSize('last', last, { max: MOST_MESSAGES });
-  const page = { count, before: before ?? undefined };
-  if (state) return state.messages(page);
-  if (page.before !== undefined) throw new MessageMissingError(page.before);
-  return [];
+  const asked = { count, before: before ?? undefined };
+  if (!state && asked.before !== undefined) throw new MessageMissingError(asked.before);
+  if (!state) return [];
+  const messages = await state.messages(asked);
+  const page = { row: state.row, messages };
+  return messages.map((message) => ({ message, page }));
 }

@@ -9,7 +9,13 @@ import { STATE_COST } from '../graphql/cost.ts';
 import { isRecord } from '../json.ts';
 import { namesIn } from './namespace.ts';
 import { toPlain } from './plain.ts';
-import { MESSAGES_COST, MessageRef, messagesArgs, pageOfMessages } from './schema-messages.ts';
+import {
+  MESSAGES_COST,
+  MessageRef,
+  messagesArgs,
+  pageOfMessages,
+  stateBefore,
+} from './schema-messages.ts';
 import { findState, valuesOf, writesOf, type State } from './states.ts';
 
 export const CheckpointSourceRef = builder.enumType('CheckpointSource', {
@@ -150,6 +156,16 @@ builder.objectFields(CheckpointRef, (t) => ({
       (await state.snapshot()).tasks.map((task) => ({ task: task as TaskOf['task'], state })),
   }),
 }));
+
+builder.objectField(MessageRef, 'checkpointBefore', (t) =>
+  t.field({
+    type: CheckpointRef,
+    nullable: true,
+    description:
+      'The parent of the first checkpoint with the message: a run from it replaces the message and the messages after it. Null if this checkpoint has no parent, or if it is unknown (see createdAt).',
+    resolve: (message, _args, app) => stateBefore(app, message),
+  }),
+);
 
 /** A page of the children of a checkpoint. Throws BadInputError if `after` is not a child. */
 function childrenAfter(

@@ -129,7 +129,7 @@ builder.objectRef<StoredEvent>('MessagesEvent').implement({
     message: t.field({
       type: MessageRef,
       description: 'A whole message, or a chunk of a streamed message.',
-      resolve: (event) => dataOf(event)['message'] as PlainMessage,
+      resolve: (event) => ({ message: dataOf(event)['message'] as PlainMessage }),
     }),
     isChunk: t.boolean({
       description: 'True if chunks with the same messageId may follow; clients append them.',

@@ -10,6 +10,7 @@ import type { StoredCommand } from './command.ts';
 import { findRunByKey, lockKey } from './idempotency.ts';
 import { insertRun } from './insert.ts';
 import { roomIn } from './limits.ts';
+import { checkpointBefore, withoutRuns } from './edited-message.ts';
 import { lockOrCreateThread, lockThread, lockThreads } from './lock.ts';
 import { applyStrategy, refuseBusy } from './multitask.ts';
 import type { CheckedRun } from './request.ts';
@@ -78,7 +79,10 @@ async function acceptRun(query: Query, run: CheckedRun, options: RunOptions): Pr
 export function needsDecisions(run: CheckedRun): run is RunInThread {
   if (!isInThread(run)) return false;
   return (
-    run.multitaskStrategy !== 'ENQUEUE' || run.checkpointId !== null || Boolean(run.command?.resume)
+    run.multitaskStrategy !== 'ENQUEUE' ||
+    run.checkpointId !== null ||
+    run.editMessageId !== null ||
+    Boolean(run.command?.resume)
   );
 }
 
@@ -116,10 +120,10 @@ async function takeTurn(
   const stops = command?.resume
     ? undefined
     : await applyStrategy(query, threadId, multitaskStrategy);
-  if (run.checkpointId !== null) await requireCheckpoint(query, run);
+  const checkpointId = await startOf(query, run, stops);
   const commandJson = await acceptCommand(query, run);
   const room = roomIn(queuedRunLimit, { isExact: true });
-  const accepted = { ...run, commandJson };
+  const accepted = { ...run, checkpointId, commandJson };
   const inserted = await insertRun(query, accepted, { room, createsThread: false });
   return { run: { ...inserted, isNew: true }, stops };
 }
@@ -139,6 +143,20 @@ function lockFor(query: Query, { threadId, ifThreadMissing }: RunInThread): Prom
   return ifThreadMissing === 'CREATE'
     ? lockOrCreateThread(query, threadId)
     : lockThread(query, threadId);
+}
+
+/** The checkpoint to start from; null for the newest one. */
+async function startOf(
+  query: Query,
+  run: RunInThread,
+  stops: Stops | undefined,
+): Promise<string | null> {
+  if (run.checkpointId !== null) await requireCheckpoint(query, run);
+  if (run.editMessageId === null) return run.checkpointId;
+  const argument = `${run.argument}.editMessageId`;
+  const before = await checkpointBefore(query, { ...run, argument, messageId: run.editMessageId });
+  const rolledBack = run.multitaskStrategy === 'ROLLBACK' ? (stops?.running ?? []) : [];
+  return withoutRuns(query, { threadId: run.threadId, checkpointId: before }, rolledBack);
 }
 
 async function requireCheckpoint(

@@ -33,6 +33,8 @@ export interface NewRun {
   /** The checkpoint to start from: the thread forks. */
   checkpointId?: string | null | undefined;
   checkpointNamespace: string;
+  /** A message of the current state: the run starts before it. */
+  editMessageId?: string | null | undefined;
   config?: Record<string, unknown> | null | undefined;
   context?: Record<string, unknown> | null | undefined;
   metadata?: Record<string, unknown> | null | undefined;
@@ -59,6 +61,8 @@ export interface CheckedRun extends ConfiguredRun {
   /** Undefined for a stateless run. */
   threadId: string | undefined;
   checkpointId: string | null;
+  /** Acceptance finds the checkpoint before this message. */
+  editMessageId: string | null;
   inputJson: string | null;
   /** For a command with answers, acceptance adds the id of each interrupt. */
   commandJson: string | null;
@@ -100,6 +104,7 @@ async function checkNewRun(
   const threadId = readUuid(`${argument}.threadId`, request.threadId);
   const checkpointId = readUuid(`${argument}.checkpointId`, request.checkpointId) ?? null;
   checkCombinations(argument, request);
+  checkEdit(argument, request);
   checkTimes(app.config, argument, request);
   checkConfig(app.config, `${argument}.config`, request.config);
   const assistant = await findRunAssistant(app, `${argument}.assistantId`, request.assistantId);
@@ -113,6 +118,7 @@ async function checkNewRun(
     argument,
     threadId,
     checkpointId,
+    editMessageId: request.editMessageId ?? null,
     inputJson,
     commandJson,
     ifThreadMissing: request.ifThreadMissing,
@@ -154,6 +160,17 @@ function checkCombinations(argument: string, request: NewRun): void {
       'checkpointId and command.resume exclude each other: only interrupts of the newest checkpoint accept answers.',
     );
   }
+}
+
+function checkEdit(argument: string, request: NewRun): void {
+  if (request.editMessageId == null) return;
+  const refuse = (why: string): never => {
+    throw new BadInputError(`${argument}.editMessageId`, why);
+  };
+  if (request.threadId == null)
+    refuse('editMessageId needs a threadId: the thread of the message.');
+  if (request.checkpointId != null) refuse('Give editMessageId or checkpointId, not both.');
+  if (request.command) refuse('Give editMessageId or command, not both.');
 }
 
 async function findRunAssistant(

@@ -61,6 +61,10 @@ const work = (t: InputFields) => ({
     defaultValue: '',
     description: 'Namespace of checkpointId, for a checkpoint of a subgraph.',
   }),
+  editMessageId: t.id({
+    description:
+      'messageId of a message in the current state, instead of checkpointId: the run starts from the checkpoint before the message (Message.checkpointBefore), and the thread continues on the new branch. The input has the edited message. With the id of an answer and input null, the graph answers again. The messages of one step are replaced together.',
+  }),
   config: t.field({
     type: 'JSONObject',
     description:

@@ -1,5 +1,5 @@
 import { AssistantRef } from '../assistants/schema.ts';
-import { TokenUsageRef } from '../checkpoints/schema-messages.ts';
+import { entryOf, MessageRef, TokenUsageRef } from '../checkpoints/schema-messages.ts';
 import { CheckpointRef } from '../checkpoints/schema.ts';
 import { findValues, valuesOfFinal } from '../checkpoints/states.ts';
 import { findUsage } from '../checkpoints/usage.ts';
@@ -176,6 +176,18 @@ builder.objectField(CheckpointRef, 'run', (t) =>
       'The run of this checkpoint; null if a client wrote it, or after deletion of the run.',
     resolve: ({ row: { runId } }, _args, { db }) =>
       runId === null ? null : db.run.findUnique({ where: { id: runId, tombstone: false } }),
+  }),
+);
+
+builder.objectField(MessageRef, 'run', (t) =>
+  t.field({
+    type: RunRef,
+    nullable: true,
+    description: 'The run with runId; null after its deletion.',
+    async resolve(message, _args, app) {
+      const runId = (await entryOf(app, message))?.runId;
+      return runId ? app.db.run.findUnique({ where: { id: runId, tombstone: false } }) : null;
+    },
   }),
 );
 

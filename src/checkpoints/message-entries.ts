@@ -1,0 +1,163 @@
+import type { Query } from '../db/query.ts';
+import { param, raw, sql, type Statement } from '../db/sql.ts';
+import type { CheckpointRow } from './find.ts';
+import { idOrNull } from './message.ts';
+import { BY_KEY } from './store-statement.ts';
+
+// A message enters a branch with its entry: the oldest checkpoint from which on every state of the branch, up to a given one, has a
+// message with the same id. An edit of the message in place changes nothing: the id stays in the list.
+
+/** The entry of a message. Its parent is the state before the message. */
+export type MessageEntry = Pick<
+  CheckpointRow,
+  'threadId' | 'namespace' | 'checkpointId' | 'parentId' | 'runId' | 'createdAt'
+>;
+
+/** A checkpoint on the way from a state to the root, and the difference of its list of messages from the list of its parent. */
+interface Step {
+  entry: MessageEntry;
+  /** The ids in the new items of the list. */
+  added: ReadonlySet<string>;
+  /** The ids in the items that the list no longer has. */
+  removed: ReadonlySet<string>;
+  /** False: the checkpoint or its parent keeps the messages in another form. */
+  isList: boolean;
+}
+
+/** The most checkpoints to search for an entry. */
+export const LONGEST_WALK = 10_000;
+
+/**
+ * The entries of the messages with these ids, as of a checkpoint. Left out: a message that the list of the checkpoint does not
+ * have, and one with an entry beyond the longest walk. Usually one statement: it takes a few checkpoints for each message.
+ */
+export async function findEntries(
+  query: Query,
+  checkpoint: Pick<CheckpointRow, 'threadId' | 'namespace' | 'checkpointId'>,
+  ids: readonly string[],
+): Promise<Map<string, MessageEntry>> {
+  if (ids.length === 0) return new Map();
+  for (let most = 20 + ids.length * 2; ; most = Math.min(most * 4, LONGEST_WALK)) {
+    const steps = await readSteps(query, checkpoint, most);
+    const isWhole = steps.length <= most;
+    const { entries, open } = entriesIn(steps.slice(0, most), ids);
+    if (open.size === 0 || isWhole || most >= LONGEST_WALK) return entries;
+  }
+}
+
+/**
+ * The entries of messages, from the steps of a branch, newest first. The steps do not decide about the ids in `open`: older steps
+ * may.
+ */
+function entriesIn(
+  steps: readonly Step[],
+  ids: readonly string[],
+): { entries: Map<string, MessageEntry>; open: Set<string> } {
+  const entries = new Map<string, MessageEntry>();
+  const open = new Set(ids);
+  for (const { entry, added, removed, isList } of steps) {
+    if (!isList) open.clear();
+    for (const id of open) {
+      if (added.has(id) === removed.has(id)) continue;
+      // Removed: the given state has no message with this id.
+      if (added.has(id)) entries.set(id, entry);
+      open.delete(id);
+    }
+    if (open.size === 0) break;
+  }
+  return { entries, open };
+}
+
+// ── Reading ──────────────────────────────────────────────────────────────────────────────────
+
+interface StepRow extends MessageEntry {
+  isList: boolean;
+  added: string[];
+  removed: string[];
+}
+
+/** The steps from a checkpoint on, newest first: one more than `most`, if the branch has as many. */
+async function readSteps(
+  query: Query,
+  checkpoint: Pick<CheckpointRow, 'threadId' | 'namespace' | 'checkpointId'>,
+  most: number,
+): Promise<Step[]> {
+  const rows = await query<StepRow>(selectSteps(checkpoint, most), { onlyReads: true });
+  return rows.map(({ isList, added, removed, ...entry }) => ({
+    entry,
+    isList,
+    added: idsIn(added),
+    removed: idsIn(removed),
+  }));
+}
+
+/**
+ * The walk through the parents, and for each change of the list the contents of the items in one of the two lists only. `items`
+ * are sets of item numbers as multiranges.
+ */
+function selectSteps(
+  checkpoint: Pick<CheckpointRow, 'threadId' | 'namespace' | 'checkpointId'>,
+  most: number,
+): Statement {
+  const place = { threadId: param(checkpoint.threadId), namespace: param(checkpoint.namespace) };
+  const { threadId, namespace } = place;
+  const depth = param(most);
+  const columns = raw(
+    `"threadId", "namespace", "checkpointId", "parentId", "runId", "createdAt", ("versions" ->> 'messages')::bigint AS "version"`,
+  );
+  return sql`WITH RECURSIVE path AS (
+    SELECT 1 AS "depth", ${columns} FROM "Checkpoint"
+    WHERE "threadId" = ${threadId}::uuid AND "namespace" = ${namespace} AND "checkpointId" = ${checkpoint.checkpointId}
+    UNION ALL
+    SELECT path."depth" + 1, c.* FROM path, LATERAL (
+      SELECT ${columns} FROM "Checkpoint" WHERE "threadId" = ${threadId}::uuid AND "namespace" = ${namespace}
+        AND "checkpointId" = path."parentId" ${BY_KEY}) c
+    WHERE path."depth" <= ${depth}
+  ), pairs AS (
+    SELECT *, lead("version") OVER (ORDER BY "depth") AS "before" FROM path
+  ), steps AS (
+    SELECT *, "depth" <= ${depth} AND "version" IS DISTINCT FROM "before" AS "changes" FROM pairs
+  )
+  SELECT s."threadId", s."namespace", s."checkpointId", s."parentId", s."runId", s."createdAt",
+    new."isList" AND old."isList" AS "isList",
+    ${idTexts(threadId, raw('new."items" - old."items"'))} AS "added",
+    ${idTexts(threadId, raw('old."items" - new."items"'))} AS "removed"
+  FROM steps s, LATERAL (${listAt(place, raw('s."version"'))}) new, LATERAL (${listAt(place, raw('s."before"'))}) old
+  ORDER BY s."depth"`;
+}
+
+/** The items of the list of messages at a version of a step; none if the step does not change the version. */
+function listAt(
+  { threadId, namespace }: { threadId: unknown; namespace: unknown },
+  version: Statement,
+): Statement {
+  return sql`SELECT coalesce(bool_and(v."type" = 'list'), true) AS "isList", coalesce(range_agg(r."items"), '{}') AS "items"
+    FROM (SELECT "type", "ranges" FROM "ChannelValue" WHERE "threadId" = ${threadId}::uuid AND "namespace" = ${namespace}
+        AND "channel" = 'messages' AND "version" = ${version} AND s."changes" ${BY_KEY}) v
+      LEFT JOIN LATERAL (SELECT int4range(v."ranges"[i], v."ranges"[i + 1], '[]') AS "items"
+        FROM generate_series(1, cardinality(v."ranges"), 2) AS i) r ON true`;
+}
+
+/** The first characters behind each key `id` in these items. */
+function idTexts(threadId: unknown, items: Statement): Statement {
+  return sql`ARRAY(SELECT left(t."text", ${raw(LONGEST_ID)}) FROM unnest(${items}) AS r("items"),
+    generate_series(lower(r."items"), upper(r."items") - 1) AS n("number"), LATERAL (
+      SELECT "value" FROM "ChannelItem" WHERE "threadId" = ${threadId}::uuid AND "number" = n."number"
+        AND "type" IN ('json', 'elements') ${BY_KEY}) i,
+    unnest(string_to_array(convert_from(i."value", 'UTF8'), '"id":')) WITH ORDINALITY AS t("text", "ordinal")
+    WHERE t."ordinal" > 1 AND t."text" NOT LIKE '[%')`;
+}
+
+/** The most characters of an id as JSON. */
+const LONGEST_ID = 600;
+
+const ID = /^(?:"(?:[^"\\]|\\.)*"|-?\d+(?=[,}]))/;
+
+/** The ids at the starts of JSON texts. */
+function idsIn(texts: readonly string[]): Set<string> {
+  const ids = texts.flatMap((text) => {
+    const [id] = ID.exec(text) ?? [];
+    return id === undefined ? [] : (idOrNull(JSON.parse(id)) ?? []);
+  });
+  return new Set(ids);
+}

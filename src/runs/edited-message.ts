@@ -1,0 +1,63 @@
+import { findCheckpoint } from '../checkpoints/find.ts';
+import { findEntries, LONGEST_WALK } from '../checkpoints/message-entries.ts';
+import type { Query } from '../db/query.ts';
+import { param, sql } from '../db/sql.ts';
+import { BadInputError } from '../errors.ts';
+
+/** A message to edit, and the name of its id in error messages. */
+interface EditedMessage {
+  threadId: string;
+  messageId: string;
+  argument: string;
+}
+
+/**
+ * The checkpoint before a message of the current state. The caller has locked the thread. Throws BadInputError if the state has no
+ * such message, or no checkpoint before it.
+ */
+export async function checkpointBefore(
+  query: Query,
+  { threadId, messageId, argument }: EditedMessage,
+): Promise<string> {
+  const head = await findCheckpoint(query, threadId, {});
+  const entries = head && (await findEntries(query, head, [messageId]));
+  const entry = entries?.get(messageId);
+  const id = JSON.stringify(messageId);
+  if (!entry) {
+    throw new BadInputError(
+      argument,
+      `The current branch of thread ${threadId} has no message with the messageId ${id} in its newest checkpoint, or the message is more than ${LONGEST_WALK.toLocaleString('en')} checkpoints old.`,
+    );
+  }
+  if (entry.parentId === null) {
+    throw new BadInputError(
+      argument,
+      `The message ${id} came with the first checkpoint of thread ${threadId}: no checkpoint is before it.`,
+    );
+  }
+  return entry.parentId;
+}
+
+/**
+ * The checkpoint, or the nearest one before it, that does not belong to one of these runs. Null if there is none: without the runs,
+ * the thread has no state.
+ */
+export async function withoutRuns(
+  query: Query,
+  { threadId, checkpointId }: { threadId: string; checkpointId: string },
+  runIds: readonly string[],
+): Promise<string | null> {
+  if (runIds.length === 0) return checkpointId;
+  const thread = param(threadId);
+  const runs = param(runIds);
+  const [row] = await query<{ checkpointId: string }>(sql`WITH RECURSIVE line AS (
+      SELECT "checkpointId", "parentId", "runId" FROM "Checkpoint"
+      WHERE "threadId" = ${thread}::uuid AND "namespace" = '' AND "checkpointId" = ${checkpointId}
+      UNION ALL
+      SELECT c."checkpointId", c."parentId", c."runId" FROM line JOIN "Checkpoint" c
+        ON c."threadId" = ${thread}::uuid AND c."namespace" = '' AND c."checkpointId" = line."parentId"
+      WHERE line."runId" = ANY(${runs}::uuid[])
+    )
+    SELECT "checkpointId" FROM line WHERE "runId" IS NULL OR "runId" <> ALL(${runs}::uuid[])`);
+  return row?.checkpointId ?? null;
+}

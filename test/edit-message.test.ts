@@ -1,0 +1,171 @@
+import { describe, expect } from 'vitest';
+import { human, randomId } from './support/app.ts';
+import type { Client, RunInput } from './support/client.ts';
+import { it } from './support/fixture.ts';
+import { createGate } from './support/gates.ts';
+import { contentsOf, valuesOf } from './support/graphql.ts';
+import { selectThread } from './support/select-thread.ts';
+
+const say = (content: string, id = content) => ({ messages: [{ type: 'human', id, content }] });
+
+/** Says these texts to graph `echo`; the id of each message is its text. Returns the thread. */
+async function conversation(client: Client, ...texts: string[]): Promise<string> {
+  const threadId = await client.createThread();
+  for (const text of texts) {
+    await client.runToEnd({ threadId, assistantId: 'echo', input: say(text) });
+  }
+  return threadId;
+}
+
+async function edit(client: Client, threadId: string, input: Partial<RunInput>) {
+  return client.runToEnd({ threadId, assistantId: 'echo', ...input });
+}
+
+async function messagesOf(client: Client, threadId: string) {
+  const { values } = await client.getThread(threadId);
+  return valuesOf(values).messages;
+}
+
+describe('A run with editMessageId', () => {
+  it('answers the edited message in a new branch, and keeps the old one', async ({ client }) => {
+    const threadId = await conversation(client, 'one', 'two', 'three');
+    const fields = 'messages { messageId checkpointBefore { checkpointId } }' as const;
+    const { messages } = await selectThread(client, threadId, fields);
+    const before = messages.find(({ messageId }) => messageId === 'two')?.checkpointBefore;
+    const run = await edit(client, threadId, { editMessageId: 'two', input: say('2', 'two') });
+    expect(contentsOf(run.output)).toEqual(['one', 'echo: one', '2', 'echo: 2']);
+    expect(contentsOf((await client.getThread(threadId)).values)).toEqual(contentsOf(run.output));
+
+    const { state } = await selectThread(
+      client,
+      threadId,
+      `state(checkpointId: "${before?.checkpointId}") {
+         children(first: 5) {
+           messages(last: 5) { messageId text }
+           children(first: 5) { messages(last: 5) { messageId text } } } }`,
+    );
+    expect(state?.children.map(({ messages: [, , own] }) => own?.text)).toEqual(['two', undefined]);
+    expect(state?.children[1]?.children[0]?.messages[2]).toEqual({ messageId: 'two', text: '2' });
+  });
+
+  it('answers again without input, from the message of the person or from the answer', async ({
+    client,
+  }) => {
+    const threadId = await conversation(client, 'one', 'two');
+    const before = await messagesOf(client, threadId);
+    await edit(client, threadId, { editMessageId: before[3]?.id });
+    const again = await messagesOf(client, threadId);
+    expect(contentsOf({ messages: again })).toEqual(contentsOf({ messages: before }));
+    expect(again.slice(0, 3)).toEqual(before.slice(0, 3));
+    expect(again[3]?.id).not.toBe(before[3]?.id);
+
+    await edit(client, threadId, { editMessageId: 'one' });
+    const fromStart = await messagesOf(client, threadId);
+    expect(contentsOf({ messages: fromStart })).toEqual(['one', 'echo: one']);
+    expect(fromStart[1]?.id).not.toBe(before[1]?.id);
+  });
+
+  it('edits an edited message again, and the messages of the branch only', async ({ client }) => {
+    const threadId = await conversation(client, 'one', 'two');
+    await edit(client, threadId, { editMessageId: 'one', input: say('1', 'one') });
+    await edit(client, threadId, { editMessageId: 'one', input: say('uno', 'one') });
+    await edit(client, threadId, { input: say('due') });
+    await edit(client, threadId, { editMessageId: 'due', input: say('dos') });
+    expect(contentsOf((await client.getThread(threadId)).values)).toEqual([
+      'uno',
+      'echo: uno',
+      'dos',
+      'echo: dos',
+    ]);
+    expect(
+      await client.refusal({
+        threadId,
+        assistantId: 'echo',
+        editMessageId: 'two',
+        input: say('2'),
+      }),
+    ).toEqual({ code: 'BAD_USER_INPUT', argument: 'input.editMessageId' });
+  });
+
+  it('edits a message in a copy of the thread', async ({ client }) => {
+    const copy = await client.copyThread(await conversation(client, 'one', 'two'));
+    const run = await edit(client, copy, { editMessageId: 'two', input: say('2') });
+    expect(contentsOf(run.output)).toEqual(['one', 'echo: one', '2', 'echo: 2']);
+  });
+
+  it.for(['INTERRUPT', 'ROLLBACK', 'ENQUEUE'] as const)(
+    'replaces the message of a running run, with %s',
+    async (multitaskStrategy, { client }) => {
+      const threadId = await client.createThread();
+      const gate = createGate();
+      const input = { ...say('one'), file: gate.file };
+      const held = await client.startRun({ threadId, assistantId: 'lookUp', input });
+      await expect
+        .poll(async () => (await client.getThread(threadId)).state?.next)
+        .toEqual(['tools']);
+      const started = await client.startRun({
+        threadId,
+        assistantId: 'echo',
+        editMessageId: 'one',
+        input: say('1'),
+        multitaskStrategy,
+      });
+      if (multitaskStrategy === 'ENQUEUE') await gate.open();
+      const run = await client.untilEnded(started.id);
+      expect(run).toMatchObject({ status: 'SUCCESS', error: null });
+      expect(contentsOf(run.output)).toEqual(['1', 'echo: 1']);
+      const stopped = multitaskStrategy === 'ROLLBACK' ? null : expect.anything();
+      expect(await client.findRun(held.id)).toEqual(stopped);
+    },
+  );
+
+  it('decides at once: of concurrent edits, each starts before the message', async ({ client }) => {
+    const threadId = await conversation(client, 'one');
+    const runs = await Promise.all(
+      ['a', 'b', 'c', 'd'].map((text) =>
+        edit(client, threadId, { editMessageId: 'one', input: say(text, 'one') }),
+      ),
+    );
+    expect(runs.map(({ output }) => contentsOf(output))).toEqual(
+      ['a', 'b', 'c', 'd'].map((text) => [text, `echo: ${text}`]),
+    );
+  });
+
+  it('is the same run for the same key, when the message is gone', async ({ client }) => {
+    const threadId = await conversation(client, 'one');
+    const input = { editMessageId: 'one', input: say('other'), idempotencyKey: randomId() };
+    const { id } = await edit(client, threadId, input);
+    expect(await edit(client, threadId, input)).toMatchObject({ id });
+  });
+
+  it('is refused without such a message, without a checkpoint before it, and beside another start', async ({
+    client,
+  }) => {
+    const threadId = await conversation(client, 'one');
+    const request = { threadId, assistantId: 'echo', input: say('2') };
+    const argument = { code: 'BAD_USER_INPUT', argument: 'input.editMessageId' };
+    const refusal = (more: object) => client.refusal({ ...request, editMessageId: 'one', ...more });
+    expect(await refusal({ editMessageId: 'other' })).toEqual(argument);
+    expect(await refusal({ editMessageId: '' })).toEqual(argument);
+    expect(await refusal({ checkpointId: randomId() })).toEqual(argument);
+    expect(await refusal({ command: { goto: [] }, input: null })).toEqual(argument);
+    expect(await refusal({ threadId: null })).toEqual(argument);
+    const missing = { threadId: randomId(), ifThreadMissing: 'CREATE' };
+    expect(await refusal(missing)).toEqual(argument);
+    expect(await client.findThread(missing.threadId)).toBeNull();
+    expect(await refusal({ threadId: randomId() })).toEqual({ code: 'NOT_FOUND' });
+
+    const imported = await client.createThread({
+      graphId: 'echo',
+      supersteps: [{ updates: [{ values: human('first'), asNode: '__start__' }] }],
+    });
+    const [first] = await messagesOf(client, imported);
+    expect(await refusal({ threadId: imported, editMessageId: first?.id })).toEqual(argument);
+
+    const [error] = await client.errors(
+      `mutation ($inputs: [CreateRunInput!]!) { createRuns(inputs: $inputs) { id } }`,
+      { inputs: [request, { ...request, editMessageId: 'other' }] },
+    );
+    expect(error?.extensions).toEqual({ ...argument, argument: 'inputs[1].editMessageId' });
+  });
+});
