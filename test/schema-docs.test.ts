@@ -31,6 +31,7 @@ const PLACES = [
   // An operation on a single object takes its id.
   /^(Query|Mutation)\.\w+\(id:\)$/,
   /^MessageType\.(HUMAN|AI|SYSTEM)$/,
+  /^MediaKind\.\w+$/,
   /^TokenUsage\.(input|output|total)Tokens$/,
 ];
 

@@ -9,6 +9,7 @@ import { STATE_COST } from '../graphql/cost.ts';
 import { isRecord } from '../json.ts';
 import { namesIn } from './namespace.ts';
 import { toPlain } from './plain.ts';
+import './schema-blocks.ts';
 import {
   MESSAGES_COST,
   MessageRef,
