@@ -8,6 +8,7 @@ import type { EventTail } from './events/tail.ts';
 import type { PrismaClient } from './generated/prisma/client.ts';
 import type { Graphs } from './graphs/load.ts';
 import type { Logger } from './log.ts';
+import type { MessageTexts } from './runs/message-texts.ts';
 import type { Waits } from './runs/wait.ts';
 import type { ThreadChanges } from './threads/changed.ts';
 
@@ -32,6 +33,8 @@ export interface App {
   events: EventBatches;
   /** Follows events. */
   tail: EventTail;
+  /** Joins the chunks of streamed messages. */
+  texts: MessageTexts;
   /** Reports changes of threads. */
   changes: ThreadChanges;
   /** Slots of requests with `wait: true`. */

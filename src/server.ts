@@ -12,6 +12,7 @@ import { loadGraphs } from './graphs/load.ts';
 import { createHttpServer } from './http/server.ts';
 import type { Logger } from './log.ts';
 import { createLeaseRenewer } from './runs/lease-renewer.ts';
+import { createMessageTexts } from './runs/message-texts.ts';
 import { createRunQueue } from './runs/queue.ts';
 import { startRetention } from './runs/retention.ts';
 import { createWaits } from './runs/wait.ts';
@@ -102,6 +103,7 @@ function createApp(
     graphs,
     events: createEventBatches(sql, tail, log),
     tail,
+    texts: createMessageTexts(),
     changes: createThreadChanges(sql, log),
     waits: createWaits(config.waitingLimit),
     largeReads: createLargeReads(),

@@ -131,6 +131,11 @@ builder.objectRef<StoredEvent>('MessagesEvent').implement({
       description: 'A whole message, or a chunk of a streamed message.',
       resolve: (event) => ({ message: dataOf(event)['message'] as PlainMessage }),
     }),
+    text: t.string({
+      description:
+        'The text of the message so far: of all its chunks in this attempt of the run, up to this one; also after a new subscription. For a whole message, its text. It repeats the earlier text with each chunk: clients that join chunks select message.text instead.',
+      resolve: (event, _args, app) => app.texts.textAt(app.sql, event),
+    }),
     isChunk: t.boolean({
       description: 'True if chunks with the same messageId may follow; clients append them.',
       resolve: (event) => dataOf(event)['isChunk'] === true,

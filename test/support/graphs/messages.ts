@@ -1,7 +1,14 @@
 import { AIMessage, AIMessageChunk, RemoveMessage, ToolMessage } from '@langchain/core/messages';
 import { FakeStreamingChatModel } from '@langchain/core/utils/testing';
 import type { LangGraphRunnableConfig } from '@langchain/langgraph';
-import { Annotation, END, MessagesAnnotation, START, StateGraph } from '@langchain/langgraph';
+import {
+  Annotation,
+  END,
+  MessagesAnnotation,
+  pushMessage,
+  START,
+  StateGraph,
+} from '@langchain/langgraph';
 import { whenThere } from './gate-file.ts';
 import { say } from './fake-model.ts';
 import { Talk } from './channels.ts';
@@ -123,6 +130,22 @@ export const halves = new StateGraph(
     const first = await say(config, ['one ', 'two ', 'three ']);
     await whenThere(file, config.signal);
     return { messages: [first, await say(config, ['four ', 'five ', 'six '])] };
+  })
+  .addEdge(START, 'llm')
+  .addEdge('llm', END)
+  .compile();
+
+/** Node `llm` streams "one ", waits for the `file` of the input, and streams "two ". The id of the message is always "answer". */
+export const fixedId = new StateGraph(
+  Annotation.Root({ ...MessagesAnnotation.spec, file: Annotation<string> }),
+)
+  .addNode('llm', async ({ file }, config) => {
+    const emit = (content: string) =>
+      pushMessage(new AIMessageChunk({ id: 'answer', content }), { ...config, stateKey: null });
+    emit('one ');
+    await whenThere(file, config.signal);
+    emit('two ');
+    return {};
   })
   .addEdge(START, 'llm')
   .addEdge('llm', END)
