@@ -90,6 +90,7 @@ describe.skipIf(!executablePath)('GraphiQL', () => {
     expect(await run('Import', 'SUCCESS')).toContain('what did I say first?');
     expect(await run('Find', 'totalCount')).toContain('makers');
     expect(await run('Stateless', 'SUCCESS')).toContain('Bagatur');
+    expect(await run('Stream', '"RunFinishedEvent"')).toContain('Bagatur');
   }, 90_000);
 
   it('has a history of the operations, also after a reload, which keeps the tabs', async () => {

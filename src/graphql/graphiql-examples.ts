@@ -227,8 +227,32 @@ mutation Stateless {
 }
 `;
 
-const ASK_FIRST = `# 9. An agent with approval by a person: its run
-#    ends INTERRUPTED.
+const STREAM = `# 9. Start a run and follow it in one operation, here
+#    without a thread. The key makes it safe to repeat:
+#    a second start follows the same run.
+subscription Stream {
+  streamRun(
+    input: {
+      assistantId: "agent"
+      idempotencyKey: "the-first-stream"
+      input: { messages: [{ role: "user", content: "My name is Bagatur and I am 26 years old." }] }
+    }
+    modes: [UPDATES]
+  ) {
+    __typename
+    ... on UpdatesEvent {
+      node
+      update
+    }
+    ... on RunFinishedEvent {
+      status
+    }
+  }
+}
+`;
+
+const ASK_FIRST = `# 10. An agent with approval by a person: its run
+#     ends INTERRUPTED.
 mutation AskFirst {
   createRun(
     input: {
@@ -248,7 +272,7 @@ mutation AskFirst {
 }
 `;
 
-const OPEN_QUESTIONS = `# 10. Pending interrupts of all threads.
+const OPEN_QUESTIONS = `# 11. Pending interrupts of all threads.
 query OpenQuestions {
   pendingInterrupts {
     totalCount
@@ -263,7 +287,7 @@ query OpenQuestions {
 }
 `;
 
-const ANSWER = `# 11. The answer: the tool runs. An interrupt accepts
+const ANSWER = `# 12. The answer: the tool runs. An interrupt accepts
 #     a single answer; a second answer fails.
 mutation Answer {
   createRun(
@@ -286,7 +310,7 @@ mutation Answer {
 `;
 
 const TABS: (GraphiqlTab & { graphId: string })[] = [
-  ...[ASK, FOLLOW, ASK_ANOTHER, STATE, COPY, IMPORT, FIND, STATELESS].map((query) => ({
+  ...[ASK, FOLLOW, ASK_ANOTHER, STATE, COPY, IMPORT, FIND, STATELESS, STREAM].map((query) => ({
     query,
     graphId: 'agent',
   })),
