@@ -381,6 +381,11 @@ describe('Assistant.versions', () => {
       after = pageInfo.hasNextPage ? pageInfo.endCursor : undefined;
     } while (after);
     expect(seen).toEqual([5, 4, 3, 2, 1].map((n) => `version ${n}`));
+
+    const last = await versionsOf(client, id, { last: 2 });
+    const before = last.pageInfo.startCursor;
+    const middle = await versionsOf(client, id, { last: 2, before });
+    expect([...middle.nodes, ...last.nodes].map(({ name }) => name)).toEqual(seen.slice(1));
   });
 
   it('stay what they were', async ({ client }) => {

@@ -357,7 +357,8 @@ describe('Arguments that do not go together, or mean nothing', () => {
   beforeAll(async () => {
     await settle();
     await server.request(DELETE_THREAD, { id: THREAD_ID });
-    await createFixtures();
+    const { runId } = await createFixtures();
+    operations = operationsOf(schema, { ...known, 'Run.id': [runId] });
     const asked = `query ($id: ID!) { thread(id: $id) { interrupts { id } } }`;
     const { thread } = await server.gql(asked, { id: THREAD_ID });
     question = thread.interrupts[0].id;

@@ -37,11 +37,12 @@ export const SET_VERSION = operation(
 export const DELETE_ASSISTANT = operation(`mutation ($id: ID!) { deleteAssistant(id: $id) }`);
 
 const FIND = operation(`query ($id: ID!) { assistant(id: $id) { ...Fields } }`, [FIELDS]);
-const VERSIONS = operation(`query ($id: ID!, $first: Int, $after: String) {
+const VERSIONS =
+  operation(`query ($id: ID!, $first: Int, $after: String, $last: Int, $before: String) {
   assistant(id: $id) {
-    versions(first: $first, after: $after) {
+    versions(first: $first, after: $after, last: $last, before: $before) {
       nodes { version graphId name description config context metadata createdAt }
-      pageInfo { hasNextPage endCursor }
+      pageInfo { hasNextPage startCursor endCursor }
     }
   }
 }`);
