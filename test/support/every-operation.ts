@@ -483,12 +483,22 @@ async function follow(server: TestApp): Promise<void> {
     `subscription ($threadId: ID!) { threadEvents(threadId: $threadId) { __typename id } }`,
     { threadId },
   );
+  const matching = server.subscribe(
+    `subscription ($filter: ThreadFilter) {
+      threadChanges(filter: $filter) {
+        ... on ThreadUpdated { thread { id eventCursor } }
+        ... on ThreadRemoved { threadId reason }
+      }
+    }`,
+    { filter: { ids: [threadId], status: ['BUSY'] } },
+  );
   const changes = any.next();
+  const matches = matching.next();
   await one.next();
   const news = thread.next();
   // The server polls once a second. This finds events without a notification.
   await createRun(server, { threadId, assistantId: 'slow', input: { ms: 2500 } });
-  await Promise.all([changes, news]);
+  await Promise.all([changes, matches, news]);
 
   const streamModes = ['VALUES', 'UPDATES', 'MESSAGES', 'CUSTOM', 'TASKS', 'CHECKPOINTS'];
   const run = await createRun(
