@@ -49,9 +49,6 @@ const PAGES: Record<string, string[]> = {
     'updateThread copyThread',
     'deleteThread',
     'updateThreads deleteThreads',
-    'updateThreadState',
-    'thread',
-    'createRun',
     'createRun',
     'createRuns',
     'runs',
@@ -85,6 +82,7 @@ const PAGES: Record<string, string[]> = {
   'docs/limits.md': [],
   'docs/operation.md': [],
   'docs/scaling.md': [],
+  'docs/time-travel.md': ['thread', 'createRun', 'updateThreadState', 'thread', 'createRun'],
 };
 
 interface Block {
