@@ -393,7 +393,7 @@ describe('A page', () => {
         });
         expect(refusal.extensions).toEqual(badInput('after'));
         expect(refusal.message).toMatch(
-          cursors === 'event' ? /not the id of an event/ : /not a cursor that this list gave/,
+          cursors === 'event' ? /not the id of an event/ : /not a cursor of this list/,
         );
       }
     },

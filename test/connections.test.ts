@@ -82,7 +82,7 @@ describe('a connection', () => {
   });
 
   it('may send a body in pieces of one byte', async ({ startServer }) => {
-    // The server of this file gives a body one second.
+    // Not the server of this file: its limit for a body is one second.
     const { server } = await startServer();
     using raw = await connectRaw(server.url);
     const body = JSON.stringify({ query: `${TOTAL} # ${'x'.repeat(50_000)}` });

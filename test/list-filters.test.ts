@@ -144,3 +144,17 @@ describe('A filter', () => {
     });
   });
 });
+
+it('refuses a time that is not an RFC 3339 text, and shows how one is written', async ({
+  client,
+}) => {
+  for (const createdAfter of ['yesterday', 5, ['2026-01-31T12:00:00Z'], '2026-13-01T00:00:00Z']) {
+    const [error] = await client.errors(THREADS, { filter: { createdAfter } });
+    expect(error).toMatchObject({
+      message: expect.stringContaining(
+        'Expected an RFC 3339 text, such as "2026-01-31T12:00:00Z".',
+      ),
+      extensions: { code: 'BAD_USER_INPUT' },
+    });
+  }
+});

@@ -1,11 +1,11 @@
 import path from 'node:path';
 import fc from 'fast-check';
-import { describe, expect, vi } from 'vitest';
+import { describe, expect } from 'vitest';
 import { randomId, type TestApp } from './support/app.ts';
 import type { Client } from './support/client.ts';
 import { it } from './support/fixture.ts';
 import { operation } from './support/graphql.ts';
-import { intercept } from './support/queries.ts';
+import { measureValueReads } from './support/queries.ts';
 import { selectThread } from './support/select-thread.ts';
 import type { Insertion } from './support/value-graphs.ts';
 
@@ -173,22 +173,8 @@ const inserted: fc.Arbitrary<Insertion[]> = fc.oneof(
 
 /** Reads two messages before a message. Counts the rows and characters of the statements for stored values. */
 async function readPage(server: TestApp, id: string, before: string) {
-  const { sql } = server.app;
-  const query = sql.query.bind(sql);
-  let rows = 0;
-  let chars = 0;
-  const counting = intercept(query, async ({ text }, send) => {
-    const found = await send();
-    if (!/"Channel(Item|Value)"/.test(text)) return found;
-    rows += found.length;
-    chars += JSON.stringify(found).length;
-    return found;
-  });
-  const spy = vi.spyOn(sql, 'query').mockImplementation(counting);
-  try {
-    const messages = await page(server, id, { last: 2, before });
-    return { messages: messages.map(({ messageId }) => messageId), rows, chars };
-  } finally {
-    spy.mockRestore();
-  }
+  const { result, ...read } = await measureValueReads(server, () =>
+    page(server, id, { last: 2, before }),
+  );
+  return { messages: result.map(({ messageId }) => messageId), ...read };
 }

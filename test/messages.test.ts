@@ -1,9 +1,9 @@
 import path from 'node:path';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createTestApp, randomId, type TestApp } from './support/app.ts';
 import type { Insertion, Splice } from './support/value-graphs.ts';
-import { intercept } from './support/queries.ts';
+import { measureValueReads } from './support/queries.ts';
 
 let server: TestApp;
 beforeAll(async () => {
@@ -341,27 +341,11 @@ describe('A thread of 5,000 messages', () => {
 
   /** Returns the rows and characters of the statements for stored values during a request. */
   async function gives(fields: string): Promise<{ thread: any; rows: number; chars: number }> {
-    const { sql } = server.app;
-    const query = sql.query.bind(sql);
-    let rows = 0;
-    let chars = 0;
-    const counting = intercept(query, async ({ text }, send) => {
-      const found = await send();
-      // All remaining statements belong to the background work of the server.
-      if (!/"Channel(Item|Value)"/.test(text)) return found;
-      rows += found.length;
-      chars += JSON.stringify(found).length;
-      return found;
-    });
-    const spy = vi.spyOn(sql, 'query').mockImplementation(counting);
-    try {
-      const { thread } = await server.gql(`query ($id: ID!) { thread(id: $id) { ${fields} } }`, {
-        id: threadId,
-      });
-      return { thread, rows, chars };
-    } finally {
-      spy.mockRestore();
-    }
+    const document = `query ($id: ID!) { thread(id: $id) { ${fields} } }`;
+    const { result, ...read } = await measureValueReads(server, () =>
+      server.gql(document, { id: threadId }),
+    );
+    return { thread: result.thread, ...read };
   }
 
   it.each<[string, (thread: any) => any[]]>([

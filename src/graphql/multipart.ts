@@ -48,7 +48,10 @@ function partsOf(
       }, HEARTBEAT_MS);
     },
     async pull(controller) {
-      const { done, value } = await iterator.next();
+      const { done, value } = await iterator.next().catch((error: unknown) => {
+        clearInterval(heartbeats);
+        throw error;
+      });
       if (!done) return controller.enqueue(part({ payload: withoutStatus(value) }));
       clearInterval(heartbeats);
       controller.enqueue(encoder.encode('--\r\n'));

@@ -24,10 +24,21 @@ builder.scalarType('JSONObject', {
 });
 
 builder.scalarType('DateTime', {
-  description: 'An instant in UTC, RFC 3339 with milliseconds.',
+  description:
+    'An instant, RFC 3339. In output: UTC with milliseconds. Input may have any offset from UTC.',
   serialize: (date) => GraphQLDateTimeISO.serialize(date),
-  parseValue: (value) => GraphQLDateTimeISO.parseValue(value),
+  parseValue: readInstant,
 });
+
+/** The errors of graphql-scalars contain the whole value. */
+function readInstant(value: unknown): Date {
+  try {
+    if (typeof value === 'string') return GraphQLDateTimeISO.parseValue(value);
+  } catch {
+    // The error below tells what is allowed.
+  }
+  throw new GraphQLError('Expected an RFC 3339 text, such as "2026-01-31T12:00:00Z".');
+}
 
 function readObject(value: unknown, node?: ValueNode): Record<string, unknown> {
   if (isRecord(value)) return value;
