@@ -1,5 +1,5 @@
 // `npm run generate`, and what `npm ci` ends with: writes src/generated/ from prisma/schema.prisma, and the types of
-// test/front-end/ from schema.graphql, with no network.
+// src/client/ and test/front-end/ from schema.graphql, with no network.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -53,8 +53,9 @@ async function generateFrontEnd() {
     fileType: '.d.ts',
     shouldPreprocess: true,
   });
-  const folder = path.join(root, 'test/front-end/generated');
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(path.join(folder, 'schema.d.ts'), types);
-  console.log('Generated the types of schema.graphql in test/front-end/generated.');
+  for (const folder of ['src/client/generated', 'test/front-end/generated']) {
+    mkdirSync(path.join(root, folder), { recursive: true });
+    writeFileSync(path.join(root, folder, 'schema.d.ts'), types);
+    console.log(`Generated the types of schema.graphql in ${folder}.`);
+  }
 }

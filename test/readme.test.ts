@@ -49,6 +49,9 @@ const PAGES: Record<string, string[]> = {
     'updateThread copyThread',
     'deleteThread',
     'updateThreads deleteThreads',
+    'updateThreadState',
+    'thread',
+    'createRun',
     'createRun',
     'createRuns',
     'runs',
@@ -82,7 +85,6 @@ const PAGES: Record<string, string[]> = {
   'docs/limits.md': [],
   'docs/operation.md': [],
   'docs/scaling.md': [],
-  'docs/time-travel.md': ['thread', 'createRun', 'updateThreadState', 'thread', 'createRun'],
 };
 
 interface Block {

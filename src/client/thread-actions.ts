@@ -1,0 +1,103 @@
+import { CANCEL_RUNS, CREATE_RUN, type RunInput } from './documents.ts';
+import { newId, withMessageIds } from './messages.ts';
+import {
+  acceptRequest,
+  addRequest,
+  failedTurn,
+  openRequests,
+  refuseRequest,
+  removeTurn,
+  type Model,
+  type RunRequest,
+} from './thread-model.ts';
+import { persist, type Transport } from './transport.ts';
+import type { ThreadActions } from './types.ts';
+
+export interface ThreadOptions {
+  /** An assistant's UUID, or a graph's name for its default assistant. */
+  assistantId: string;
+  /** Further fields of CreateRunInput for each run, such as `context` or `multitaskStrategy`. */
+  run?: Omit<RunInput, keyof RunRequest | 'threadId' | 'assistantId' | 'idempotencyKey'>;
+}
+
+interface Needs {
+  transport: Transport;
+  threadId: string;
+  options: ThreadOptions;
+  getModel(): Model;
+  setModel(model: Model): void;
+  onError(error: Error | undefined): void;
+  /** Called when the server has accepted a run. */
+  refresh(): void;
+}
+
+export function createThreadActions(needs: Needs): ThreadActions {
+  const { transport, threadId, setModel } = needs;
+  /** Requests that `stop` found without an answer. */
+  const stopped = new Set<string>();
+
+  async function createRun(request: RunRequest): Promise<void> {
+    const key = newId();
+    setModel(addRequest(needs.getModel(), key, request));
+    await act(async () => {
+      try {
+        setModel(acceptRequest(needs.getModel(), key, await sendRequest(needs, request, key)));
+        needs.refresh();
+      } catch (error) {
+        setModel(refuseRequest(needs.getModel(), key, error as Error));
+        throw error;
+      }
+      if (stopped.delete(key)) await cancelRuns();
+    });
+  }
+
+  async function cancelRuns(): Promise<void> {
+    await persist(() => transport.request(CANCEL_RUNS, { threadId }));
+  }
+
+  /** An action puts its refusal into the state. */
+  async function act(action: () => Promise<void>): Promise<void> {
+    needs.onError(undefined);
+    await action().catch(needs.onError);
+  }
+
+  function removeFailed(messageId: string): RunRequest | undefined {
+    const turn = failedTurn(needs.getModel(), messageId);
+    if (turn) setModel(removeTurn(needs.getModel(), turn));
+    return turn?.request;
+  }
+
+  return {
+    send: (input) => createRun({ input: withMessageIds(input) }),
+    async retry(messageId) {
+      const request = removeFailed(messageId);
+      if (request) await createRun(request);
+    },
+    dismiss: (messageId) => void removeFailed(messageId),
+    async stop() {
+      for (const key of openRequests(needs.getModel())) stopped.add(key);
+      await act(cancelRuns);
+    },
+    answer(...answer) {
+      const { interrupts } = needs.getModel();
+      const only = interrupts.length === 1 ? interrupts[0]?.id : undefined;
+      const [interruptId, value] = answer.length === 2 ? answer : [only, answer[0]];
+      return createRun({ command: { resume: [{ interruptId, value }] } });
+    },
+    edit: (messageId, text) => createRun({ editMessageId: messageId, input: withMessageIds(text) }),
+    regenerate: (messageId) => createRun({ editMessageId: messageId }),
+  };
+}
+
+/** Returns the id of the run. The key makes a repeated request safe: it never creates a second run. */
+async function sendRequest(
+  { transport, threadId, options }: Needs,
+  request: RunRequest,
+  idempotencyKey: string,
+): Promise<string> {
+  const { assistantId, run } = options;
+  const own = { ...request, threadId, assistantId, idempotencyKey };
+  const input: RunInput = { ifThreadMissing: 'CREATE', ...run, ...own };
+  const { createRun } = await persist(() => transport.request(CREATE_RUN, { input }));
+  return createRun?.id ?? '';
+}

@@ -1,0 +1,49 @@
+import { stayConnected } from './connection.ts';
+import { createStore } from './store.ts';
+import { createThreadActions, type ThreadOptions } from './thread-actions.ts';
+import { createFollower } from './thread-follower.ts';
+import { EMPTY, shownState, type Model } from './thread-model.ts';
+import type { Transport } from './transport.ts';
+import type { ThreadState, ThreadStore } from './types.ts';
+
+interface Needs {
+  transport: Transport;
+  threadId: string;
+  options: ThreadOptions;
+  /** Called when the last listener has left. */
+  onIdle(): void;
+}
+
+export function createThreadStore({ transport, threadId, options, onIdle }: Needs): ThreadStore {
+  let model = EMPTY;
+  const store = createStore<ThreadState>({
+    initial: { ...shownState(EMPTY), connection: 'connecting', error: undefined },
+    onIdle,
+    connect(signal) {
+      void stayConnected({
+        signal,
+        follow: follower.follow,
+        startAgain: follower.startAgain,
+        onChange: (connection, error) => show(error ? { connection, error } : { connection }),
+      });
+    },
+  });
+  const shared = {
+    transport,
+    threadId,
+    getModel: () => model,
+    setModel(next: Model) {
+      model = next;
+      show(shownState(model));
+    },
+    onError: (error: Error | undefined) => show({ error }),
+  };
+  const follower = createFollower(shared);
+  const actions = createThreadActions({ ...shared, options, refresh: follower.refresh });
+
+  function show(change: Partial<ThreadState>): void {
+    store.set({ ...store.getSnapshot(), ...change });
+  }
+
+  return { subscribe: store.subscribe, getSnapshot: store.getSnapshot, ...actions };
+}

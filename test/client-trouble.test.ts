@@ -1,0 +1,153 @@
+import { describe, expect } from 'vitest';
+import { sql } from '../src/db/sql.ts';
+import { randomId, until } from './support/app.ts';
+import { queryDirectly } from './support/databases.ts';
+import { it } from './support/fixture.ts';
+import { openFragileProxy } from './support/fragile-proxy.ts';
+import { freePort } from './support/free-port.ts';
+import { createGate } from './support/gates.ts';
+import { operation } from './support/graphql.ts';
+import { SEVERAL_STARTS_MS } from './support/servers.ts';
+import { FIRST_HALF, untilReaders } from './support/streams.ts';
+import { connectThreads, isDone, linesOf, watch } from './support/thread-clients.ts';
+
+const SECOND_HALF = 'four five six ';
+const HALVES = ['HUMAN Count!', `AI ${FIRST_HALF}`, `AI ${SECOND_HALF}`];
+
+const RUNS = operation(`query ($id: ID!) { thread(id: $id) { runs { totalCount } } }`);
+const DELETE_RUN = operation(`mutation ($id: ID!) { deleteRun(id: $id) }`);
+
+function openThread(url: string, assistantId: string, threadId = randomId()) {
+  return { threadId, ...watch(connectThreads(url).thread(threadId, { assistantId })) };
+}
+
+const halves = (gate: { file: string }) => ({
+  file: gate.file,
+  messages: [{ role: 'user', content: 'Count!' }],
+});
+
+/** The texts that a message of the answer had, one after another. */
+function textsOf({ seen }: Pick<ReturnType<typeof openThread>, 'seen'>, index: number): string[] {
+  const texts = seen.flatMap(({ messages }) => messages[index]?.text ?? []);
+  return texts.filter((text, n) => text !== texts[n - 1]);
+}
+
+describe('a store whose connection breaks', () => {
+  it('continues in the middle of a message, with each word once', async ({ client }) => {
+    await using proxy = await openFragileProxy(client.url);
+    const thread = openThread(proxy.url, 'agent');
+    await thread.until(({ connection }) => connection === 'live');
+    // The answer repeats the question, word by word.
+    proxy.cutBefore('"text":"word40 "');
+    await thread.store.send(Array.from({ length: 60 }, (_, n) => `word${n}`).join(' '));
+    await thread.until(({ connection }) => connection === 'reconnecting');
+    expect(thread.now().messages.at(-1)).toMatchObject({ type: 'AI', status: 'streaming' });
+    proxy.mend();
+    const end = await thread.until(isDone);
+    expect(end).toMatchObject({ connection: 'live', messages: [{}, { status: 'stored' }] });
+    // Each text continues the text before it.
+    const texts = textsOf(thread, 1);
+    expect(texts.length).toBeGreaterThan(3);
+    for (const text of texts) expect(end.messages[1]?.text.startsWith(text)).toBe(true);
+    expect(texts).toEqual(texts.toSorted((one, other) => one.length - other.length));
+  });
+
+  it('has what happened while it was away', async ({ client, server }) => {
+    await using proxy = await openFragileProxy(client.url);
+    const gate = createGate();
+    const thread = openThread(proxy.url, 'halves');
+    await thread.store.send(halves(gate));
+    await thread.until(({ messages }) => messages.at(-1)?.text === FIRST_HALF);
+    proxy.cut();
+    await untilReaders(server, 0);
+    await gate.open();
+    const [run] = thread.now().runs;
+    await client.untilEnded(run?.id ?? '');
+    const echo = { threadId: thread.threadId, assistantId: 'echo' };
+    await client.runToEnd({ ...echo, input: { messages: [{ role: 'user', content: 'More?' }] } });
+    proxy.mend();
+    const end = await thread.until(
+      ({ messages, isRunning }) => messages.length === 5 && !isRunning,
+    );
+    expect(linesOf(end)).toEqual([...HALVES, 'HUMAN More?', 'AI echo: More?']);
+  });
+
+  it('sends a message when the connection is back, once', async ({ client }) => {
+    await using proxy = await openFragileProxy(client.url);
+    const thread = openThread(proxy.url, 'echo');
+    await thread.until(({ connection }) => connection === 'live');
+    // The server has created the run, and its answer is lost.
+    proxy.cutBefore('"createRun"');
+    const sent = thread.store.send('Hello?');
+    await until(() => proxy.refused > 0);
+    expect(linesOf(thread.now())).toEqual(['HUMAN Hello? (sending)']);
+    proxy.mend();
+    await sent;
+    expect(linesOf(await thread.until(isDone))).toEqual(['HUMAN Hello?', 'AI echo: Hello?']);
+    const { thread: stored } = await client.gql(RUNS, { id: thread.threadId });
+    expect(stored?.runs.totalCount).toBe(1);
+  });
+
+  it('reads the state again when its events have expired', async ({ client, server }) => {
+    await using proxy = await openFragileProxy(client.url);
+    const gate = createGate();
+    const thread = openThread(proxy.url, 'halves');
+    await thread.store.send(halves(gate));
+    await thread.until(({ messages }) => messages.at(-1)?.text === FIRST_HALF);
+    const [run] = thread.now().runs;
+    proxy.cut();
+    await untilReaders(server, 0);
+    await gate.open();
+    await client.untilEnded(run?.id ?? '');
+    await client.gql(DELETE_RUN, { id: run?.id ?? '' });
+    proxy.mend();
+    await thread.until(({ messages, isRunning }) => messages.length === 3 && !isRunning);
+    expect(linesOf(thread.now())).toEqual(HALVES);
+  });
+
+  it('keeps a list of threads up to date', async ({ client, server }) => {
+    await using proxy = await openFragileProxy(client.url);
+    const topic = randomId();
+    const list = watch(connectThreads(proxy.url).threads({ metadata: { topic } }));
+    await list.until(({ connection }) => connection === 'live');
+    proxy.cut();
+    await until(() => server.app.changes.watchers === 0);
+    const id = await client.createThread({ metadata: { topic } });
+    proxy.mend();
+    await list.until(({ threads }) => threads[0]?.id === id);
+  });
+});
+
+describe('a store whose server is killed', { timeout: SEVERAL_STARTS_MS }, () => {
+  it('drops the half answer of the first attempt, and has the answer of the second once', async ({
+    ownDatabase,
+    startProcess,
+  }) => {
+    const PORT = String(await freePort());
+    const first = await startProcess(ownDatabase, { PORT });
+    const gate = createGate();
+    const thread = openThread(`http://127.0.0.1:${PORT}/graphql`, 'halves');
+    await thread.store.send(halves(gate));
+    const half = await thread.until(({ messages }) => messages.at(-1)?.text === FIRST_HALF);
+    await first.end('SIGKILL');
+    await thread.until(({ connection }) => connection === 'reconnecting');
+    expect(thread.now().messages).toEqual(half.messages);
+
+    const runId = half.runs[0]?.id ?? '';
+    await queryDirectly(
+      ownDatabase,
+      sql`UPDATE "Run" SET "leaseExpiresAt" = now() WHERE "id" = ${runId}`,
+    );
+    await startProcess(ownDatabase, { PORT });
+    await thread.until(({ runs }) => runs[0]?.attempt === 2);
+    await thread.until(({ messages }) => messages.at(-1)?.text === FIRST_HALF);
+    await gate.open();
+    const end = await thread.until(isDone);
+    expect(linesOf(end)).toEqual(HALVES);
+    expect(end.lastRun).toMatchObject({ id: runId, status: 'SUCCESS', attempt: 2 });
+    // No state between had both half answers.
+    for (const { messages } of thread.seen) {
+      expect(messages.filter(({ text }) => text === FIRST_HALF).length).toBeLessThan(2);
+    }
+  });
+});
