@@ -40,6 +40,20 @@ describe('an idempotencyKey', () => {
     expect((await client.getThread(threadId)).runs.totalCount).toBe(1);
   });
 
+  it('gives one run to requests that come at once, also if this run fills the queue', async ({
+    startServer,
+  }) => {
+    const { client } = await startServer({ queuedRunLimit: 1 });
+    const gate = createGate();
+    const threadId = await client.createThread();
+    const held = { threadId, assistantId: 'gate', input: { file: gate.file } };
+    await client.untilRunning((await client.startRun(held)).id);
+    const input = { threadId, assistantId: 'echo', input: human('x'), idempotencyKey: randomId() };
+    const runs = await Promise.all(Array.from({ length: 10 }, () => client.startRun(input)));
+    expect(new Set(runs.map(({ id }) => id)).size).toBe(1);
+    await gate.open();
+  });
+
   it('is a CONFLICT with another input', async ({ client }) => {
     const idempotencyKey = randomId();
     const { id } = await client.startRun({

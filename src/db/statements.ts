@@ -131,6 +131,9 @@ function isUndone(error: unknown): boolean {
 
 /** The same transaction may succeed at once. */
 function isTransient(error: unknown): boolean {
-  // The attempt of another run numbers events without the lock of the thread. It has taken the same number first.
-  return isUniqueViolation(error, 'RunEvent_pkey') || isTransactionRollback(error);
+  // Another attempt numbers events without the lock of the thread; a run is accepted without the lock of its key.
+  const isTaken = ['RunEvent_pkey', 'Run_idempotencyKey_key'].some((index) =>
+    isUniqueViolation(error, index),
+  );
+  return isTaken || isTransactionRollback(error);
 }

@@ -48,6 +48,15 @@ export async function acceptRuns(
   return accepted;
 }
 
+/** Accepts a run without decisions with a single statement, which does not look for an earlier run with its key. */
+export function acceptAlone(
+  query: Query,
+  run: CheckedRun,
+  options: AcceptOptions,
+): Promise<Accepted> {
+  return enqueue(query, run, { ...options, isLocked: false });
+}
+
 /** Locks idempotency keys, then ids, then threads: the order of a single run. */
 async function lockTogether(query: Query, runs: readonly CheckedRun[]): Promise<void> {
   const keys = runs.flatMap(({ key }) => key ?? []);

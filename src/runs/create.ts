@@ -2,11 +2,13 @@ import { AssistantChangedError, createRunAssistants } from '../assistants/run-as
 import { RUNS_CHANNEL, THREADS_CHANNEL } from '../db/channels.ts';
 import type { Created } from '../db/node-id.ts';
 import { readSize } from '../db/page.ts';
+import { AppError } from '../errors.ts';
 import type { EventTail } from '../events/tail.ts';
 import type { Run } from '../generated/prisma/client.ts';
 import { createTurns } from '../turns.ts';
-import { acceptRuns, needsDecisions, type Accepted } from './accept.ts';
+import { acceptAlone, acceptRuns, needsDecisions, type Accepted } from './accept.ts';
 import { announceStops } from './cancel.ts';
+import { isKeyTaken } from './idempotency.ts';
 import { NearlyFullError } from './limits.ts';
 import {
   checkRequest,
@@ -84,7 +86,10 @@ async function storeRuns(
   );
 }
 
-/** Accepts runs in one transaction. A single statement is enough for a run without decisions and without a key. */
+/**
+ * Accepts runs in one transaction. A single statement is enough for a run without decisions. If its key is in use, the statement
+ * violates the unique index of the keys and changes nothing: the transaction then finds the earlier run.
+ */
 async function acceptAll(
   { config, sql }: Pick<CreateNeeds, 'config' | 'sql'>,
   runs: readonly CheckedRun[],
@@ -92,15 +97,16 @@ async function acceptAll(
   const [run] = runs;
   if (!run) return new Map();
   const { queuedRunLimit } = config;
-  const options = { queuedRunLimit };
-  if (runs.length > 1 || needsDecisions(run)) {
-    return sql.transaction((query) => acceptRuns(query, runs, options));
-  }
+  const inTransaction = (locksFirst = false) =>
+    sql.transaction((query) => acceptRuns(query, runs, { queuedRunLimit, locksFirst }));
+  if (runs.length > 1 || needsDecisions(run)) return inTransaction();
   try {
-    if (run.key) return await sql.transaction((query) => acceptRuns(query, runs, options));
-    return await acceptRuns(sql.query, runs, options);
+    return new Map([[run, await acceptAlone(sql.query, run, { queuedRunLimit })]]);
   } catch (error) {
-    if (!(error instanceof NearlyFullError)) throw error;
-    return sql.transaction((query) => acceptRuns(query, runs, { ...options, locksFirst: true }));
+    if (error instanceof NearlyFullError) return inTransaction(true);
+    // Another request with the key may have come first, and filled the queue.
+    const mayBeRepeated = run.key && (isKeyTaken(error) || error instanceof AppError);
+    if (mayBeRepeated) return inTransaction();
+    throw error;
   }
 }

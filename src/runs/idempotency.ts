@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Query } from '../db/query.ts';
 import { sql } from '../db/sql.ts';
-import { BadInputError, ConflictError } from '../errors.ts';
+import { BadInputError, ConflictError, isUniqueViolation } from '../errors.ts';
 import type { Run } from '../generated/prisma/client.ts';
 import { isRecord } from '../json.ts';
 
@@ -47,6 +47,11 @@ export async function findRunByKey(
   throw new ConflictError(
     `The idempotencyKey "${key}" belongs to run ${run.id}, with a different input.`,
   );
+}
+
+/** Whether a statement failed because a run has its key. */
+export function isKeyTaken(error: unknown): boolean {
+  return isUniqueViolation(error, 'Run_idempotencyKey_key');
 }
 
 /** Locks the key until the end of the transaction: concurrent requests with the same key wait. */
