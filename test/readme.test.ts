@@ -80,6 +80,7 @@ const PAGES: Record<string, string[]> = {
   'docs/clients/stitching.md': ['ts'],
   'docs/clients/urql.md': ['ts'],
   'docs/errors.md': ['threads', 'json'],
+  'docs/building-a-chat.md': ['tsx'],
   'docs/front-ends.md': ['ts'],
   'docs/graphs.md': ['json', 'json'],
   'docs/limits.md': [],
@@ -239,7 +240,7 @@ describe('The README and docs/', () => {
       else answer = await server.gql(document, variables);
       executed.push(name);
     }
-    const isOperation = (name: string) => !/^(np[mx] .*|json|ts)$/.test(name);
+    const isOperation = (name: string) => !/^(np[mx] .*|json|tsx?)$/.test(name);
     expect(executed).toEqual(Object.values(ANSWERED).flat().filter(isOperation));
     expect(events).toMatchObject([
       { threadEvents: { id: expect.any(String) } },
