@@ -1,4 +1,3 @@
-import { brotliDecompressSync } from 'node:zlib';
 import { describe, expect } from 'vitest';
 import { until } from './support/app.ts';
 import type { Client } from './support/client.ts';
@@ -136,21 +135,6 @@ describe('every answer', () => {
 describe('the page for browsers', () => {
   const ask = (client: Client, headers: Record<string, string>) =>
     fetch(`${client.url}/graphql`, { headers: { accept: 'text/html', ...headers } });
-
-  it('comes compressed, and as it is for clients that cannot read that', async ({ client }) => {
-    using raw = await connectRaw(client.url);
-    raw.write(head('GET /graphql', { Accept: 'text/html', 'Accept-Encoding': 'br, gzip' }));
-    const [, length] = await raw.see(/^content-length: (\d+)/im);
-    expect(Number(length)).toBeLessThan(3_000_000);
-    const [start] = await raw.see(/^[^]*?\r\n\r\n/);
-    await until(() => raw.text().length === start.length + Number(length));
-    const compressed = Buffer.from(raw.text().slice(start.length), 'latin1');
-    expect(start).toMatch(/^content-encoding: br\r$/im);
-    const page = brotliDecompressSync(compressed).toString();
-    const plain = await ask(client, { 'accept-encoding': 'gzip;q=0' });
-    expect(plain.headers.get('content-encoding')).toBeNull();
-    expect(await plain.text()).toBe(page);
-  });
 
   it('is not sent again to a browser that has it', async ({ client }) => {
     const first = await ask(client, {});
