@@ -1,5 +1,4 @@
 import { describe, expect } from 'vitest';
-import { until } from './support/app.ts';
 import type { Client } from './support/client.ts';
 import { it } from './support/fixture.ts';
 import { connectRaw, head, post, UPGRADE } from './support/raw-socket.ts';
