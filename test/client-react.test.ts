@@ -59,12 +59,15 @@ function openPage() {
   };
 }
 
-describe('The chat of docs/building-a-chat.md', () => {
+describe('The chat of docs/building-a-chat.md and the README', () => {
   it('is the one that is tested here', async () => {
     const page = await readFile(path.join(ROOT, 'docs/building-a-chat.md'), 'utf8');
     const [, code] = /^```tsx\n(.*?)^```$/ms.exec(page) ?? [];
     const file = path.join(ROOT, 'test/front-end/building-a-chat.tsx');
     expect(code).toBe(await readFile(file, 'utf8'));
+    const readme = await readFile(path.join(ROOT, 'README.md'), 'utf8');
+    const [, component = 'No code.'] = /^```tsx\n(.*?)^```$/ms.exec(readme) ?? [];
+    expect(code).toContain(component);
   });
 
   it('asks, shows the answer, and survives a lost connection in the middle of it', async ({

@@ -34,6 +34,7 @@ const PAGES: Record<string, string[]> = {
     'thread',
     'createRun',
     'createRun',
+    'tsx',
     'json',
     'npm run dev, npm run check, npm run fix, npm test, npm run chaos, npm run bench, npm run bench:saver, npm run generate',
   ],
@@ -49,9 +50,6 @@ const PAGES: Record<string, string[]> = {
     'updateThread copyThread',
     'deleteThread',
     'updateThreads deleteThreads',
-    'updateThreadState',
-    'thread',
-    'createRun',
     'createRun',
     'createRuns',
     'runs',
@@ -86,6 +84,7 @@ const PAGES: Record<string, string[]> = {
   'docs/limits.md': [],
   'docs/operation.md': [],
   'docs/scaling.md': [],
+  'docs/time-travel.md': ['thread', 'createRun', 'updateThreadState', 'thread', 'createRun'],
 };
 
 interface Block {
