@@ -10,7 +10,7 @@ const TOTAL = '{ threads { totalCount } }';
 const GET = head(`GET /graphql?query=${encodeURIComponent(TOTAL)}`);
 const ANSWER = '{"data":{"threads":{"totalCount":0}}}';
 
-/** The server of this file waits for nobody. */
+/** The server of this file has short time limits. */
 it.override(
   'settings',
   settingsOf({

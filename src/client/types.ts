@@ -10,7 +10,7 @@ export type MessageType = Enum<'MessageType'>;
 export type RunStatus = Enum<'RunStatus'>;
 export type ThreadStatus = Enum<'ThreadStatus'>;
 
-/** `connecting`: no state yet. `closed`: nobody listens, or the server refused; see `error`. */
+/** `connecting`: no state yet. `closed`: the store has no listener, or the server has refused (see `error`). */
 export type Connection = 'connecting' | 'live' | 'reconnecting' | 'closed';
 
 export interface ThreadMessage {
