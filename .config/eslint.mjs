@@ -41,8 +41,7 @@ export default [
           shouldImplementNode: false,
         },
       ],
-      // Pages from the first object on are enough where the order can be reversed.
-      '@graphql-eslint/relay-arguments': ['error', { includeBoth: false }],
+      '@graphql-eslint/relay-arguments': ['error', { includeBoth: true }],
       // No field has the type ErrorCode: its values are in `extensions.code` of errors, and clients generate types from it.
       '@graphql-eslint/no-unreachable-types': 'off',
       // `checkpointId`, `messageId`, `taskId` and `toolCallId` are ids of LangGraph, and unique in their thread or message only.
