@@ -86,6 +86,7 @@ describe('A selection of threads', () => {
     [{ ids: ['x'] }, 'selection.ids[0]'],
     [{ filter: {} }, 'selection.filter'],
     [{ filter: { status: null } }, 'selection.filter'],
+    [{ filter: { metadata: {} } }, 'selection.filter'],
     [{ filter: { ids: ['x'] } }, 'selection.filter.ids[0]'],
     [{ filter: { text: '' } }, 'selection.filter.text'],
     [

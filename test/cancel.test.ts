@@ -248,7 +248,7 @@ describe('cancelRuns', () => {
   );
 
   it('refuses an empty filter, and stops nothing', async ({ client }) => {
-    for (const filter of [{}, { threadId: null }]) {
+    for (const filter of [{}, { threadId: null }, { metadata: {} }]) {
       const [error] = await client.errors(CANCEL_MANY, { filter });
       expect(error?.extensions).toEqual({ code: 'BAD_USER_INPUT', argument: 'filter' });
     }

@@ -48,6 +48,22 @@ describe('A run with editMessageId', () => {
     expect(state?.children[1]?.children[0]?.messages[2]).toEqual({ messageId: 'two', text: '2' });
   });
 
+  it('knows a message by its own id, not by an id inside another message', async ({ client }) => {
+    const threadId = await conversation(client, 'q1', 'q2');
+    const quotes = {
+      id: 'q3',
+      type: 'human',
+      content: [
+        { type: 'text', text: 'about this' },
+        { type: 'reference', id: 'q2' },
+      ],
+      additional_kwargs: { quoted: { id: 'q1' } },
+    };
+    await edit(client, threadId, { input: { messages: [quotes] } });
+    const run = await edit(client, threadId, { editMessageId: 'q2', input: say('EDITED', 'q2') });
+    expect(contentsOf(run.output)).toEqual(['q1', 'echo: q1', 'EDITED', 'echo: EDITED']);
+  });
+
   it('answers again without input, from the message of the person or from the answer', async ({
     client,
   }) => {

@@ -78,6 +78,12 @@ describe('isNew', () => {
     expect(createRun).toEqual({ isNew: true, status: 'SUCCESS' });
   });
 
+  it('is true for a copy', async ({ client }) => {
+    const COPY = operation(`mutation ($id: ID!) { copyThread(id: $id) { isNew } }`);
+    const { copyThread } = await client.gql(COPY, { id: await client.createThread() });
+    expect(copyThread).toEqual({ isNew: true });
+  });
+
   it('is null in every other answer', async ({ client }) => {
     const id = await client.createThread();
     const { thread } = await client.gql(

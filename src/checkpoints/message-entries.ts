@@ -1,8 +1,10 @@
 import type { Query } from '../db/query.ts';
 import { param, raw, sql, type Statement } from '../db/sql.ts';
+import { isRecord, recordOf } from '../json.ts';
 import type { CheckpointRow } from './find.ts';
 import { idOrNull } from './message.ts';
 import { BY_KEY } from './store-statement.ts';
+import { ELEMENTS } from './units.ts';
 
 // A message enters a branch with its entry: the oldest checkpoint from which on every state of the branch, up to a given one, has a
 // message with the same id. An edit of the message in place changes nothing: the id stays in the list.
@@ -120,8 +122,8 @@ function selectSteps(
   )
   SELECT s."threadId", s."namespace", s."checkpointId", s."parentId", s."runId", s."createdAt",
     new."isList" AND old."isList" AS "isList",
-    ${idTexts(threadId, raw('new."items" - old."items"'))} AS "added",
-    ${idTexts(threadId, raw('old."items" - new."items"'))} AS "removed"
+    ${elementTexts(threadId, raw('new."items" - old."items"'))} AS "added",
+    ${elementTexts(threadId, raw('old."items" - new."items"'))} AS "removed"
   FROM steps s, LATERAL (${listAt(place, raw('s."version"'))}) new, LATERAL (${listAt(place, raw('s."before"'))}) old
   ORDER BY s."depth"`;
 }
@@ -138,26 +140,31 @@ function listAt(
         FROM generate_series(1, cardinality(v."ranges"), 2) AS i) r ON true`;
 }
 
-/** The first characters behind each key `id` in these items. */
-function idTexts(threadId: unknown, items: Statement): Statement {
-  return sql`ARRAY(SELECT left(t."text", ${raw(LONGEST_ID)}) FROM unnest(${items}) AS r("items"),
+/** Each of these items as a JSON array of its elements. */
+function elementTexts(threadId: unknown, items: Statement): Statement {
+  return sql`ARRAY(SELECT CASE WHEN i."type" = ${ELEMENTS} THEN t."text" ELSE '[' || t."text" || ']' END
+    FROM unnest(${items}) AS r("items"),
     generate_series(lower(r."items"), upper(r."items") - 1) AS n("number"), LATERAL (
-      SELECT "value" FROM "ChannelItem" WHERE "threadId" = ${threadId}::uuid AND "number" = n."number"
-        AND "type" IN ('json', 'elements') ${BY_KEY}) i,
-    unnest(string_to_array(convert_from(i."value", 'UTF8'), '"id":')) WITH ORDINALITY AS t("text", "ordinal")
-    WHERE t."ordinal" > 1 AND t."text" NOT LIKE '[%')`;
+      SELECT "type", "value" FROM "ChannelItem" WHERE "threadId" = ${threadId}::uuid AND "number" = n."number"
+        AND "type" IN ('json', ${ELEMENTS}) ${BY_KEY}) i, LATERAL (SELECT convert_from(i."value", 'UTF8') AS "text") t)`;
 }
 
-/** The most characters of an id as JSON. */
-const LONGEST_ID = 600;
-
-const ID = /^(?:"(?:[^"\\]|\\.)*"|-?\d+(?=[,}]))/;
-
-/** The ids at the starts of JSON texts. */
+/** The ids of the messages in items. */
 function idsIn(texts: readonly string[]): Set<string> {
-  const ids = texts.flatMap((text) => {
-    const [id] = ID.exec(text) ?? [];
-    return id === undefined ? [] : (idOrNull(JSON.parse(id)) ?? []);
-  });
-  return new Set(ids);
+  return new Set(texts.flatMap(elementsIn).flatMap((element) => idOfMessage(element) ?? []));
+}
+
+/** None for the end of a message of more than a megabyte: its start is in other items. */
+function elementsIn(text: string): unknown[] {
+  try {
+    return JSON.parse(text) as unknown[];
+  } catch {
+    return [];
+  }
+}
+
+/** The id of a stored message: an object of LangChain has it in its `kwargs`, and the path of its class as `id`. */
+function idOfMessage(element: unknown): string | null {
+  const { id, kwargs } = recordOf(element);
+  return idOrNull(isRecord(kwargs) ? kwargs['id'] : id);
 }

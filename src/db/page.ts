@@ -1,4 +1,5 @@
 import { BadInputError } from '../errors.ts';
+import { isRecord } from '../json.ts';
 import type { Query } from './query.ts';
 import { empty, join, param, raw, sql, type Param, type Statement } from './sql.ts';
 import { parseUuid } from './uuid.ts';
@@ -243,6 +244,17 @@ export function readSize(
 export function readIds(argument: string, ids: readonly string[]): string[] {
   readSize(argument, ids.length);
   return ids.map((id, i) => parseUuid(`${argument}[${i}]`, id));
+}
+
+/** Whether a filter has no condition. An empty object matches everything, as `metadata: {}` does. */
+export function isEmptyFilter(filter: object): boolean {
+  const isEmpty = (value: unknown) =>
+    value == null || (isPlainRecord(value) && Object.keys(value).length === 0);
+  return Object.values(filter).every(isEmpty);
+}
+
+function isPlainRecord(value: unknown): value is object {
+  return isRecord(value) && !(value instanceof Date);
 }
 
 function encodeCursor(position: Position): string {

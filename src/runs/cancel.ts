@@ -1,4 +1,5 @@
 import { STOPS_CHANNEL, RUNS_CHANNEL, THREADS_CHANNEL } from '../db/channels.ts';
+import { isEmptyFilter } from '../db/page.ts';
 import type { Query, Sql } from '../db/query.ts';
 import { raw, sql, type Statement } from '../db/sql.ts';
 import { parseUuid } from '../db/uuid.ts';
@@ -59,7 +60,7 @@ export async function cancelRuns(
   filter: RunFilter,
   action: CancelAction,
 ): Promise<Run[]> {
-  if (Object.values(filter).every((value) => value == null)) {
+  if (isEmptyFilter(filter)) {
     throw new BadInputError(
       'filter',
       'filter must not be empty: an empty filter would cancel all runs.',

@@ -26,7 +26,7 @@ export async function checkpointBefore(
   if (!entry) {
     throw new BadInputError(
       argument,
-      `The current branch of thread ${threadId} has no message with the messageId ${id} in its newest checkpoint, or the message is more than ${LONGEST_WALK.toLocaleString('en')} checkpoints old.`,
+      `The current branch of thread ${threadId} has no message with the messageId ${id} in its newest checkpoint, or the message is more than ${LONGEST_WALK.toLocaleString('en')} checkpoints old, larger than a megabyte, or not in a list of the channel "messages".`,
     );
   }
   if (entry.parentId === null) {

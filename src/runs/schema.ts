@@ -163,7 +163,7 @@ builder.prismaObjectFields(RunRef, (t) => ({
     type: TokenUsageRef,
     nullable: true,
     description:
-      'Token counts of the AI messages that the run added to `messages` or changed there, in the graph or in its subgraphs, also if it removed them later. A messageId counts once. Calls of models whose answer does not enter `messages`, and messages of more than 1 MB, do not count. Null if no message has counts.',
+      'Token counts of the AI messages that the run added to `messages` or changed there, in the graph or in its subgraphs. A run on a thread also counts messages that it removed later; a run whose thread is deleted with it counts only those in its output. A messageId counts once. Calls of models whose answer does not enter `messages`, and messages of more than 1 MB, do not count. Null if no message has counts.',
     resolve: (run, _args, app) => findUsage(app, run),
   }),
 }));

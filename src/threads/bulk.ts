@@ -1,5 +1,5 @@
 import type { Config } from '../config.ts';
-import { LARGEST_PAGE, readIds } from '../db/page.ts';
+import { isEmptyFilter, LARGEST_PAGE, readIds } from '../db/page.ts';
 import type { Sql } from '../db/query.ts';
 import { BadInputError, NotFoundError } from '../errors.ts';
 import type { EventTail } from '../events/tail.ts';
@@ -38,7 +38,7 @@ export async function updateThreads(
 async function selectedIds(app: { sql: Sql }, { ids, filter }: ThreadSelection): Promise<string[]> {
   if (ids != null) return [...new Set(readIds('selection.ids', ids))];
   const at = 'selection.filter';
-  if (Object.values(filter ?? {}).every((value) => value == null)) {
+  if (isEmptyFilter(filter ?? {})) {
     throw new BadInputError(at, `${at} must not be empty: an empty filter selects all threads.`);
   }
   const { edges } = await searchThreads(app, filter ?? {}, { first: LARGEST_PAGE, at });

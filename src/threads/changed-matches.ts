@@ -1,6 +1,7 @@
 import type { Query } from '../db/query.ts';
 import { sql, type Statement } from '../db/sql.ts';
 import { removalOf, type ThreadChange } from './change.ts';
+import { HEAD, VERSION, type ThreadRow } from './changed-rows.ts';
 
 /** The threads that match the filter of a watcher. */
 export interface Matches {
@@ -8,6 +9,10 @@ export interface Matches {
   start(): Promise<void>;
   /** The changes for the watcher: the matching threads, and a removal for each thread that matched before. */
   apply(changes: readonly ThreadChange[]): Promise<ThreadChange[]>;
+}
+
+interface MatchedRow extends ThreadRow {
+  matches: boolean;
 }
 
 /** Above this number, a watcher also receives removals of threads that may not have matched before. */
@@ -36,16 +41,20 @@ export function createMatches(query: Query, matching: Statement): Matches {
     },
     async apply(changes) {
       const ids = changes.flatMap((change) => ('removedId' in change ? [] : change.id));
-      const found = await query<{ id: string }>(
-        sql`SELECT "id" FROM "Thread" WHERE "id" = ANY(${ids}::uuid[]) AND ${matching}`,
+      const rows = await query<MatchedRow>(
+        sql`SELECT t.*, ${VERSION} AS "version", ${matching} AS "matches" FROM "Thread" t ${HEAD}
+          WHERE t."id" = ANY(${ids}::uuid[])`,
       );
-      const matched = new Set(found.map(({ id }) => id));
+      const found = new Map(rows.map((row) => [row.id, row]));
       return changes.flatMap((change) => {
         if ('removedId' in change) return leaves(change.removedId) ? change : [];
-        if (!matched.has(change.id))
-          return leaves(change.id) ? removalOf(change.id, 'CHANGED') : [];
+        const row = found.get(change.id);
+        if (!row?.matches) {
+          return leaves(change.id) ? removalOf(change.id, row ? 'CHANGED' : 'DELETED') : [];
+        }
         enter(change.id);
-        return change;
+        // The same object for all watchers: they share the execution of the event.
+        return row.version === change.version ? change : row;
       });
     },
   };

@@ -1,4 +1,5 @@
 import { THREADS_CHANNEL } from '../db/channels.ts';
+import type { Created } from '../db/node-id.ts';
 import type { Query, Sql } from '../db/query.ts';
 import { empty, join, param, raw, sql, type Param, type Statement } from '../db/sql.ts';
 import { newId, parseUuid } from '../db/uuid.ts';
@@ -132,7 +133,7 @@ export async function copyThread(
   { sql: database }: { sql: Sql },
   sourceId: string,
   checkpointId?: string | null,
-): Promise<Thread> {
+): Promise<Created<Thread>> {
   const source = parseUuid('id', sourceId);
   const end = checkpointId == null ? undefined : parseUuid('checkpointId', checkpointId);
   const id = newId();
@@ -152,7 +153,7 @@ export async function copyThread(
       await forgetUnfinished(query, { threadId: id, runId });
       await reopenAnswered(query, { threadId: id, runId });
     }
-    return copied;
+    return { ...copied, isNew: true };
   });
   database.notify(THREADS_CHANNEL, id);
   return copy;
