@@ -10,7 +10,7 @@ const CREATE = `mutation ($input: CreateRunInput!) { createRun(input: $input) { 
 const WAIT = `mutation ($input: CreateRunInput!) {
   createRun(input: $input, wait: true) { id status output }
 }`;
-const FOLLOW = `subscription ($runId: ID!) { runEvents(runId: $runId) {
+const STREAM = `subscription ($input: CreateRunInput!) { streamRun(input: $input) {
   __typename id
   ... on UpdatesEvent { node update }
   ... on MessagesEvent { isChunk message { messageId type text } }
@@ -66,11 +66,6 @@ export function createThreadqlClient(url: string): Client {
     return dataOf((await response.json()) as Payload);
   }
 
-  async function askSocket(query: string, variables: Variables): Promise<any> {
-    for await (const payload of socket.iterate({ query, variables })) return dataOf(payload);
-    throw new Error('The WebSocket gave no answer.');
-  }
-
   const runInput = (
     graph: GraphName,
     threadId?: string,
@@ -92,12 +87,10 @@ export function createThreadqlClient(url: string): Client {
     },
     async follow(graph, threadId, transport) {
       const watch = createStopwatch();
-      const send = transport === 'websocket' ? askSocket : ask;
-      const { createRun } = await send(CREATE, { input: runInput(graph, threadId) });
       const client = transport === 'websocket' ? socket : sse;
-      const request = { query: FOLLOW, variables: { runId: createRun.id } };
-      for await (const payload of client.iterate<any>(request)) {
-        const { __typename: type, isChunk } = dataOf(payload).runEvents;
+      const input = { ...runInput(graph, threadId), idempotencyKey: randomUUID() };
+      for await (const payload of client.iterate<any>({ query: STREAM, variables: { input } })) {
+        const { __typename: type, isChunk } = dataOf(payload).streamRun;
         watch.saw(isChunk ? 'chunk' : type === 'UpdatesEvent' ? 'update' : 'other');
       }
       return watch.ended();

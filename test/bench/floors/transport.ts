@@ -54,11 +54,12 @@ function start({ assistantId, threadId, afterSeconds, input }: RunInput) {
   return { id, threadId, status: 'SUCCESS', output: { messages: [] } };
 }
 
-async function* read(id: string) {
+/** The events of a run, as the field of a subscription. */
+async function* read(id: string, field: 'runEvents' | 'streamRun') {
   const run = runs.get(id);
   if (!run) return;
   for (let next = 0; ;) {
-    while (next < run.events.length) yield { runEvents: run.events[next++] };
+    while (next < run.events.length) yield { [field]: run.events[next++] };
     if (run.isOver) return;
     await once(run.changed, 'event');
   }
@@ -70,7 +71,12 @@ const yoga = createYoga({
     resolvers: {
       Mutation: { createRun: (_root, { input }: { input: RunInput }) => start(input) },
       Subscription: {
-        runEvents: { subscribe: (_root, { runId }: { runId: string }) => read(runId) },
+        runEvents: {
+          subscribe: (_root, { runId }: { runId: string }) => read(runId, 'runEvents'),
+        },
+        streamRun: {
+          subscribe: (_root, { input }: { input: RunInput }) => read(start(input).id, 'streamRun'),
+        },
       },
     },
   }),

@@ -23,7 +23,10 @@ export async function measureSubscriptions(bench: Bench): Promise<void> {
     3,
     'Over a WebSocket the bare transport sends the last event and the completion in one go: a ratio to almost nothing.',
   );
-  results.note(3, 'Ours are two requests, createRun and the subscription; the SDK sends one.');
+  results.note(
+    3,
+    'Each starts and follows the run with one request: streamRun, and runs.stream of the SDK.',
+  );
 
   async function follow({ name, client }: Server, transport: 'websocket' | 'sse') {
     const count = name === 'peer' ? PEER_RUNS : RUNS;
