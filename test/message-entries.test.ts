@@ -63,7 +63,9 @@ async function apply(client: Client, threadId: string, { messages, by, from }: C
   const checkpointId = from === undefined ? null : nodes[from % nodes.length]?.checkpointId;
   if (by === 'edit') {
     const input = { checkpointId, values: { messages }, asNode: '__start__' };
-    await client.gql(EDIT, { id: threadId, input });
+    // Refused, without a change, on the input of a failed removal: the removal fails again.
+    const { errors = [] } = await client.request(EDIT, { id: threadId, input });
+    for (const { extensions } of errors) expect(extensions['argument']).toBe('input.values');
     return;
   }
   await client.runToEnd({

@@ -20,10 +20,11 @@ const MOST_MEMBERS = 10_000;
 
 /** `matching` is the condition of the filter on a row of "Thread". */
 export function createMatches(query: Query, matching: Statement): Matches {
-  let members: Set<string> | undefined = new Set();
+  /** The matching threads, each with the version of its last row for the watcher. */
+  let members: Map<string, string | undefined> | undefined = new Map();
 
-  function enter(id: string): void {
-    members?.add(id);
+  function enter(id: string, version?: string): void {
+    members?.set(id, version);
     if (members && members.size > MOST_MEMBERS) members = undefined;
   }
 
@@ -52,7 +53,9 @@ export function createMatches(query: Query, matching: Statement): Matches {
         if (!row?.matches) {
           return leaves(change.id) ? removalOf(change.id, row ? 'CHANGED' : 'DELETED') : [];
         }
-        enter(change.id);
+        // The row of an earlier change may have been read with this version.
+        if (members?.get(row.id) === row.version) return [];
+        enter(row.id, row.version);
         // The same object for all watchers: they share the execution of the event.
         return row.version === change.version ? change : row;
       });
