@@ -1,6 +1,6 @@
 import { builder, OrderDirection } from '../graphql/builder.ts';
 import { connectionOf, pageArgs } from '../graphql/connection.ts';
-import { IfExists, IS_NEW, isNew } from '../graphql/if-exists.ts';
+import { IfExists, IS_NEW } from '../graphql/if-exists.ts';
 import { NodeRef } from '../graphql/node.ts';
 import { GraphRef } from '../graphs/schema.ts';
 import { createAssistant } from './create.ts';
@@ -39,11 +39,7 @@ export const AssistantRef = builder.prismaObject('Assistant', {
     'A graph with a configuration. Each graph has a default assistant under its own name.',
   interfaces: [NodeRef],
   fields: (t) => ({
-    isNew: t.boolean({
-      nullable: true,
-      description: IS_NEW,
-      resolve: (assistant) => isNew(assistant),
-    }),
+    isNew: t.boolean(IS_NEW),
     graph: t.field({ type: GraphRef, resolve: ({ graphId }) => ({ id: graphId }) }),
     graphId: t.exposeID('graphId'),
     name: t.exposeString('name'),

@@ -7,7 +7,7 @@ import { NotFoundError } from '../errors.ts';
 import type { Run } from '../generated/prisma/client.ts';
 import type { RunStatus as Status } from '../generated/prisma/enums.ts';
 import { builder } from '../graphql/builder.ts';
-import { connectionOf, pageArgs } from '../graphql/connection.ts';
+import { connectionOf, pageArgs, type Args } from '../graphql/connection.ts';
 import { STATE_COST } from '../graphql/cost.ts';
 import { InterruptRef } from '../interrupts/schema.ts';
 import { recordOf } from '../json.ts';
@@ -262,6 +262,17 @@ builder.prismaObjectField(ThreadRef, 'eventCursor', (t) =>
   }),
 );
 
+/** The arguments of a reader of events. `end` names the last events that every reader gets. */
+function readerArgs({ arg }: Args, end: string) {
+  return {
+    after: arg.id({ description: 'Id of the last received event.' }),
+    modes: arg({
+      type: [StreamMode],
+      description: `Only events of these modes, plus start, interrupts and ${end}.`,
+    }),
+  };
+}
+
 builder.subscriptionField('runEvents', (t) =>
   t.field({
     type: RunEventRef,
@@ -269,11 +280,7 @@ builder.subscriptionField('runEvents', (t) =>
       'Events of a run: stored events from the first or after a cursor, then live events. Completes after RunFinishedEvent. Any number of clients may subscribe at any time; each receives every event once, in order.',
     args: {
       runId: t.arg.id({ required: true }),
-      after: t.arg.id({ description: 'Id of the last received event.' }),
-      modes: t.arg({
-        type: [StreamMode],
-        description: 'Only events of these modes, plus start, interrupts and end.',
-      }),
+      ...readerArgs(t, 'end'),
     },
     subscribe: (_root, { runId, ...filter }, app) => followRun(app, runId, filter),
     resolve: (event) => event,
@@ -287,11 +294,7 @@ builder.subscriptionField('streamRun', (t) =>
       'Creates a run and sends its events, as createRun and runEvents in one operation. It needs input.idempotencyKey: a repeated subscription with the same input follows the same run, from its first event or after a cursor. The run continues if the client leaves. BAD_USER_INPUT without a key, CONFLICT for a key with a different input. Not allowed with GET.',
     args: {
       input: t.arg({ type: CreateRunInput, required: true }),
-      after: t.arg.id({ description: 'Id of the last received event.' }),
-      modes: t.arg({
-        type: [StreamMode],
-        description: 'Only events of these modes, plus start, interrupts and end.',
-      }),
+      ...readerArgs(t, 'end'),
     },
     subscribe: (_root, { input, ...filter }, app) => streamRun(app, input, filter),
     resolve: (event) => event,
@@ -305,11 +308,7 @@ builder.subscriptionField('threadEvents', (t) =>
       'Events of all runs of a thread, from now or after a cursor. Completes only after deletion of the thread.',
     args: {
       threadId: t.arg.id({ required: true }),
-      after: t.arg.id({ description: 'Id of the last received event.' }),
-      modes: t.arg({
-        type: [StreamMode],
-        description: 'Only events of these modes, plus start, interrupts and end of each run.',
-      }),
+      ...readerArgs(t, 'end of each run'),
     },
     subscribe: (_root, { threadId, ...filter }, app) => followThread(app, threadId, filter),
     resolve: (event) => event,

@@ -47,7 +47,8 @@ export function connectionOf<Node extends object>(
   });
 }
 
-interface Args {
+/** The builder of a field, for functions that give several fields the same arguments. */
+export interface Args {
   arg: ArgBuilder<Types>;
 }
 

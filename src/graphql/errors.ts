@@ -77,3 +77,11 @@ function codeOf(extensions: Partial<GraphQLError>['extensions']): ErrorCode {
 function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError';
 }
+
+/** Removes the HTTP status from an error. Yoga removes it only from plain HTTP responses. */
+export function withoutHttp(error: GraphQLError): GraphQLError {
+  const { nodes, source, positions, path } = error;
+  const extensions = { ...error.extensions };
+  delete extensions['http'];
+  return createGraphQLError(error.message, { nodes, source, positions, path, extensions });
+}

@@ -9,10 +9,10 @@ export const IfExists = builder.enumType('IfExists', {
   },
 });
 
-/** Whether the current mutation has created the object. Null outside of such a mutation. */
-export function isNew(object: { id: string; isNew?: boolean }): boolean | null {
-  return object.isNew ?? null;
-}
-
-export const IS_NEW =
-  'In the result of a mutation that creates objects: true if it created this object, false if it returned an existing one. Otherwise null.';
+/** The options of the field `isNew` of an object that mutations create. */
+export const IS_NEW = {
+  nullable: true,
+  description:
+    'In the result of a mutation that creates objects: true if it created this object, false if it returned an existing one. Otherwise null.',
+  resolve: (object: { id: string; isNew?: boolean }) => object.isNew ?? null,
+} as const;

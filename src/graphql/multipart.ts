@@ -1,5 +1,6 @@
 import type { ExecutionResult } from 'graphql';
 import { isAsyncIterable, type FetchAPI, type Plugin } from 'graphql-yoga';
+import { withoutHttp } from './errors.ts';
 
 /** https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol */
 const MEDIA_TYPE = 'multipart/mixed';
@@ -52,7 +53,7 @@ function partsOf(
         clearInterval(heartbeats);
         throw error;
       });
-      if (!done) return controller.enqueue(part({ payload: withoutStatus(value) }));
+      if (!done) return controller.enqueue(part({ payload: payloadOf(value) }));
       clearInterval(heartbeats);
       controller.enqueue(encoder.encode('--\r\n'));
       controller.close();
@@ -64,12 +65,6 @@ function partsOf(
   });
 }
 
-/** Errors may have the HTTP status of an answer of their own. */
-function withoutStatus({ errors, ...result }: ExecutionResult): object {
-  if (!errors) return result;
-  const shown = errors.map((error) => {
-    const { http: _, ...extensions } = error.extensions;
-    return { ...error.toJSON(), extensions };
-  });
-  return { ...result, errors: shown };
+function payloadOf({ errors, ...result }: ExecutionResult): ExecutionResult {
+  return errors ? { ...result, errors: errors.map(withoutHttp) } : result;
 }

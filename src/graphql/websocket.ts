@@ -10,7 +10,6 @@ import {
 } from 'graphql';
 import type { ConnectionInitMessage, ServerOptions, SubscribePayload } from 'graphql-ws';
 import { useServer, type Extra } from 'graphql-ws/use/ws';
-import { createGraphQLError } from 'graphql-yoga';
 import { WebSocketServer, type WebSocket } from 'ws';
 import type { App } from '../app.ts';
 import type { Config } from '../config.ts';
@@ -19,7 +18,7 @@ import { interruptible } from '../events/interruptible.ts';
 import type { Connections } from '../http/connections.ts';
 import { refuseConnection, RefusedError } from '../http/refused.ts';
 import { limitTraffic, startPulse, type Usage } from '../http/socket-traffic.ts';
-import { createMaskError } from './errors.ts';
+import { createMaskError, withoutHttp } from './errors.ts';
 import type { Yoga } from './yoga.ts';
 
 /** The API over WebSockets (graphql-transport-ws), executed by Yoga, with the same masking of errors as over HTTP. */
@@ -202,12 +201,4 @@ async function prepare(
   } catch (error) {
     return [withoutHttp(maskError(error))];
   }
-}
-
-/** Removes the HTTP status from an error. Yoga removes it only from HTTP responses. */
-function withoutHttp(error: GraphQLError): GraphQLError {
-  const { nodes, source, positions, path } = error;
-  const extensions = { ...error.extensions };
-  delete extensions['http'];
-  return createGraphQLError(error.message, { nodes, source, positions, path, extensions });
 }

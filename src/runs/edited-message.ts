@@ -39,8 +39,8 @@ export async function checkpointBefore(
 }
 
 /**
- * The checkpoint, or the nearest one before it, that does not belong to one of these runs. Null if there is none: without the runs,
- * the thread has no state.
+ * The checkpoint, or its nearest ancestor, without the checkpoints of these runs. Null if there is none: without the runs, the
+ * thread has no state.
  */
 export async function withoutRuns(
   query: Query,

@@ -51,26 +51,21 @@ export async function streamRun(
       'streamRun needs input.idempotencyKey, a new one for each run: with the same key, a repeated subscription follows the run.',
     );
   }
-  await checkStreamCursor(app, request, filter.after);
-  const run = await createRun(app, request);
+  // A cursor belongs to a run that exists: a wrong one must not create a run.
+  const run =
+    filter.after == null ? await createRun(app, request) : await findStreamed(app, request);
   return followIn(app, { runId: run.id, threadId: await threadOfEvents(app, run) }, filter);
 }
 
-/** Refuses a cursor that cannot belong to the run, before the run is created. */
-async function checkStreamCursor(
-  { sql: { query } }: { sql: Sql },
-  request: NewRun,
-  after: string | null | undefined,
-): Promise<void> {
-  if (after == null) return;
+/** The run of an earlier request with this key. */
+async function findStreamed({ sql: { query } }: { sql: Sql }, request: NewRun): Promise<Run> {
   const key = readKey('input.idempotencyKey', request);
   const run = key && (await findRunByKey(query, key));
-  if (!run) {
-    throw new BadInputError(
-      'after',
-      'No run has this idempotencyKey yet, so after cannot be the id of one of its events.',
-    );
-  }
+  if (run) return run;
+  throw new BadInputError(
+    'after',
+    'No run has this idempotencyKey yet, so after cannot be the id of one of its events.',
+  );
 }
 
 function followIn(

@@ -8,7 +8,7 @@ import type { Run } from '../generated/prisma/client.ts';
 import { builder, OrderDirection } from '../graphql/builder.ts';
 import { connectionOf, pageArgs } from '../graphql/connection.ts';
 import { STATE_COST } from '../graphql/cost.ts';
-import { IS_NEW, isNew } from '../graphql/if-exists.ts';
+import { IS_NEW } from '../graphql/if-exists.ts';
 import { NodeRef } from '../graphql/node.ts';
 import { InterruptRef } from '../interrupts/schema.ts';
 import { RunErrorRef, shownError, ThreadRef } from '../threads/schema.ts';
@@ -63,7 +63,7 @@ export const RunRef = builder.prismaObject('Run', {
   description: 'An execution of an assistant on a thread.',
   interfaces: [NodeRef],
   fields: (t) => ({
-    isNew: t.boolean({ nullable: true, description: IS_NEW, resolve: (run) => isNew(run) }),
+    isNew: t.boolean(IS_NEW),
     status: t.expose('status', { type: RunStatus }),
     thread: t.field({
       type: ThreadRef,

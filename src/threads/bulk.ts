@@ -45,7 +45,7 @@ async function selectedIds(app: { sql: Sql }, { ids, filter }: ThreadSelection):
   return edges.map(({ node }) => node.id);
 }
 
-/** The results for the threads that exist, one after another. */
+/** Works on each thread in turn. Leaves out threads that do not exist. */
 async function forEach<Result>(
   ids: readonly string[],
   work: (id: string) => Promise<Result>,

@@ -1,23 +1,31 @@
 import { builder } from '../graphql/builder.ts';
+import type { Args } from '../graphql/connection.ts';
 import type { ThreadRemoval } from './change.ts';
 import type { ThreadRow } from './changed-rows.ts';
 import { updatesOf, watchThreads } from './changed.ts';
 import { ThreadFilter, ThreadRef } from './schema.ts';
 
-const IDS =
-  'At most 100. First, the current thread for each id; a thread that does not exist yet is sent when it is created. Completes when all these threads are deleted.';
-const FILTER = 'Instead of ids: only changes of threads that match.';
 const COALESCED =
   'Changes in quick succession may arrive as a single event with the newest thread; without ids, this applies to all steps of a run.';
+
+function watchArgs({ arg }: Args) {
+  return {
+    ids: arg.idList({
+      description:
+        'At most 100. First, the current thread for each id; a thread that does not exist yet is sent when it is created. Completes when all these threads are deleted.',
+    }),
+    filter: arg({
+      type: ThreadFilter,
+      description: 'Instead of ids: only changes of threads that match.',
+    }),
+  };
+}
 
 builder.subscriptionField('threadChanged', (t) =>
   t.field({
     type: ThreadRef,
     description: `Each thread after every change of its status, metadata or state. Without arguments: all threads. ${COALESCED} threadChanges also tells of deleted threads.`,
-    args: {
-      ids: t.arg.idList({ description: IDS }),
-      filter: t.arg({ type: ThreadFilter, description: FILTER }),
-    },
+    args: watchArgs(t),
     subscribe: (_root, watched, app) => updatesOf(watchThreads(app, watched)),
     resolve: (thread) => thread,
   }),
@@ -54,10 +62,7 @@ builder.subscriptionField('threadChanges', (t) =>
   t.field({
     type: ThreadChangeRef,
     description: `Keeps a list of threads up to date: each new or changed thread, and each thread that is deleted or no longer matches the filter. Subscribe first, then read the list with \`threads\`. ${COALESCED}`,
-    args: {
-      ids: t.arg.idList({ description: IDS }),
-      filter: t.arg({ type: ThreadFilter, description: FILTER }),
-    },
+    args: watchArgs(t),
     subscribe: (_root, watched, app) => watchThreads(app, watched),
     resolve: (change) => change,
   }),

@@ -15,7 +15,7 @@ import type { Thread } from '../generated/prisma/client.ts';
 import { builder, OrderDirection } from '../graphql/builder.ts';
 import { connectionOf, pageArgs } from '../graphql/connection.ts';
 import { STATE_COST } from '../graphql/cost.ts';
-import { IS_NEW, isNew } from '../graphql/if-exists.ts';
+import { IS_NEW } from '../graphql/if-exists.ts';
 import { NodeRef } from '../graphql/node.ts';
 import { InterruptRef } from '../interrupts/schema.ts';
 import { isRecord } from '../json.ts';
@@ -70,7 +70,7 @@ export const ThreadRef = builder.prismaObject('Thread', {
     'Durable state of a conversation. It is independent of assistants: each run may use a different assistant on the same state.',
   interfaces: [NodeRef],
   fields: (t) => ({
-    isNew: t.boolean({ nullable: true, description: IS_NEW, resolve: (thread) => isNew(thread) }),
+    isNew: t.boolean(IS_NEW),
     status: t.expose('status', { type: ThreadStatus }),
     graphId: t.exposeID('graphId', {
       nullable: true,
