@@ -26,6 +26,25 @@ async function messagesOf(client: Client, threadId: string) {
   return valuesOf(values).messages;
 }
 
+/** The last message of each branch that starts at a checkpoint, when it gets its message. */
+async function versionsAfter(
+  client: Client,
+  threadId: string,
+  checkpoint: { checkpointId: string } | null | undefined,
+): Promise<(string | undefined)[]> {
+  const { history } = await selectThread(
+    client,
+    threadId,
+    'history(first: 100) { nodes { checkpointId parentCheckpointId source messages { text } } }',
+  );
+  const childrenOf = (id: string | undefined): typeof history.nodes =>
+    history.nodes
+      .filter(({ parentCheckpointId: parent }) => parent === id)
+      .flatMap((child) => (child.source === 'LOOP' ? [child] : childrenOf(child.checkpointId)));
+  const versions = childrenOf(checkpoint?.checkpointId);
+  return versions.map(({ messages }) => messages.at(-1)?.text).toReversed();
+}
+
 describe('A run with editMessageId', () => {
   it('answers the edited message in a new branch, and keeps the old one', async ({ client }) => {
     const threadId = await conversation(client, 'one', 'two', 'three');
@@ -36,16 +55,52 @@ describe('A run with editMessageId', () => {
     expect(contentsOf(run.output)).toEqual(['one', 'echo: one', '2', 'echo: 2']);
     expect(contentsOf((await client.getThread(threadId)).values)).toEqual(contentsOf(run.output));
 
+    const { messages: edited } = await selectThread(client, threadId, fields);
+    expect(edited[2]?.checkpointBefore).toEqual(before);
+    expect(await versionsAfter(client, threadId, before)).toEqual(['two', '2']);
+  });
+
+  it.for(['two', 'one'])(
+    'makes the versions of a message siblings, in an edit of an edit too: message "%s"',
+    async (messageId, { client }) => {
+      const threadId = await conversation(client, 'one', 'two');
+      const fields = 'messages { messageId text checkpointBefore { checkpointId } }' as const;
+      const find = async () => {
+        const { messages } = await selectThread(client, threadId, fields);
+        return messages.find((message) => message.messageId === messageId);
+      };
+      const { checkpointBefore: before } = (await find()) ?? {};
+      for (const text of ['a', 'b']) {
+        await edit(client, threadId, { editMessageId: messageId, input: say(text, messageId) });
+        expect(await find()).toEqual({ messageId, text, checkpointBefore: before });
+      }
+      await edit(client, threadId, { editMessageId: messageId });
+      await edit(client, threadId, { editMessageId: messageId });
+      expect(await find()).toEqual({ messageId, text: 'b', checkpointBefore: before });
+      await edit(client, threadId, { editMessageId: messageId, input: say('c', messageId) });
+      expect(await find()).toEqual({ messageId, text: 'c', checkpointBefore: before });
+      expect(new Set(await versionsAfter(client, threadId, before))).toEqual(
+        new Set([messageId, 'a', 'b', 'c']),
+      );
+    },
+  );
+
+  it('makes answers to the same message siblings', async ({ client }) => {
+    const threadId = await conversation(client, 'one');
+    const fields = 'messages { messageId checkpointBefore { checkpointId next } }' as const;
+    const answer = async () => (await selectThread(client, threadId, fields)).messages[1];
+    const first = await answer();
+    expect(first?.checkpointBefore?.next).toEqual(['echo']);
+    for (const _ of [1, 2]) {
+      await edit(client, threadId, { editMessageId: (await answer())?.messageId });
+      expect((await answer())?.checkpointBefore).toEqual(first?.checkpointBefore);
+    }
     const { state } = await selectThread(
       client,
       threadId,
-      `state(checkpointId: "${before?.checkpointId}") {
-         children(first: 5) {
-           messages(last: 5) { messageId text }
-           children(first: 5) { messages(last: 5) { messageId text } } } }`,
+      `state(checkpointId: "${first?.checkpointBefore?.checkpointId}") { children { checkpointId } }`,
     );
-    expect(state?.children.map(({ messages: [, , own] }) => own?.text)).toEqual(['two', undefined]);
-    expect(state?.children[1]?.children[0]?.messages[2]).toEqual({ messageId: 'two', text: '2' });
+    expect(state?.children).toHaveLength(3);
   });
 
   it('knows a message by its own id, not by an id inside another message', async ({ client }) => {
@@ -134,6 +189,25 @@ describe('A run with editMessageId', () => {
       expect(await client.findRun(held.id)).toEqual(stopped);
     },
   );
+
+  it('is refused with ROLLBACK of the run of the message, if nothing would remain to answer', async ({
+    client,
+  }) => {
+    const threadId = await client.createThread();
+    const gate = createGate();
+    const input = { ...say('one'), file: gate.file };
+    const held = await client.startRun({ threadId, assistantId: 'lookUp', input });
+    await expect
+      .poll(async () => (await client.getThread(threadId)).state?.next)
+      .toEqual(['tools']);
+    const again = { threadId, assistantId: 'lookUp', editMessageId: 'one' };
+    expect(await client.refusal({ ...again, multitaskStrategy: 'ROLLBACK' })).toEqual({
+      code: 'BAD_USER_INPUT',
+      argument: 'input.editMessageId',
+    });
+    await gate.open();
+    expect(await client.untilEnded(held.id)).toMatchObject({ status: 'SUCCESS' });
+  });
 
   it('decides at once: of concurrent edits, each starts before the message', async ({ client }) => {
     const threadId = await conversation(client, 'one');

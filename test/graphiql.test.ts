@@ -1,25 +1,11 @@
-import { execFileSync } from 'node:child_process';
 import path from 'node:path';
-import { chromium, type Browser, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { graphiqlTabs } from '../src/graphql/graphiql-examples.ts';
 import { createTestApp, type TestApp } from './support/app.ts';
+import { browserPath, launchBrowser } from './support/browser.ts';
 
-const executablePath = findBrowser();
-if (!executablePath) process.stdout.write('GraphiQL is not tested: no Chromium is installed.\n');
-
-function findBrowser(): string | undefined {
-  for (const name of ['chromium', 'chromium-browser', 'google-chrome']) {
-    try {
-      return execFileSync('which', [name], { encoding: 'utf8' }).trim();
-    } catch {
-      // This file is not a page.
-    }
-  }
-  return undefined;
-}
-
-describe.skipIf(!executablePath)('GraphiQL', () => {
+describe.skipIf(!browserPath)('GraphiQL', () => {
   let server: TestApp;
   let browser: Browser;
   let page: Page;
@@ -29,10 +15,7 @@ describe.skipIf(!executablePath)('GraphiQL', () => {
   beforeAll(async () => {
     const graphsFile = path.join(import.meta.dirname, '../langgraph.json');
     server = await createTestApp({ graphsFile });
-    browser = await chromium.launch({
-      executablePath: executablePath as string,
-      args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'],
-    });
+    browser = await launchBrowser();
     page = await browser.newPage({ viewport: { width: 1400, height: 900 } });
     page.on('request', (request) => requested.push(request.url()));
     page.on('pageerror', (error) => problems.push(error.message));

@@ -14,7 +14,7 @@ it.override('settings', {
 });
 
 const HISTORY = `history(first: 100) { nodes {
-  checkpointId parentCheckpointId createdAt runId
+  checkpointId parentCheckpointId source createdAt runId
   messages(last: 1000) { messageId createdAt runId checkpointBefore { checkpointId } }
 } }` as const;
 
@@ -35,7 +35,10 @@ function entriesOf(node: Node, nodes: readonly Node[]) {
     let entry = node;
     for (let each: Node | undefined = node; each && holds(each, messageId); each = parentOf(each))
       entry = each;
-    const before = entry.parentCheckpointId;
+    let start = parentOf(entry);
+    while (start?.source === 'FORK') start = parentOf(start);
+    const before =
+      (start?.source === 'INPUT' && start.parentCheckpointId) || (start?.checkpointId ?? null);
     return {
       messageId,
       createdAt: entry.createdAt,

@@ -9,15 +9,22 @@ import { ELEMENTS } from './units.ts';
 // A message enters a branch with its entry: the oldest checkpoint from which on every state of the branch, up to a given one, has a
 // message with the same id. An edit of the message in place changes nothing: the id stays in the list.
 
-/** The entry of a message. Its parent is the state before the message. */
-export type MessageEntry = Pick<
+/** The entry of a message, and the starts of runs that replace the message: null if the entry is the first checkpoint of its thread. */
+export interface MessageEntry extends Entry {
+  /** For a run with input: the state before the message, and before the input of its run. The runs are siblings in the history. */
+  before: string | null;
+  /** For a run without input: it makes the message again. If the message is an input, this checkpoint has the input. */
+  again: string | null;
+}
+
+type Entry = Pick<
   CheckpointRow,
   'threadId' | 'namespace' | 'checkpointId' | 'parentId' | 'runId' | 'createdAt'
 >;
 
 /** A checkpoint on the way from a state to the root, and the difference of its list of messages from the list of its parent. */
 interface Step {
-  entry: MessageEntry;
+  entry: Entry & Pick<CheckpointRow, 'source'>;
   /** The ids in the new items of the list. */
   added: ReadonlySet<string>;
   /** The ids in the items that the list no longer has. */
@@ -57,12 +64,14 @@ function entriesIn(
 ): { entries: Map<string, MessageEntry>; open: Set<string> } {
   const entries = new Map<string, MessageEntry>();
   const open = new Set(ids);
-  for (const { entry, added, removed, isList } of steps) {
+  for (const [i, { entry, added, removed, isList }] of steps.entries()) {
     if (!isList) open.clear();
     for (const id of open) {
       if (added.has(id) === removed.has(id)) continue;
+      const starts = startsBefore(steps, i);
+      if (!starts) return { entries, open };
       // Removed: the given state has no message with this id.
-      if (added.has(id)) entries.set(id, entry);
+      if (added.has(id)) entries.set(id, { ...entry, ...starts });
       open.delete(id);
     }
     if (open.size === 0) break;
@@ -70,13 +79,31 @@ function entriesIn(
   return { entries, open };
 }
 
+/**
+ * The starts of runs that replace the messages of an entry. A run has its own copy of its start (FORK) or a checkpoint with its
+ * input (INPUT): a run from such a checkpoint would be its child, not its sibling. The first checkpoint of a thread stays a start.
+ * Undefined if the steps before the entry do not go far enough.
+ */
+function startsBefore(
+  steps: readonly Step[],
+  entryAt: number,
+): Pick<MessageEntry, 'before' | 'again'> | undefined {
+  if (steps[entryAt]?.entry.parentId === null) return { before: null, again: null };
+  let at = entryAt + 1;
+  while (steps[at]?.entry.source === 'FORK') at += 1;
+  const start = steps[at]?.entry;
+  if (!start) return undefined;
+  const { checkpointId: again, parentId, source } = start;
+  return { again, before: source === 'INPUT' && parentId !== null ? parentId : again };
+}
+
 // ── Reading ──────────────────────────────────────────────────────────────────────────────────
 
-interface StepRow extends MessageEntry {
+type StepRow = Step['entry'] & {
   isList: boolean;
   added: string[];
   removed: string[];
-}
+};
 
 /** The steps from a checkpoint on, newest first: one more than `most`, if the branch has as many. */
 async function readSteps(
@@ -105,7 +132,7 @@ function selectSteps(
   const { threadId, namespace } = place;
   const depth = param(most);
   const columns = raw(
-    `"threadId", "namespace", "checkpointId", "parentId", "runId", "createdAt", ("versions" ->> 'messages')::bigint AS "version"`,
+    `"threadId", "namespace", "checkpointId", "parentId", "runId", "source", "createdAt", ("versions" ->> 'messages')::bigint AS "version"`,
   );
   return sql`WITH RECURSIVE path AS (
     SELECT 1 AS "depth", ${columns} FROM "Checkpoint"
@@ -120,7 +147,7 @@ function selectSteps(
   ), steps AS (
     SELECT *, "depth" <= ${depth} AND "version" IS DISTINCT FROM "before" AS "changes" FROM pairs
   )
-  SELECT s."threadId", s."namespace", s."checkpointId", s."parentId", s."runId", s."createdAt",
+  SELECT s."threadId", s."namespace", s."checkpointId", s."parentId", s."runId", s."source", s."createdAt",
     new."isList" AND old."isList" AS "isList",
     ${elementTexts(threadId, raw('new."items" - old."items"'))} AS "added",
     ${elementTexts(threadId, raw('old."items" - new."items"'))} AS "removed"

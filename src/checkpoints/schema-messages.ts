@@ -116,18 +116,19 @@ export async function entryOf(
   return (await page.entries).get(id);
 }
 
-/** The state before the entry of a message. */
+/** The state before a message, and before the input of its run. */
 export async function stateBefore(app: Reading, shown: ShownMessage): Promise<State | undefined> {
   const entry = await entryOf(app, shown);
   const { page } = shown;
   if (!page || !entry) return undefined;
   page.before ??= statesBefore(app, page);
-  return (await page.before).find(({ row }) => row.checkpointId === entry.parentId);
+  return (await page.before).find(({ row }) => row.checkpointId === entry.before);
 }
 
 async function statesBefore(app: Reading, { entries }: ShownPage): Promise<State[]> {
   const found = Array.from((await entries)?.values() ?? []);
-  return statesOf(app, await listParents(app.sql.query, found));
+  const starts = found.map((entry) => ({ ...entry, parentId: entry.before }));
+  return statesOf(app, await listParents(app.sql.query, starts));
 }
 
 export const MessageRef = builder.objectRef<ShownMessage>('Message').implement({

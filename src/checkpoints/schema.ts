@@ -163,7 +163,7 @@ builder.objectField(MessageRef, 'checkpointBefore', (t) =>
     type: CheckpointRef,
     nullable: true,
     description:
-      'The parent of the first checkpoint with the message: a run from it replaces the message and the messages after it. Null if this checkpoint has no parent, or if it is unknown (see createdAt).',
+      'The state before the message, and before the input of its run: a run with input from it replaces the message and the messages after it. All versions of a message have the same checkpointBefore. Null if the thread begins with the message, or if the checkpoint is unknown (see createdAt).',
     resolve: (message, _args, app) => stateBefore(app, message),
   }),
 );

@@ -1,4 +1,5 @@
 import type { ThreadListFilter } from './documents.ts';
+import { browserStorage, createOutbox } from './outbox.ts';
 import { createThreadListStore } from './thread-list-store.ts';
 import type { ThreadOptions } from './thread-actions.ts';
 import { createThreadStore } from './thread-store.ts';
@@ -20,6 +21,7 @@ export interface ThreadClient {
 
 export function createThreadClient(settings: ClientSettings): ThreadClient {
   const transport = createTransport(settings);
+  const storage = settings.storage === undefined ? browserStorage() : settings.storage;
   const stores = new Map<string, unknown>();
 
   /** Keeps a store until its last listener leaves. */
@@ -32,7 +34,13 @@ export function createThreadClient(settings: ClientSettings): ThreadClient {
   return {
     thread: (threadId, options) =>
       shared(`thread ${threadId} ${JSON.stringify(options)}`, (onIdle) =>
-        createThreadStore({ transport, threadId, options, onIdle }),
+        createThreadStore({
+          transport,
+          threadId,
+          options,
+          outbox: createOutbox(storage ?? undefined, `threadql ${settings.url} ${threadId}`),
+          onIdle,
+        }),
       ),
     threads: (filter = null) =>
       shared(`threads ${JSON.stringify(filter)}`, (onIdle) =>

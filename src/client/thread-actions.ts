@@ -1,5 +1,6 @@
 import { CANCEL_RUNS, CREATE_RUN, type RunInput } from './documents.ts';
 import { newId, withMessageIds } from './messages.ts';
+import type { Outbox } from './outbox.ts';
 import {
   acceptRequest,
   addRequest,
@@ -24,6 +25,7 @@ interface Needs {
   transport: Transport;
   threadId: string;
   options: ThreadOptions;
+  outbox: Outbox;
   getModel(): Model;
   setModel(model: Model): void;
   onError(error: Error | undefined): void;
@@ -31,13 +33,20 @@ interface Needs {
   refresh(): void;
 }
 
-export function createThreadActions(needs: Needs): ThreadActions {
-  const { transport, threadId, setModel } = needs;
+type Answer = Parameters<ThreadActions['answer']>;
+
+interface SendingActions extends ThreadActions {
+  /** Sends the requests of an earlier page. */
+  sendUnsent(): void;
+}
+
+export function createThreadActions(needs: Needs): SendingActions {
+  const { transport, threadId, outbox, setModel } = needs;
   /** Requests that `stop` found without an answer. */
   const stopped = new Set<string>();
 
-  async function createRun(request: RunRequest): Promise<void> {
-    const key = newId();
+  async function createRun(request: RunRequest, key = newId()): Promise<void> {
+    outbox.add(key, request);
     setModel(addRequest(needs.getModel(), key, request));
     await act(async () => {
       try {
@@ -46,6 +55,8 @@ export function createThreadActions(needs: Needs): ThreadActions {
       } catch (error) {
         setModel(refuseRequest(needs.getModel(), key, error as Error));
         throw error;
+      } finally {
+        outbox.remove(key);
       }
       if (stopped.delete(key)) await cancelRuns();
     });
@@ -68,6 +79,11 @@ export function createThreadActions(needs: Needs): ThreadActions {
   }
 
   return {
+    sendUnsent() {
+      const open = openRequests(needs.getModel());
+      for (const { key, request } of outbox.list())
+        if (!open.includes(key)) void createRun(request, key);
+    },
     send: (input) => createRun({ input: withMessageIds(input) }),
     async retry(messageId) {
       const request = removeFailed(messageId);
@@ -78,15 +94,17 @@ export function createThreadActions(needs: Needs): ThreadActions {
       for (const key of openRequests(needs.getModel())) stopped.add(key);
       await act(cancelRuns);
     },
-    answer(...answer) {
-      const { interrupts } = needs.getModel();
-      const only = interrupts.length === 1 ? interrupts[0]?.id : undefined;
-      const [interruptId, value] = answer.length === 2 ? answer : [only, answer[0]];
-      return createRun({ command: { resume: [{ interruptId, value }] } });
-    },
+    answer: (...answer) => createRun({ command: answerTo(needs.getModel(), answer) }),
     edit: (messageId, text) => createRun({ editMessageId: messageId, input: withMessageIds(text) }),
     regenerate: (messageId) => createRun({ editMessageId: messageId }),
   };
+}
+
+/** The answer to an interrupt. Without an id, it answers the only one. */
+function answerTo({ interrupts }: Model, answer: Answer): RunRequest['command'] {
+  const only = interrupts.length === 1 ? interrupts[0]?.id : undefined;
+  const [interruptId, value] = answer.length === 2 ? answer : [only, answer[0]];
+  return { resume: [{ interruptId, value }] };
 }
 
 /** Returns the id of the run. The key makes a repeated request safe: it never creates a second run. */

@@ -1,4 +1,5 @@
 import { stayConnected } from './connection.ts';
+import type { Outbox } from './outbox.ts';
 import { createStore } from './store.ts';
 import { createThreadActions, type ThreadOptions } from './thread-actions.ts';
 import { createFollower } from './thread-follower.ts';
@@ -10,16 +11,19 @@ interface Needs {
   transport: Transport;
   threadId: string;
   options: ThreadOptions;
+  outbox: Outbox;
   /** Called when the last listener has left. */
   onIdle(): void;
 }
 
-export function createThreadStore({ transport, threadId, options, onIdle }: Needs): ThreadStore {
+export function createThreadStore(needs: Needs): ThreadStore {
+  const { transport, threadId, onIdle } = needs;
   let model = EMPTY;
   const store = createStore<ThreadState>({
     initial: { ...shownState(EMPTY), connection: 'connecting', error: undefined },
     onIdle,
     connect(signal) {
+      sendUnsent();
       void stayConnected({
         signal,
         follow: follower.follow,
@@ -39,7 +43,11 @@ export function createThreadStore({ transport, threadId, options, onIdle }: Need
     onError: (error: Error | undefined) => show({ error }),
   };
   const follower = createFollower(shared);
-  const actions = createThreadActions({ ...shared, options, refresh: follower.refresh });
+  const { sendUnsent, ...actions } = createThreadActions({
+    ...needs,
+    ...shared,
+    refresh: follower.refresh,
+  });
 
   function show(change: Partial<ThreadState>): void {
     store.set({ ...store.getSnapshot(), ...change });

@@ -1,5 +1,6 @@
 import { createClient, type Client, type ClientOptions } from 'graphql-ws';
 import type { Document } from './documents.ts';
+import type { TextStorage } from './outbox.ts';
 
 const PING_MS = 10_000;
 const PONG_MS = 5000;
@@ -18,6 +19,11 @@ export interface ClientSettings {
   webSocketImpl?: unknown;
   /** Sent when a connection opens, such as a token; a function is called for each connection. */
   connectionParams?: ClientOptions['connectionParams'];
+  /**
+   * Keeps messages until the server has accepted them: after a reload or a crash of the page, the next page sends them. Default: the
+   * localStorage of the browser; null: nowhere.
+   */
+  storage?: TextStorage | null;
 }
 
 /** A refusal of the server. All other errors are errors of the network. */

@@ -10,7 +10,7 @@ import type { StoredCommand } from './command.ts';
 import { findRunByKey, lockKey } from './idempotency.ts';
 import { insertRun } from './insert.ts';
 import { roomIn } from './limits.ts';
-import { checkpointBefore, withoutRuns } from './edited-message.ts';
+import { startOfEdit, withoutRuns } from './edited-message.ts';
 import { lockOrCreateThread, lockThread, lockThreads } from './lock.ts';
 import { applyStrategy, refuseBusy } from './multitask.ts';
 import type { CheckedRun } from './request.ts';
@@ -163,9 +163,21 @@ async function startOf(
   if (run.checkpointId !== null) await requireCheckpoint(query, run);
   if (run.editMessageId === null) return run.checkpointId;
   const argument = `${run.argument}.editMessageId`;
-  const before = await checkpointBefore(query, { ...run, argument, messageId: run.editMessageId });
-  const rolledBack = run.multitaskStrategy === 'ROLLBACK' ? (stops?.running ?? []) : [];
-  return withoutRuns(query, { threadId: run.threadId, checkpointId: before }, rolledBack);
+  const checkpointId = await startOfEdit(query, {
+    threadId: run.threadId,
+    messageId: run.editMessageId,
+    hasInput: run.inputJson !== null,
+    argument,
+  });
+  if (run.multitaskStrategy !== 'ROLLBACK') return checkpointId;
+  const remaining = await withoutRuns(query, { ...run, checkpointId }, stops?.running ?? []);
+  if (remaining !== checkpointId && run.inputJson === null) {
+    throw new BadInputError(
+      argument,
+      `ROLLBACK removes the run of the message ${JSON.stringify(run.editMessageId)} with its input, so no run can answer it again; give an input, or use INTERRUPT.`,
+    );
+  }
+  return remaining;
 }
 
 async function requireCheckpoint(

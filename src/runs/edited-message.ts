@@ -4,20 +4,23 @@ import type { Query } from '../db/query.ts';
 import { param, sql } from '../db/sql.ts';
 import { BadInputError } from '../errors.ts';
 
-/** A message to edit, and the name of its id in error messages. */
+/** A message of the current state to replace. */
 interface EditedMessage {
   threadId: string;
   messageId: string;
+  /** Whether the run has an input. Without one, it makes the message again. */
+  hasInput: boolean;
+  /** The name of the id in error messages. */
   argument: string;
 }
 
 /**
- * The checkpoint before a message of the current state. The caller has locked the thread. Throws BadInputError if the state has no
- * such message, or no checkpoint before it.
+ * The start of a run that replaces a message of the current state. The caller has locked the thread. Throws BadInputError if the
+ * state has no such message, or no checkpoint before it.
  */
-export async function checkpointBefore(
+export async function startOfEdit(
   query: Query,
-  { threadId, messageId, argument }: EditedMessage,
+  { threadId, messageId, hasInput, argument }: EditedMessage,
 ): Promise<string> {
   const head = await findCheckpoint(query, threadId, {});
   const entries = head && (await findEntries(query, head, [messageId]));
@@ -29,13 +32,14 @@ export async function checkpointBefore(
       `The current branch of thread ${threadId} has no message with the messageId ${id} in its newest checkpoint, or the message is more than ${LONGEST_WALK.toLocaleString('en')} checkpoints old, larger than a megabyte, or not in a list of the channel "messages".`,
     );
   }
-  if (entry.parentId === null) {
+  const start = hasInput ? entry.before : entry.again;
+  if (start === null) {
     throw new BadInputError(
       argument,
       `The message ${id} came with the first checkpoint of thread ${threadId}: no checkpoint is before it.`,
     );
   }
-  return entry.parentId;
+  return start;
 }
 
 /**
