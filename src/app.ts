@@ -1,3 +1,4 @@
+import type { Viewer } from './auth/viewer.ts';
 import type { MadeGraphs } from './checkpoints/graphs.ts';
 import type { Config } from './config.ts';
 import type { LargeReads } from './db/large-reads.ts';
@@ -41,4 +42,9 @@ export interface App {
   waits: Waits;
   /** Slots of operations with large reads. */
   largeReads: LargeReads;
+}
+
+/** The parts of the server for a request: the context of GraphQL. */
+export interface ClientApp extends App {
+  viewer: Viewer;
 }

@@ -12,7 +12,8 @@ export type ErrorCode =
   | 'PAYLOAD_TOO_LARGE'
   | 'PERSISTED_QUERY_NOT_SUPPORTED'
   | 'SERVICE_UNAVAILABLE'
-  | 'THREAD_BUSY';
+  | 'THREAD_BUSY'
+  | 'UNAUTHENTICATED';
 
 /** An error with a message for the client. All remaining errors are bugs: they are logged, and masked to the client. */
 export class AppError extends Error {
@@ -83,6 +84,20 @@ export class AnswerTooLargeError extends AppError {
 
   static ofAnswer(limit: number): AnswerTooLargeError {
     return new AnswerTooLargeError(`The answer has more than ${limit} bytes.`);
+  }
+}
+
+/** The credentials of a request are missing, invalid or expired. The message never contains them. */
+export class UnauthenticatedError extends AppError {
+  constructor(message: string) {
+    super('UNAUTHENTICATED', message);
+  }
+}
+
+/** The viewer lacks a right. Only for rights that do not depend on an object: an object of others does not exist for it. */
+export class ForbiddenError extends AppError {
+  constructor(message: string) {
+    super('FORBIDDEN', message);
   }
 }
 

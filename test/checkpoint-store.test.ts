@@ -2,6 +2,7 @@ import { AIMessage, HumanMessage } from '@langchain/core/messages';
 import { Annotation, Command, MessagesAnnotation, START, interrupt } from '@langchain/langgraph';
 import { emptyCheckpoint } from '@langchain/langgraph-checkpoint';
 import { describe, expect, inject } from 'vitest';
+import { SYSTEM } from '../src/auth/viewer.ts';
 import { EditSaver } from '../src/checkpoints/edit-saver.ts';
 import { CheckpointReader } from '../src/checkpoints/reader.ts';
 import type { Query } from '../src/db/query.ts';
@@ -350,7 +351,7 @@ describe('copyThread', () => {
         sql`INSERT INTO "Interrupt" ("id", "threadId", "checkpointId", "namespace", "taskId", "node", "langgraphId", "ordinal", "value")
        VALUES (gen_random_uuid(), ${threadId}, gen_random_uuid(), 'inner:x', 'task', 'ask', 'id', 0, '"sure?"')`,
       );
-      const copy = await copyThread({ sql: db }, threadId);
+      const copy = await copyThread({ sql: db }, SYSTEM, threadId);
 
       const [original, copied] = [
         await threadRows(query, threadId),

@@ -1,3 +1,5 @@
+import { canReadAssistant, ownerOf, SHARED_TENANT } from '../auth/scope.ts';
+import { SYSTEM, type Viewer } from '../auth/viewer.ts';
 import type { Config } from '../config.ts';
 import { lockId, type Created } from '../db/node-id.ts';
 import type { Query, Sql } from '../db/query.ts';
@@ -25,6 +27,7 @@ export interface NewAssistant {
 /** Creates an assistant at version 1. With DO_NOTHING, returns an existing assistant with the id unchanged. */
 export async function createAssistant(
   app: { config: Config; sql: Sql; graphs: Graphs },
+  viewer: Viewer,
   { ifExists, ...given }: NewAssistant & { ifExists: 'RAISE' | 'DO_NOTHING' },
 ): Promise<Created<Assistant>> {
   const id = given.id == null ? newId() : parseUuid('input.id', given.id);
@@ -34,17 +37,22 @@ export async function createAssistant(
   checkObject(app.config, 'input.context', given.context);
   checkMetadata(app.config, 'input.metadata', given.metadata);
 
+  const owned = ownerOf(viewer);
   return app.sql.transaction(async (query) => {
-    const owner = await lockId(query, id);
-    if (owner === undefined || owner === 'Assistant') {
-      const created = await insertAssistant(query, id, given);
+    const type = await lockId(query, id);
+    if (type === undefined || type === 'Assistant') {
+      const created = await insertAssistant(query, id, { ...given, ...owned });
       if (created) return { ...created, isNew: true };
-      const [existing] = await query<Assistant>(sql`SELECT * FROM "Assistant" WHERE "id" = ${id}`);
+      const [existing] = await query<Assistant>(
+        sql`SELECT * FROM "Assistant" WHERE "id" = ${id} AND ${canReadAssistant(viewer)}`,
+      );
       if (existing && ifExists === 'DO_NOTHING') return { ...existing, isNew: false };
     }
     throw new IdTakenError(id);
   });
 }
+
+const SHARED = { tenant: SHARED_TENANT, owner: SYSTEM.identity };
 
 /** Creates the default assistant of each graph. Also updates its configuration, unless a client has changed the assistant. */
 export async function ensureSystemAssistants(
@@ -56,11 +64,21 @@ export async function ensureSystemAssistants(
     const { config, context } = defaults.get(graphId) ?? { config: {}, context: null };
     const metadata = { created_by: 'system' };
     await app.sql.transaction(async (query) => {
-      const given = { graphId, name: graphId, config, context, metadata };
+      const given = { graphId, name: graphId, config, context, metadata, ...SHARED };
       const created = await insertAssistant(query, id, given);
-      if (!created) await configureUnchanged(query, id, { config, context });
+      if (created) return;
+      await shareWithTenants(query, id);
+      await configureUnchanged(query, id, { config, context });
     });
   }
+}
+
+/** A default assistant may be a row of a version without tenants. */
+async function shareWithTenants(query: Query, id: string): Promise<void> {
+  const { tenant, owner } = SHARED;
+  await query(
+    sql`UPDATE "Assistant" SET "tenant" = ${tenant}, "owner" = ${owner} WHERE "id" = ${id} AND "tenant" <> ${tenant}`,
+  );
 }
 
 /** Updates the configuration of a default assistant that is still at its first version. Also updates this version. */
@@ -83,21 +101,22 @@ async function configureUnchanged(
   );
 }
 
-/** Undefined: an assistant has this id. A deleted assistant is replaced completely. */
+/** Undefined: an assistant has this id. A deleted assistant of the same owner is replaced completely. */
 async function insertAssistant(
   query: Query,
   id: string,
-  { graphId, name, description, config, context, metadata }: NewAssistant,
+  given: NewAssistant & { tenant: string; owner: string },
 ): Promise<Assistant | undefined> {
+  const { graphId, name, description, config, context, metadata, tenant, owner } = given;
   const [assistant] = await query<Assistant>(
-    sql`INSERT INTO "Assistant" ("id", "graphId", "name", "description", "config", "context", "metadata")
-     VALUES (${id}, ${graphId}, ${name ?? 'Untitled'}, ${description ?? null}, ${JSON.stringify(config ?? {})}::json,
-       ${JSON.stringify(context ?? null)}::json, ${JSON.stringify(metadata ?? {})}::jsonb)
-     ON CONFLICT ("id") DO UPDATE SET
+    sql`INSERT INTO "Assistant" ("id", "tenant", "owner", "graphId", "name", "description", "config", "context", "metadata")
+     VALUES (${id}, ${tenant}, ${owner}, ${graphId}, ${name ?? 'Untitled'}, ${description ?? null},
+       ${JSON.stringify(config ?? {})}::json, ${JSON.stringify(context ?? null)}::json, ${JSON.stringify(metadata ?? {})}::jsonb)
+     ON CONFLICT ("id") DO UPDATE SET "tenant" = excluded."tenant", "owner" = excluded."owner",
        "graphId" = excluded."graphId", "name" = excluded."name", "description" = excluded."description",
        "config" = excluded."config", "context" = excluded."context", "metadata" = excluded."metadata",
        "version" = 1, "createdAt" = excluded."createdAt", "updatedAt" = excluded."updatedAt", "deletedAt" = NULL
-     WHERE "Assistant"."deletedAt" IS NOT NULL
+     WHERE "Assistant"."deletedAt" IS NOT NULL AND "Assistant"."tenant" = excluded."tenant" AND "Assistant"."owner" = excluded."owner"
      RETURNING *`,
   );
   if (assistant) await recordVersion(query, assistant);

@@ -1,3 +1,5 @@
+import { canWriteAssistant } from '../auth/scope.ts';
+import type { Viewer } from '../auth/viewer.ts';
 import type { Sql } from '../db/query.ts';
 import { sql } from '../db/sql.ts';
 import { ConflictError, NotFoundError } from '../errors.ts';
@@ -10,6 +12,7 @@ import { isDefaultAssistant, readAssistantId } from './input.ts';
  */
 export async function deleteAssistant(
   app: { sql: Sql; graphs: Graphs },
+  viewer: Viewer,
   idOrGraphId: string,
 ): Promise<string> {
   const id = readAssistantId(app, 'id', idOrGraphId);
@@ -20,7 +23,8 @@ export async function deleteAssistant(
   }
   return app.sql.transaction(async (query) => {
     const deleted = await query(
-      sql`UPDATE "Assistant" SET "deletedAt" = now() WHERE "id" = ${id} AND "deletedAt" IS NULL RETURNING 1`,
+      sql`UPDATE "Assistant" SET "deletedAt" = now()
+        WHERE "id" = ${id} AND "deletedAt" IS NULL AND ${canWriteAssistant(viewer)} RETURNING 1`,
     );
     if (deleted.length === 0) throw new NotFoundError('Assistant', id);
     await query(sql`DELETE FROM "AssistantVersion" WHERE "assistantId" = ${id}`);

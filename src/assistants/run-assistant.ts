@@ -1,3 +1,5 @@
+import { canReadAssistant } from '../auth/scope.ts';
+import type { Viewer } from '../auth/viewer.ts';
 import type { Query } from '../db/query.ts';
 import { sql, type Statement } from '../db/sql.ts';
 import type { Assistant } from '../generated/prisma/client.ts';
@@ -11,13 +13,14 @@ export interface RunAssistant extends Assistant {
 export type FindRunAssistant = (id: string) => Promise<RunAssistant | null>;
 
 /** Reads each assistant once. */
-export function createRunAssistants(query: Query): FindRunAssistant {
+export function createRunAssistants(query: Query, viewer: Viewer): FindRunAssistant {
   const found = new Map<string, RunAssistant | null>();
   return async (id) => {
     const known = found.get(id);
     if (known !== undefined) return known;
     const [assistant = null] = await query<RunAssistant>(
-      sql`SELECT *, "xmin"::text AS "rowVersion" FROM "Assistant" WHERE "id" = ${id} AND "deletedAt" IS NULL`,
+      sql`SELECT *, "xmin"::text AS "rowVersion" FROM "Assistant"
+        WHERE "id" = ${id} AND "deletedAt" IS NULL AND ${canReadAssistant(viewer)}`,
     );
     found.set(id, assistant);
     return assistant;

@@ -100,7 +100,7 @@ builder.queryFields((t) => ({
     nullable: true,
     description: "By UUID, or by a graph's name for its default assistant. Null if none exists.",
     args: { id: t.arg.id({ required: true }) },
-    resolve: (_root, { id }, app) => findAssistant(app, id),
+    resolve: (_root, { id }, app) => findAssistant(app, app.viewer, id),
   }),
   assistants: t.field({
     type: AssistantConnection,
@@ -111,7 +111,7 @@ builder.queryFields((t) => ({
       orderBy: t.arg({ type: AssistantOrder }),
       ...pageArgs(t),
     },
-    resolve: (_root, args, app) => searchAssistants(app, args),
+    resolve: (_root, args, app) => searchAssistants(app, app.viewer, args),
   }),
 }));
 
@@ -155,7 +155,7 @@ builder.mutationFields((t) => ({
     nullable: true,
     description: 'Creates an assistant at version 1.',
     args: { input: t.arg({ type: CreateAssistantInput, required: true }) },
-    resolve: (_root, { input }, app) => createAssistant(app, input),
+    resolve: (_root, { input }, app) => createAssistant(app, app.viewer, input),
   }),
   updateAssistant: t.field({
     type: AssistantRef,
@@ -166,7 +166,7 @@ builder.mutationFields((t) => ({
       id: t.arg.id({ required: true, description: ASSISTANT_ID }),
       input: t.arg({ type: UpdateAssistantInput, required: true }),
     },
-    resolve: (_root, { id, input }, app) => updateAssistant(app, id, input),
+    resolve: (_root, { id, input }, app) => updateAssistant(app, app.viewer, id, input),
   }),
   setAssistantVersion: t.field({
     type: AssistantRef,
@@ -176,7 +176,7 @@ builder.mutationFields((t) => ({
       id: t.arg.id({ required: true, description: ASSISTANT_ID }),
       version: t.arg.int({ required: true }),
     },
-    resolve: (_root, { id, version }, app) => setAssistantVersion(app, id, version),
+    resolve: (_root, { id, version }, app) => setAssistantVersion(app, app.viewer, id, version),
   }),
   deleteAssistant: t.field({
     type: 'ID',
@@ -184,6 +184,6 @@ builder.mutationFields((t) => ({
     description:
       'Deletes the assistant with its versions and returns its id; its runs remain. CONFLICT for a default assistant.',
     args: { id: t.arg.id({ required: true, description: ASSISTANT_ID }) },
-    resolve: (_root, { id }, app) => deleteAssistant(app, id),
+    resolve: (_root, { id }, app) => deleteAssistant(app, app.viewer, id),
   }),
 }));

@@ -1,3 +1,5 @@
+import { canReadAssistant } from '../auth/scope.ts';
+import type { Viewer } from '../auth/viewer.ts';
 import type { Conditions, Page, PageRequest } from '../db/page.ts';
 import { readIds, readPage } from '../db/page.ts';
 import type { Sql } from '../db/query.ts';
@@ -31,11 +33,12 @@ export interface AssistantOrder {
 /** Finds an assistant by UUID, or by the name of a graph. Throws if the text is neither. */
 export async function findAssistant(
   app: { sql: Sql; graphs: Graphs },
+  viewer: Viewer,
   idOrGraphId: string,
 ): Promise<Assistant | null> {
   const id = readAssistantId(app, 'id', idOrGraphId);
   const [assistant] = await app.sql.query<Assistant>(
-    sql`SELECT * FROM "Assistant" WHERE "id" = ${id} AND "deletedAt" IS NULL`,
+    sql`SELECT * FROM "Assistant" WHERE "id" = ${id} AND "deletedAt" IS NULL AND ${canReadAssistant(viewer)}`,
   );
   return assistant ?? null;
 }
@@ -43,6 +46,7 @@ export async function findAssistant(
 /** Default order: newest first. */
 export function searchAssistants(
   app: { sql: Sql },
+  viewer: Viewer,
   {
     filter,
     orderBy,
@@ -51,7 +55,9 @@ export function searchAssistants(
 ): Promise<Page<Assistant>> {
   const { field, direction } = orderBy ?? { field: 'CREATED_AT', direction: 'DESC' };
   const order = { ...ORDERS[field], unique: '"id"', uniqueType: 'uuid', direction };
-  const listing = { from: '"Assistant"', columns: '*', ...readFilter(filter ?? {}, field), order };
+  const found = readFilter(filter ?? {}, field);
+  const where = [canReadAssistant(viewer), ...found.where];
+  const listing = { from: '"Assistant"', columns: '*', ...found, where, order };
   return readPage(app.sql.query, listing, request);
 }
 

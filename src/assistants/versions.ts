@@ -1,3 +1,5 @@
+import { canWriteAssistant } from '../auth/scope.ts';
+import type { Viewer } from '../auth/viewer.ts';
 import type { Config } from '../config.ts';
 import { readPage, type Page, type PageRequest } from '../db/page.ts';
 import type { Query, Sql } from '../db/query.ts';
@@ -24,6 +26,7 @@ export interface AssistantChange {
 /** Creates a new version, even without a change, and makes it active. */
 export async function updateAssistant(
   app: { config: Config; sql: Sql; graphs: Graphs },
+  viewer: Viewer,
   idOrGraphId: string,
   change: AssistantChange,
 ): Promise<Assistant> {
@@ -37,7 +40,7 @@ export async function updateAssistant(
   checkObject(app.config, 'input.context', change.context);
 
   return app.sql.transaction(async (query) => {
-    const old = await lockAssistant(query, id);
+    const old = await lockAssistant(query, viewer, id);
     const [newest] = await query<{ version: number }>(
       sql`SELECT max("version") AS "version" FROM "AssistantVersion" WHERE "assistantId" = ${id}`,
     );
@@ -68,12 +71,13 @@ function checkKeepsGraph(app: { graphs: Graphs }, id: string, graphId: string): 
 /** Makes an earlier version active. The next update still gets a new number. */
 export async function setAssistantVersion(
   app: { sql: Sql; graphs: Graphs },
+  viewer: Viewer,
   idOrGraphId: string,
   version: number,
 ): Promise<Assistant> {
   const id = readAssistantId(app, 'id', idOrGraphId);
   return app.sql.transaction(async (query) => {
-    await lockAssistant(query, id);
+    await lockAssistant(query, viewer, id);
     const [values] = await query<AssistantVersion>(
       sql`SELECT * FROM "AssistantVersion" WHERE "assistantId" = ${id} AND "version" = ${version}`,
     );
@@ -119,9 +123,9 @@ export async function recordVersion(query: Query, assistant: Assistant): Promise
 }
 
 /** Concurrent changes wait for the lock: otherwise two versions would get the same number. */
-async function lockAssistant(query: Query, id: string): Promise<Assistant> {
+async function lockAssistant(query: Query, viewer: Viewer, id: string): Promise<Assistant> {
   const [assistant] = await query<Assistant>(
-    sql`SELECT * FROM "Assistant" WHERE "id" = ${id} AND "deletedAt" IS NULL FOR UPDATE`,
+    sql`SELECT * FROM "Assistant" WHERE "id" = ${id} AND "deletedAt" IS NULL AND ${canWriteAssistant(viewer)} FOR UPDATE`,
   );
   if (!assistant) throw new NotFoundError('Assistant', id);
   return assistant;

@@ -132,7 +132,7 @@ function isUndone(error: unknown): boolean {
 /** The same transaction may succeed at once. */
 function isTransient(error: unknown): boolean {
   // Another attempt numbers events without the lock of the thread; a run is accepted without the lock of its key.
-  const isTaken = ['RunEvent_pkey', 'Run_idempotencyKey_key'].some((index) =>
+  const isTaken = ['RunEvent_pkey', 'Run_tenant_requester_idempotencyKey_key'].some((index) =>
     isUniqueViolation(error, index),
   );
   return isTaken || isTransactionRollback(error);

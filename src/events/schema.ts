@@ -1,4 +1,4 @@
-import type { App } from '../app.ts';
+import type { App, ClientApp } from '../app.ts';
 import type { PlainMessage } from '../checkpoints/plain.ts';
 import { MessageRef } from '../checkpoints/schema-messages.ts';
 import { CheckpointRef } from '../checkpoints/schema.ts';
@@ -68,8 +68,8 @@ async function valuesShown(event: StoredEvent, app: App): Promise<unknown> {
     : {};
 }
 
-async function runOf({ runId }: StoredEvent, app: App): Promise<Run> {
-  const run = await findRun(app, runId);
+async function runOf({ runId }: StoredEvent, app: ClientApp): Promise<Run> {
+  const run = await findRun(app, app.viewer, runId);
   if (!run) throw new NotFoundError('Run', runId);
   return run;
 }
@@ -282,7 +282,7 @@ builder.subscriptionField('runEvents', (t) =>
       runId: t.arg.id({ required: true }),
       ...readerArgs(t, 'end'),
     },
-    subscribe: (_root, { runId, ...filter }, app) => followRun(app, runId, filter),
+    subscribe: (_root, { runId, ...filter }, app) => followRun(app, app.viewer, runId, filter),
     resolve: (event) => event,
   }),
 );
@@ -296,7 +296,7 @@ builder.subscriptionField('streamRun', (t) =>
       input: t.arg({ type: CreateRunInput, required: true }),
       ...readerArgs(t, 'end'),
     },
-    subscribe: (_root, { input, ...filter }, app) => streamRun(app, input, filter),
+    subscribe: (_root, { input, ...filter }, app) => streamRun(app, app.viewer, input, filter),
     resolve: (event) => event,
   }),
 );
@@ -310,7 +310,8 @@ builder.subscriptionField('threadEvents', (t) =>
       threadId: t.arg.id({ required: true }),
       ...readerArgs(t, 'end of each run'),
     },
-    subscribe: (_root, { threadId, ...filter }, app) => followThread(app, threadId, filter),
+    subscribe: (_root, { threadId, ...filter }, app) =>
+      followThread(app, app.viewer, threadId, filter),
     resolve: (event) => event,
   }),
 );

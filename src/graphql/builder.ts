@@ -1,7 +1,7 @@
 import SchemaBuilder from '@pothos/core';
 import PrismaPlugin from '@pothos/plugin-prisma';
 import RelayPlugin from '@pothos/plugin-relay';
-import type { App } from '../app.ts';
+import type { ClientApp } from '../app.ts';
 import type PrismaTypes from '../generated/pothos.ts';
 import { getDatamodel } from '../generated/pothos.ts';
 
@@ -11,7 +11,7 @@ export type JsonObject = Record<string, unknown>;
 
 /** The schema files of each domain add their types and fields to this builder; index.ts builds the schema. */
 export const builder = new SchemaBuilder<{
-  Context: App;
+  Context: ClientApp;
   PrismaTypes: PrismaTypes;
   DefaultFieldNullability: false;
   DefaultEdgesNullability: { list: false; items: false };

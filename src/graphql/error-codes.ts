@@ -16,7 +16,10 @@ builder.enumType('ErrorCode', {
       description:
         'The request contradicts stored data: an id in use, an interrupt that is not pending, an ended run, an idempotency key with a different input.',
     },
-    FORBIDDEN: { description: 'The server does not serve this host or this web page.' },
+    FORBIDDEN: {
+      description:
+        'The client lacks a role, or the server does not serve this host or this web page.',
+    },
     INTERNAL_SERVER_ERROR: {
       description: 'An error of the server; its log has the reason.',
     },
@@ -32,6 +35,9 @@ builder.enumType('ErrorCode', {
     },
     THREAD_BUSY: {
       description: 'A run of the thread is running or due. Wait for it, or cancel it.',
+    },
+    UNAUTHENTICATED: {
+      description: 'The request has no valid credentials. Send an API key or a token.',
     },
   } satisfies Record<ErrorCode, { description: string }>,
 });

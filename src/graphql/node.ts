@@ -1,4 +1,5 @@
 import { brandWithType } from '@pothos/core';
+import { readableAssistants, readableRows } from '../auth/scope.ts';
 import { parseUuid } from '../db/uuid.ts';
 import { builder } from './builder.ts';
 
@@ -22,12 +23,15 @@ builder.queryField('node', (t) =>
     nullable: true,
     description: 'The assistant, thread or run with this UUID. Null if none exists.',
     args: { id: t.arg.id({ required: true }) },
-    resolve: async (_root, args, { db }) => {
+    resolve: async (_root, args, { db, viewer }) => {
       const id = parseUuid('id', args.id);
+      const readable = readableRows(viewer);
       const [assistant, thread, run] = await Promise.all([
-        db.assistant.findUnique({ where: { id, deletedAt: null } }),
-        db.thread.findUnique({ where: { id } }),
-        db.run.findUnique({ where: { id, tombstone: false } }),
+        db.assistant.findUnique({
+          where: { id, deletedAt: null, ...readableAssistants(viewer) },
+        }),
+        db.thread.findUnique({ where: { id, ...readable } }),
+        db.run.findUnique({ where: { id, tombstone: false, ...readable } }),
       ]);
       if (assistant) return branded(assistant, 'Assistant');
       if (thread) return branded(thread, 'Thread');

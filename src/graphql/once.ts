@@ -4,9 +4,9 @@ import {
   type GraphQLResolveInfo,
   type GraphQLSchema,
 } from 'graphql';
-import type { App } from '../app.ts';
+import type { ClientApp } from '../app.ts';
 
-type Resolver = GraphQLFieldResolver<unknown, App>;
+type Resolver = GraphQLFieldResolver<unknown, ClientApp>;
 
 /**
  * Resolves a field of an object once for all aliases with the same arguments, and starts no resolver after the end of its

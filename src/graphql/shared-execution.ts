@@ -4,6 +4,8 @@ import {
   type ExecutionArgs,
   type ExecutionResult,
 } from 'graphql';
+import type { ClientApp } from '../app.ts';
+import { scopeKey } from '../auth/viewer.ts';
 import { executeWithin } from './execution.ts';
 
 /** A result for Yoga's result processors. `stringify` makes the text of an HTTP response. */
@@ -24,7 +26,7 @@ interface SharedExecution {
 type Executions = Map<string, SharedExecution>;
 
 /**
- * graphql's `subscribe`, for many subscribers of the same events. Subscriptions with the same document and variables share the
+ * graphql's `subscribe`, for many subscribers of the same events. Subscriptions of a scope with the same document and variables share the
  * execution of each event, and over SSE also its JSON text. The key of an event is its object.
  */
 export function createSharedSubscribe(): (
@@ -34,10 +36,11 @@ export function createSharedSubscribe(): (
   const documents = new WeakMap<DocumentNode, number>();
   let documentsSeen = 0;
 
-  function keyOf({ document, operationName, variableValues }: ExecutionArgs): string {
+  function keyOf({ document, operationName, variableValues, contextValue }: ExecutionArgs): string {
+    const { viewer } = contextValue as ClientApp;
     const id = documents.get(document) ?? documentsSeen++;
     documents.set(document, id);
-    return JSON.stringify([id, operationName, variableValues]);
+    return JSON.stringify([id, operationName, variableValues, scopeKey(viewer)]);
   }
 
   function executionOf(event: unknown, key: string, args: ExecutionArgs): SharedExecution {

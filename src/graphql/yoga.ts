@@ -7,6 +7,7 @@ import {
   type YogaServerInstance,
 } from 'graphql-yoga';
 import type { App } from '../app.ts';
+import { ANONYMOUS } from '../auth/viewer.ts';
 import { isStream } from '../http/streams.ts';
 import { useCompression } from './compression.ts';
 import {
@@ -30,7 +31,7 @@ export function createGraphql(app: App): Yoga {
   const maskError = createMaskError(log);
   return createYoga<object, App>({
     schema,
-    context: () => ({ ...app }),
+    context: () => ({ ...app, viewer: ANONYMOUS }),
     maskedErrors: { maskError: config.introspection ? maskError : withoutSuggestions(maskError) },
     parserAndValidationCache: createDocumentCache(),
     plugins: [

@@ -68,6 +68,6 @@ builder.queryField('pendingInterrupts', (t) =>
       ...pageArgs(t),
     },
     resolve: (_root, { graphId, metadata, ...page }, app) =>
-      listPendingInterrupts(app, { graphId, metadata }, page),
+      listPendingInterrupts(app, app.viewer, { graphId, metadata }, page),
   }),
 );

@@ -1,4 +1,6 @@
 import type { StateSnapshot } from '@langchain/langgraph';
+import { listScope } from '../auth/scope.ts';
+import type { Viewer } from '../auth/viewer.ts';
 import { namesIn } from '../checkpoints/namespace.ts';
 import { bySeq, readPage, type Page, type PageRequest } from '../db/page.ts';
 import type { Sql } from '../db/query.ts';
@@ -16,15 +18,17 @@ export interface PendingFilter {
 /** The pending interrupts of all threads, oldest first. */
 export function listPendingInterrupts(
   app: { sql: Sql },
+  viewer: Viewer,
   { graphId, metadata }: PendingFilter,
   page: PageRequest,
 ): Promise<Page<Interrupt>> {
-  const filters: Statement[] = [];
+  const scope = listScope(viewer);
+  const { filters } = scope;
   if (graphId != null) filters.push(ofThread(sql`t."graphId" = ${graphId}`));
   if (metadata) {
     filters.push(ofThread(sql`t."metadata" @> ${JSON.stringify(metadata)}::jsonb`));
   }
-  const where = [sql`"pending"`];
+  const where = [...scope.where, sql`"pending"`];
   const listing = { from: '"Interrupt"', columns: '*', where, filters, order: bySeq('ASC') };
   return readPage<Interrupt>(app.sql.query, listing, page);
 }

@@ -44,9 +44,9 @@ export async function storeInterrupts(
 ): Promise<{ id: string; isNew: boolean }[]> {
   if (interrupts.length === 0) return [];
   return query(
-    sql`INSERT INTO "Interrupt" ("id", "threadId", "checkpointId", "namespace", "taskId", "node", "langgraphId", "ordinal",
+    sql`INSERT INTO "Interrupt" ("id", "tenant", "owner", "threadId", "checkpointId", "namespace", "taskId", "node", "langgraphId", "ordinal",
        "value", "responseSchema", "runId")
-     SELECT i."id", i."threadId", i."checkpointId", i."namespace", i."taskId", i."node", i."langgraphId", ${ANSWERS_HELD},
+     SELECT i."id", t."tenant", t."owner", i."threadId", i."checkpointId", i."namespace", i."taskId", i."node", i."langgraphId", ${ANSWERS_HELD},
        i."value"::json, i."schema"::json, ${runId}::uuid
      FROM (SELECT ${threadId}::uuid AS "threadId", u.*
        FROM unnest(${interrupts.map(() => newId())}::uuid[], ${interrupts.map(({ checkpointId }) => checkpointId)}::uuid[],
@@ -55,6 +55,7 @@ export async function storeInterrupts(
          ${interrupts.map(({ value }) => toJsonColumn(value))}::text[],
          ${interrupts.map(({ responseSchema }) => toJsonColumn(responseSchema || undefined))}::text[])
          AS u("id", "checkpointId", "namespace", "taskId", "node", "langgraphId", "value", "schema")) i
+       JOIN "Thread" t ON t."id" = i."threadId"
      ON CONFLICT ("threadId", "checkpointId", "langgraphId", "ordinal")
        DO UPDATE SET "value" = EXCLUDED."value",
          -- Stays closed while a run with its answer has not started. Otherwise the task has raised it again: it is pending again.

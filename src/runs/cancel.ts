@@ -1,3 +1,5 @@
+import { canWrite, requireRole } from '../auth/scope.ts';
+import { SYSTEM, type Viewer } from '../auth/viewer.ts';
 import { STOPS_CHANNEL, RUNS_CHANNEL, THREADS_CHANNEL } from '../db/channels.ts';
 import { isEmptyFilter } from '../db/page.ts';
 import type { Query, Sql } from '../db/query.ts';
@@ -32,20 +34,22 @@ const MOST_RETURNED = 100;
  */
 export async function cancelRun(
   app: { sql: Sql; tail: EventTail },
+  viewer: Viewer,
   runId: string,
   action: CancelAction,
 ): Promise<Run> {
   const id = parseUuid('id', runId);
-  const found = await requireRun(app, id);
+  requireRole(viewer, 'member');
+  const found = await requireRun(app, viewer, id);
   const [stopped] = await cancelEach(app, [found], action);
   if (stopped) return stopped;
   // A concurrent rollback may have made the run a tombstone.
-  const { status } = await requireRun(app, id);
+  const { status } = await requireRun(app, viewer, id);
   throw new ConflictError(`Run ${id} is ${status}; only an unfinished run can be cancelled.`);
 }
 
-async function requireRun(app: { sql: Sql }, id: string): Promise<Run> {
-  const run = await findRun(app, id);
+async function requireRun(app: { sql: Sql }, viewer: Viewer, id: string): Promise<Run> {
+  const run = await findRun(app, viewer, id);
   if (!run || run.tombstone) throw new NotFoundError('Run', id);
   return run;
 }
@@ -57,6 +61,7 @@ async function requireRun(app: { sql: Sql }, id: string): Promise<Run> {
  */
 export async function cancelRuns(
   app: { sql: Sql; graphs: Graphs; tail: EventTail },
+  viewer: Viewer,
   filter: RunFilter,
   action: CancelAction,
 ): Promise<Run[]> {
@@ -66,9 +71,10 @@ export async function cancelRuns(
       'filter must not be empty: an empty filter would cancel all runs.',
     );
   }
-  const condition = runCondition(app, filter);
+  requireRole(viewer, 'member');
+  const condition = runCondition(app, viewer, filter);
   const [range] = await app.sql.query<{ last: number }>(
-    sql`SELECT coalesce(max("seq"), 0) AS "last" FROM "Run"`,
+    sql`SELECT coalesce(max("seq"), 0) AS "last" FROM "Run" WHERE ${canWrite(viewer)}`,
   );
   const last = range?.last ?? 0;
   const stopped: Run[] = [];
@@ -96,7 +102,7 @@ async function cancelEach(
   const ids = found.map(({ id }) => id);
   const { stops, runs } = await app.sql.transaction(async (query) => {
     const threadIds = [...new Set(found.flatMap(({ threadId }) => threadId ?? []))];
-    await lockThreads(query, threadIds);
+    await lockThreads(query, SYSTEM, threadIds);
     const matches = sql`r."id" = ANY(${ids}::uuid[]) AND r."status" = ANY(${statuses}::"RunStatus"[])`;
     const stops = await stopRuns(query, matches, action);
     const runs = await query<Run>(
@@ -141,7 +147,7 @@ export async function stopRuns(
  * final events.
  */
 export async function endRunsOfThread(query: Query, threadId: string): Promise<StoredEvent[]> {
-  await lockThreads(query, [threadId]);
+  await lockThreads(query, SYSTEM, [threadId]);
   const runs = await query<Run>(
     sql`SELECT * FROM "Run" WHERE "threadId" = ${threadId} AND "status" IN ('PENDING', 'RUNNING') ORDER BY "seq"`,
   );

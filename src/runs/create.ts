@@ -1,4 +1,6 @@
 import { AssistantChangedError, createRunAssistants } from '../assistants/run-assistant.ts';
+import { requireRole } from '../auth/scope.ts';
+import type { Viewer } from '../auth/viewer.ts';
 import { RUNS_CHANNEL, THREADS_CHANNEL } from '../db/channels.ts';
 import type { Created } from '../db/node-id.ts';
 import { readSize } from '../db/page.ts';
@@ -21,9 +23,13 @@ import {
 export type CreateNeeds = Omit<CheckNeeds, 'findAssistant'> & { tail: EventTail };
 
 /** Inserts a run. Inserting is enqueueing: a worker can claim the run after the commit. */
-export async function createRun(app: CreateNeeds, request: NewRun): Promise<Created<Run>> {
-  const [run] = await retryIfAssistantChanged(app, async (needs) =>
-    storeRuns(app, [await checkRequest(needs, 'input', request)]),
+export async function createRun(
+  app: CreateNeeds,
+  viewer: Viewer,
+  request: NewRun,
+): Promise<Created<Run>> {
+  const [run] = await retryIfAssistantChanged(app, viewer, async (needs) =>
+    storeRuns(app, viewer, [await checkRequest(needs, viewer, 'input', request)]),
   );
   return run as Created<Run>;
 }
@@ -31,28 +37,31 @@ export async function createRun(app: CreateNeeds, request: NewRun): Promise<Crea
 /** Inserts several runs in their order, all or none. */
 export async function createRuns(
   app: CreateNeeds,
+  viewer: Viewer,
   requests: readonly NewRun[],
 ): Promise<Created<Run>[]> {
   readSize('inputs', requests.length);
-  return retryIfAssistantChanged(app, async (needs) => {
+  return retryIfAssistantChanged(app, viewer, async (needs) => {
     const checked: (CheckedRun | RepeatedRun)[] = [];
     const turns = createTurns();
     for (const [i, request] of requests.entries()) {
       if (turns.isOver()) await turns.next();
-      checked.push(await checkRequest(needs, `inputs[${i}]`, request));
+      checked.push(await checkRequest(needs, viewer, `inputs[${i}]`, request));
     }
-    return storeRuns(app, checked);
+    return storeRuns(app, viewer, checked);
   });
 }
 
 /** Repeats the work while an assistant has changed since it was read. */
 async function retryIfAssistantChanged<T>(
   app: CreateNeeds,
+  viewer: Viewer,
   work: (needs: CheckNeeds) => Promise<T>,
 ): Promise<T> {
+  requireRole(viewer, 'member');
   for (;;) {
     try {
-      return await work({ ...app, findAssistant: createRunAssistants(app.sql.query) });
+      return await work({ ...app, findAssistant: createRunAssistants(app.sql.query, viewer) });
     } catch (error) {
       if (!(error instanceof AssistantChangedError)) throw error;
     }
@@ -62,6 +71,7 @@ async function retryIfAssistantChanged<T>(
 /** Stores the new runs. Returns a run for each request, in the order of the requests. */
 async function storeRuns(
   app: CreateNeeds,
+  viewer: Viewer,
   requests: readonly (CheckedRun | RepeatedRun)[],
 ): Promise<Created<Run>[]> {
   const runs = requests
@@ -70,7 +80,7 @@ async function storeRuns(
     .toSorted((a, b) => (a.threadId ?? '').localeCompare(b.threadId ?? ''));
   let accepted: Map<CheckedRun, Accepted>;
   try {
-    accepted = await acceptAll(app, runs);
+    accepted = await acceptAll(app, viewer, runs);
   } finally {
     // Also after a refusal: while the thread was locked, a worker may have skipped a due run of it.
     for (const run of runs) app.sql.notify(RUNS_CHANNEL, run.id);
@@ -92,16 +102,17 @@ async function storeRuns(
  */
 async function acceptAll(
   { config, sql }: Pick<CreateNeeds, 'config' | 'sql'>,
+  viewer: Viewer,
   runs: readonly CheckedRun[],
 ): Promise<Map<CheckedRun, Accepted>> {
   const [run] = runs;
   if (!run) return new Map();
   const { queuedRunLimit } = config;
   const inTransaction = (locksFirst = false) =>
-    sql.transaction((query) => acceptRuns(query, runs, { queuedRunLimit, locksFirst }));
+    sql.transaction((query) => acceptRuns(query, viewer, runs, { queuedRunLimit, locksFirst }));
   if (runs.length > 1 || needsDecisions(run)) return inTransaction();
   try {
-    return new Map([[run, await acceptAlone(sql.query, run, { queuedRunLimit })]]);
+    return new Map([[run, await acceptAlone(sql.query, viewer, run, { queuedRunLimit })]]);
   } catch (error) {
     if (error instanceof NearlyFullError) return inTransaction(true);
     // Another request with the key may have come first, and filled the queue.

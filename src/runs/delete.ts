@@ -1,3 +1,5 @@
+import { canWrite } from '../auth/scope.ts';
+import type { Viewer } from '../auth/viewer.ts';
 import type { Query, Sql } from '../db/query.ts';
 import { sql } from '../db/sql.ts';
 import { parseUuid } from '../db/uuid.ts';
@@ -10,12 +12,12 @@ import { isFinal } from './status.ts';
  * idempotency key, and a run without a start. The final event of the latter may lie between the events of a different run, whose
  * readers would find a missing number.
  */
-export async function deleteRun(app: { sql: Sql }, runId: string): Promise<string> {
+export async function deleteRun(app: { sql: Sql }, viewer: Viewer, runId: string): Promise<string> {
   const id = parseUuid('id', runId);
   return app.sql.transaction(async (query) => {
     const [run] = await query<Pick<Run, 'status' | 'idempotencyKey' | 'startedAt'>>(
       sql`SELECT "status", "idempotencyKey", "startedAt" FROM "Run"
-        WHERE "id" = ${id} AND NOT "tombstone" FOR UPDATE`,
+        WHERE "id" = ${id} AND NOT "tombstone" AND ${canWrite(viewer)} FOR UPDATE`,
     );
     if (!run) throw new NotFoundError('Run', id);
     if (!isFinal(run.status)) {

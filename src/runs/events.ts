@@ -1,3 +1,5 @@
+import { canRead } from '../auth/scope.ts';
+import type { Viewer } from '../auth/viewer.ts';
 import type { Sql } from '../db/query.ts';
 import { sql } from '../db/sql.ts';
 import { parseUuid } from '../db/uuid.ts';
@@ -28,11 +30,12 @@ interface EventFilter {
 /** The stored events of a run, then the live events, until the final event; a GAP in place of deleted events. */
 export async function followRun(
   app: { sql: Sql; tail: EventTail },
+  viewer: Viewer,
   id: string,
   { after, modes }: EventFilter,
 ): Promise<AsyncIterableIterator<StoredEvent, void>> {
   const runId = parseUuid('runId', id);
-  const threadId = app.tail.threadOf(runId) ?? (await findThread(app, runId));
+  const threadId = await findThread(app, viewer, runId);
   return followIn(app, { runId, threadId }, { after, modes });
 }
 
@@ -42,6 +45,7 @@ export async function followRun(
  */
 export async function streamRun(
   app: CreateNeeds,
+  viewer: Viewer,
   request: NewRun,
   filter: EventFilter,
 ): Promise<AsyncIterableIterator<StoredEvent, void>> {
@@ -53,14 +57,20 @@ export async function streamRun(
   }
   // A cursor belongs to a run that exists: a wrong one must not create a run.
   const run =
-    filter.after == null ? await createRun(app, request) : await findStreamed(app, request);
+    filter.after == null
+      ? await createRun(app, viewer, request)
+      : await findStreamed(app, viewer, request);
   return followIn(app, { runId: run.id, threadId: await threadOfEvents(app, run) }, filter);
 }
 
 /** The run of an earlier request with this key. */
-async function findStreamed({ sql: { query } }: { sql: Sql }, request: NewRun): Promise<Run> {
+async function findStreamed(
+  { sql: { query } }: { sql: Sql },
+  viewer: Viewer,
+  request: NewRun,
+): Promise<Run> {
   const key = readKey('input.idempotencyKey', request);
-  const run = key && (await findRunByKey(query, key));
+  const run = key && (await findRunByKey(query, viewer, key));
   if (run) return run;
   throw new BadInputError(
     'after',
@@ -89,11 +99,14 @@ function followFrom(
 /** The events of all runs of a thread, from now or after a cursor, until it is deleted. */
 export async function followThread(
   app: { sql: Sql; tail: EventTail },
+  viewer: Viewer,
   id: string,
   { after, modes }: EventFilter,
 ): Promise<AsyncIterableIterator<StoredEvent, void>> {
   const threadId = parseUuid('threadId', id);
-  const [thread] = await app.sql.query(sql`SELECT 1 FROM "Thread" WHERE "id" = ${threadId}`);
+  const [thread] = await app.sql.query(
+    sql`SELECT 1 FROM "Thread" WHERE "id" = ${threadId} AND ${canRead(viewer)}`,
+  );
   if (!thread) throw new NotFoundError('Thread', threadId);
   const number =
     after == null ? await lastNumber(app.sql.query, threadId) : readCursor(after, threadId);
@@ -120,8 +133,8 @@ export async function eventCursor(
   return eventId({ threadId: id, number: Math.min(settled, first - 1) });
 }
 
-async function findThread(app: { sql: Sql }, runId: string): Promise<string> {
-  const run = await findRun(app, runId);
+async function findThread(app: { sql: Sql }, viewer: Viewer, runId: string): Promise<string> {
+  const run = await findRun(app, viewer, runId);
   if (!run) throw new NotFoundError('Run', runId);
   return threadOfEvents(app, run);
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { Viewer } from '../auth/viewer.ts';
 import type { Query } from '../db/query.ts';
 import { sql } from '../db/sql.ts';
 import { BadInputError, ConflictError, isUniqueViolation } from '../errors.ts';
@@ -7,7 +8,7 @@ import { isRecord } from '../json.ts';
 
 const LONGEST_KEY = 255;
 
-/** The idempotency key of a request: the same request with the same key returns the same run. */
+/** The idempotency key of a request, known to its viewer only: the same request with the same key returns the same run. */
 export interface IdempotencyKey {
   key: string;
   /** The hash of the whole request. */
@@ -37,12 +38,16 @@ function sorted(object: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(object).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** The run of an earlier request with this key. Throws ConflictError if the requests differ. */
+/** The run of an earlier request of the viewer with this key. Throws ConflictError if the requests differ. */
 export async function findRunByKey(
   query: Query,
+  viewer: Viewer,
   { key, inputHash }: IdempotencyKey,
 ): Promise<Run | undefined> {
-  const [run] = await query<Run>(sql`SELECT * FROM "Run" WHERE "idempotencyKey" = ${key}`);
+  const [run] = await query<Run>(
+    sql`SELECT * FROM "Run" WHERE "tenant" = ${viewer.tenant} AND "requester" = ${viewer.identity}
+      AND "idempotencyKey" = ${key}`,
+  );
   if (!run || inputHash.equals(run.inputHash ?? Buffer.alloc(0))) return run;
   throw new ConflictError(
     `The idempotencyKey "${key}" belongs to run ${run.id}, with a different input.`,
@@ -51,10 +56,15 @@ export async function findRunByKey(
 
 /** Whether a statement failed because a run has its key. */
 export function isKeyTaken(error: unknown): boolean {
-  return isUniqueViolation(error, 'Run_idempotencyKey_key');
+  return isUniqueViolation(error, 'Run_tenant_requester_idempotencyKey_key');
 }
 
 /** Locks the key until the end of the transaction: concurrent requests with the same key wait. */
-export async function lockKey(query: Query, { key }: IdempotencyKey): Promise<void> {
-  await query(sql`SELECT pg_advisory_xact_lock(hashtextextended(${key}, 1))`);
+export async function lockKey(
+  query: Query,
+  { tenant, identity }: Viewer,
+  { key }: IdempotencyKey,
+): Promise<void> {
+  const name = JSON.stringify([tenant, identity, key]);
+  await query(sql`SELECT pg_advisory_xact_lock(hashtextextended(${name}, 1))`);
 }

@@ -1,4 +1,6 @@
 import { AssistantChangedError, isUnchanged } from '../assistants/run-assistant.ts';
+import { canWrite, ownerOf } from '../auth/scope.ts';
+import type { Viewer } from '../auth/viewer.ts';
 import { isForThread } from '../db/node-id.ts';
 import type { Query } from '../db/query.ts';
 import { join, param, raw, sql, type Statement } from '../db/sql.ts';
@@ -19,27 +21,38 @@ interface InsertOptions {
  * Inserts a run. Throws if the thread does not exist or cannot be used, if its queue is full, and AssistantChangedError if the
  * assistant has changed since the check of the request.
  */
-export async function insertRun(query: Query, run: NewRow, options: InsertOptions): Promise<Run> {
-  const [inserted] = await query<Run>(insertStatement(run, options));
-  return inserted ?? explainRefusal(query, run, options);
+export async function insertRun(
+  query: Query,
+  viewer: Viewer,
+  run: NewRow,
+  options: InsertOptions,
+): Promise<Run> {
+  const [inserted] = await query<Run>(insertStatement(viewer, run, options));
+  return inserted ?? explainRefusal(query, viewer, run, options);
 }
 
 async function explainRefusal(
   query: Query,
+  viewer: Viewer,
   { threadId, argument, assistantId, assistantVersion }: NewRow,
   { room, createsThread }: InsertOptions,
 ): Promise<never> {
-  const [found] = await query<{ isUnchanged: boolean; isTemporary: boolean }>(
-    sql`SELECT ${isUnchanged(assistantId, assistantVersion)} AS "isUnchanged", ${isTemporary(threadId)} AS "isTemporary"`,
+  const [found] = await query<{ isUnchanged: boolean; isForeign: boolean; isTemporary: boolean }>(
+    sql`SELECT ${isUnchanged(assistantId, assistantVersion)} AS "isUnchanged", ${isTemporary(threadId)} AS "isTemporary",
+      EXISTS (SELECT 1 FROM "Thread" WHERE "id" = ${threadId} AND NOT ${canWrite(viewer)}) AS "isForeign"`,
   );
+  const unusable = createsThread
+    ? new IdTakenError(threadId)
+    : new NotFoundError('Thread', threadId);
   if (!found?.isUnchanged) throw new AssistantChangedError(assistantId);
+  if (found.isForeign) throw unusable;
   if (found.isTemporary) {
     throw new ConflictError(
       `Thread ${threadId} belongs to a stateless run and is deleted at its end. Runs that share a state need a thread from createThread.`,
     );
   }
   await refuseQueued(query, { argument, threadId }, room);
-  throw createsThread ? new IdTakenError(threadId) : new NotFoundError('Thread', threadId);
+  throw unusable;
 }
 
 /** SQL: true if the thread belongs to a stateless run and is deleted at its end. */
@@ -49,8 +62,8 @@ function isTemporary(threadId: unknown): Statement {
 }
 
 /** Locks or creates the thread, and inserts the run. The thread is locked before the run gets its `seq`. */
-function insertStatement(run: NewRow, options: InsertOptions): Statement {
-  const params = paramsOf(run, options);
+function insertStatement(viewer: Viewer, run: NewRow, options: InsertOptions): Statement {
+  const params = paramsOf(viewer, run, options);
   const columns = columnsOf(run, params);
   return sql`WITH thread AS (
     ${options.createsThread ? createThread(params) : updateThread(params)}
@@ -61,13 +74,14 @@ function insertStatement(run: NewRow, options: InsertOptions): Statement {
 type Params = ReturnType<typeof paramsOf>;
 
 /** Values and conditions that several parts of the statement share. */
-function paramsOf(run: NewRow, { room }: InsertOptions) {
+function paramsOf(viewer: Viewer, run: NewRow, { room }: InsertOptions) {
   const threadId = param(run.threadId);
   const graphId = param(run.graphId);
   const assistantId = param(run.assistantId);
   const delay = sql`make_interval(secs => ${param(run.afterSeconds)})`;
   const most = param(room.most);
   return {
+    viewer,
     threadId,
     graphId,
     assistantId,
@@ -79,18 +93,20 @@ function paramsOf(run: NewRow, { room }: InsertOptions) {
   };
 }
 
-function updateThread({ threadId, mayBeInserted, ...params }: Params): Statement {
-  return sql`UPDATE "Thread" SET ${threadChanges(params)} WHERE "id" = ${threadId} AND ${mayBeInserted} RETURNING "id"`;
+function updateThread({ viewer, threadId, mayBeInserted, ...params }: Params): Statement {
+  return sql`UPDATE "Thread" SET ${threadChanges(params)}
+    WHERE "id" = ${threadId} AND ${canWrite(viewer)} AND ${mayBeInserted} RETURNING "id", "tenant", "owner"`;
 }
 
 /** Updates the thread if it exists. */
-function createThread({ threadId, mayBeInserted, ...params }: Params): Statement {
+function createThread({ viewer, threadId, mayBeInserted, ...params }: Params): Statement {
   const { graphId, metadata, isDue } = params;
-  return sql`INSERT INTO "Thread" ("id", "graphId", "metadata", "status")
-    SELECT ${threadId}, ${graphId}, ${metadata}, CASE WHEN ${isDue} THEN 'BUSY' ELSE 'IDLE' END::"ThreadStatus"
+  const { tenant, owner } = ownerOf(viewer);
+  return sql`INSERT INTO "Thread" ("id", "tenant", "owner", "graphId", "metadata", "status")
+    SELECT ${threadId}, ${tenant}, ${owner}, ${graphId}, ${metadata}, CASE WHEN ${isDue} THEN 'BUSY' ELSE 'IDLE' END::"ThreadStatus"
     WHERE ${isForThread(threadId)} AND ${mayBeInserted}
-    ON CONFLICT ("id") DO UPDATE SET ${threadChanges(params)}
-    RETURNING "id"`;
+    ON CONFLICT ("id") DO UPDATE SET ${threadChanges(params)} WHERE ${canWrite(viewer, '"Thread"')}
+    RETURNING "id", "tenant", "owner"`;
 }
 
 /** A due run makes its thread BUSY. */
@@ -104,10 +120,13 @@ function threadChanges({
 }
 
 /** Each column of the new row with its value. */
-function columnsOf(run: NewRow, { graphId, assistantId, delay }: Params) {
+function columnsOf(run: NewRow, { viewer, graphId, assistantId, delay }: Params) {
   return {
     id: sql`${run.id}::uuid`,
     threadId: sql`thread."id"`,
+    tenant: sql`thread."tenant"`,
+    owner: sql`thread."owner"`,
+    requester: sql`${viewer.identity}::text`,
     assistantId: sql`${assistantId}::uuid`,
     graphId: sql`${graphId}`,
     input: sql`${run.inputJson}::json`,

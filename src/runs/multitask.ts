@@ -1,3 +1,4 @@
+import { SYSTEM } from '../auth/viewer.ts';
 import type { Query } from '../db/query.ts';
 import { sql } from '../db/sql.ts';
 import { ThreadBusyError } from '../errors.ts';
@@ -24,7 +25,7 @@ export async function applyStrategy(
   if (strategy === 'REJECT') await refuseBusy(query, threadId);
   const action = CANCEL_ACTIONS[strategy];
   if (!action) return undefined;
-  await lockThreads(query, [threadId]);
+  await lockThreads(query, SYSTEM, [threadId]);
   return stopRuns(query, sql`r."threadId" = ${threadId} AND ${isRunningOrDue('r')}`, action);
 }
 

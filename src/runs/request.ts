@@ -1,6 +1,7 @@
 import { checkConfig, mergeConfig, mergeContext } from '../assistants/config.ts';
 import { readAssistantId } from '../assistants/input.ts';
 import type { FindRunAssistant, RunAssistant } from '../assistants/run-assistant.ts';
+import type { Viewer } from '../auth/viewer.ts';
 import type { Config } from '../config.ts';
 import type { Sql } from '../db/query.ts';
 import { newId, parseUuid } from '../db/uuid.ts';
@@ -87,12 +88,13 @@ export interface CheckNeeds {
 /** Checks a request and its graph, without a lock. Throws on a bad request. */
 export async function checkRequest(
   app: CheckNeeds,
+  viewer: Viewer,
   argument: string,
   request: NewRun,
 ): Promise<CheckedRun | RepeatedRun> {
   // Before all checks: limits and graphs may have changed since the earlier request, but a repetition returns the same run.
   const key = readKey(`${argument}.idempotencyKey`, request);
-  const repeated = key && (await findRunByKey(app.sql.query, key));
+  const repeated = key && (await findRunByKey(app.sql.query, viewer, key));
   return repeated ? { repeated } : { ...(await checkNewRun(app, argument, request)), key };
 }
 

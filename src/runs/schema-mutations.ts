@@ -149,8 +149,8 @@ builder.mutationField('createRun', (t) =>
       wait: t.arg.boolean({ required: true, defaultValue: false }),
     },
     resolve: async (_root, { input, wait }, app) => {
-      if (!wait) return createRun(app, input);
-      const { run, ended } = await workAndWait(app, () => createRun(app, input));
+      if (!wait) return createRun(app, app.viewer, input);
+      const { run, ended } = await workAndWait(app, () => createRun(app, app.viewer, input));
       return { ...ended, isNew: run.isNew };
     },
   }),
@@ -162,7 +162,7 @@ builder.mutationField('createRuns', (t) =>
     nullable: true,
     description: 'Creates 1 to 100 runs in the given order, all or none.',
     args: { inputs: t.arg({ type: [CreateRunInput], required: true }) },
-    resolve: (_root, { inputs }, app) => createRuns(app, inputs),
+    resolve: (_root, { inputs }, app) => createRuns(app, app.viewer, inputs),
   }),
 );
 
@@ -186,7 +186,7 @@ builder.mutationField('cancelRun', (t) =>
       wait: t.arg.boolean({ required: true, defaultValue: false }),
     },
     resolve: async (_root, { id, action, wait }, app) => {
-      const cancel = () => cancelRun(app, id, action);
+      const cancel = () => cancelRun(app, app.viewer, id, action);
       return wait ? (await workAndWait(app, cancel)).ended : cancel();
     },
   }),
@@ -202,7 +202,7 @@ builder.mutationField('cancelRuns', (t) =>
       filter: t.arg({ type: RunFilter, required: true }),
       action: t.arg({ type: CancelAction, required: true, defaultValue: 'KEEP' }),
     },
-    resolve: (_root, { filter, action }, app) => cancelRuns(app, filter, action),
+    resolve: (_root, { filter, action }, app) => cancelRuns(app, app.viewer, filter, action),
   }),
 );
 
@@ -212,6 +212,6 @@ builder.mutationField('deleteRun', (t) =>
     description:
       'Deletes an ended run with its events and returns its id; its checkpoints remain. CONFLICT if the run has not ended.',
     args: { id: t.arg.id({ required: true }) },
-    resolve: (_root, { id }, app) => deleteRun(app, id),
+    resolve: (_root, { id }, app) => deleteRun(app, app.viewer, id),
   }),
 );

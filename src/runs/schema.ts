@@ -1,3 +1,5 @@
+import type { ClientApp } from '../app.ts';
+import { readableRows } from '../auth/scope.ts';
 import { AssistantRef } from '../assistants/schema.ts';
 import { entryOf, MessageRef, TokenUsageRef } from '../checkpoints/schema-messages.ts';
 import { CheckpointRef } from '../checkpoints/schema.ts';
@@ -69,8 +71,10 @@ export const RunRef = builder.prismaObject('Run', {
       type: ThreadRef,
       nullable: true,
       description: 'Null for a stateless run after deletion of its thread.',
-      resolve: ({ threadId }, _args, { db }) =>
-        threadId === null ? null : db.thread.findUnique({ where: { id: threadId } }),
+      resolve: ({ threadId }, _args, { db, viewer }) =>
+        threadId === null
+          ? null
+          : db.thread.findUnique({ where: { id: threadId, ...readableRows(viewer) } }),
     }),
     threadId: t.exposeID('threadId', { nullable: true }),
     assistant: t.field({
@@ -168,14 +172,18 @@ builder.prismaObjectFields(RunRef, (t) => ({
   }),
 }));
 
+/** A run that another object names. A copy of a thread names runs of its source. */
+function readRun({ db, viewer }: ClientApp, id: string): Promise<Run | null> {
+  return db.run.findUnique({ where: { id, tombstone: false, ...readableRows(viewer) } });
+}
+
 builder.objectField(CheckpointRef, 'run', (t) =>
   t.field({
     type: RunRef,
     nullable: true,
     description:
       'The run of this checkpoint; null if a client wrote it, or after deletion of the run.',
-    resolve: ({ row: { runId } }, _args, { db }) =>
-      runId === null ? null : db.run.findUnique({ where: { id: runId, tombstone: false } }),
+    resolve: ({ row: { runId } }, _args, app) => (runId === null ? null : readRun(app, runId)),
   }),
 );
 
@@ -186,7 +194,7 @@ builder.objectField(MessageRef, 'run', (t) =>
     description: 'The run with runId; null after its deletion.',
     async resolve(message, _args, app) {
       const runId = (await entryOf(app, message))?.runId;
-      return runId ? app.db.run.findUnique({ where: { id: runId, tombstone: false } }) : null;
+      return runId ? readRun(app, runId) : null;
     },
   }),
 );
@@ -196,8 +204,7 @@ builder.prismaObjectField(InterruptRef, 'run', (t) =>
     type: RunRef,
     nullable: true,
     description: 'The interrupted run; null after its deletion.',
-    resolve: ({ runId }, _args, { db }) =>
-      runId === null ? null : db.run.findUnique({ where: { id: runId, tombstone: false } }),
+    resolve: ({ runId }, _args, app) => (runId === null ? null : readRun(app, runId)),
   }),
 );
 
@@ -228,7 +235,7 @@ builder.prismaObjectField(ThreadRef, 'runs', (t) =>
       orderBy: t.arg({ type: RunOrder }),
     },
     resolve: ({ id }, { status, ...page }, app) =>
-      searchRuns(app, { threadId: id, status }, { ...page, owner: id }),
+      searchRuns(app, app.viewer, { threadId: id, status }, { ...page, owner: id }),
   }),
 );
 
@@ -268,7 +275,7 @@ builder.queryField('run', (t) =>
     description: 'Null if none exists.',
     args: { id: t.arg.id({ required: true }) },
     async resolve(_root, { id }, app) {
-      const run = await findRun(app, parseUuid('id', id));
+      const run = await findRun(app, app.viewer, parseUuid('id', id));
       return run?.tombstone ? null : run;
     },
   }),
@@ -284,7 +291,7 @@ builder.queryField('runs', (t) =>
       orderBy: t.arg({ type: RunOrder }),
       ...pageArgs(t),
     },
-    resolve: (_root, { filter, ...page }, app) => searchRuns(app, filter ?? {}, page),
+    resolve: (_root, { filter, ...page }, app) => searchRuns(app, app.viewer, filter ?? {}, page),
   }),
 );
 
@@ -304,6 +311,6 @@ builder.queryField('runCounts', (t) =>
     nullable: true,
     description: 'The number of runs of the filter with each status, also zero.',
     args: { filter: t.arg({ type: RunFilter }) },
-    resolve: (_root, { filter }, app) => countRuns(app, filter ?? {}),
+    resolve: (_root, { filter }, app) => countRuns(app, app.viewer, filter ?? {}),
   }),
 );

@@ -1,4 +1,6 @@
 import { readAssistantId } from '../assistants/input.ts';
+import { canRead, listScope } from '../auth/scope.ts';
+import type { Viewer } from '../auth/viewer.ts';
 import { countByStatus } from '../db/count-by-status.ts';
 import type { Operation } from '../db/operation.ts';
 import type { Conditions, Listing, Page, PageRequest } from '../db/page.ts';
@@ -30,8 +32,14 @@ export interface RunOrder {
 }
 
 /** The run with this id. Also finds tombstones. */
-export async function findRun(app: { sql: Sql }, id: string): Promise<Run | undefined> {
-  const [run] = await app.sql.query<Run>(sql`SELECT * FROM "Run" WHERE "id" = ${id}`);
+export async function findRun(
+  app: { sql: Sql },
+  viewer: Viewer,
+  id: string,
+): Promise<Run | undefined> {
+  const [run] = await app.sql.query<Run>(
+    sql`SELECT * FROM "Run" WHERE "id" = ${id} AND ${canRead(viewer)}`,
+  );
   return run;
 }
 
@@ -50,12 +58,13 @@ export function columnsFor({ operation }: { operation?: Operation | undefined })
 /** Runs without tombstones, by default newest first, with the columns of the selected fields. */
 export function searchRuns(
   app: { sql: Sql; graphs: Graphs; operation?: Operation | undefined },
+  viewer: Viewer,
   filter: RunFilter,
   { owner, orderBy, ...page }: RunsRequest,
 ): Promise<Page<Run>> {
   const { field, direction } = orderBy ?? { field: 'CREATED_AT', direction: 'DESC' };
   const order = field === 'CREATED_AT' ? bySeq(direction) : { ...BY_END, direction };
-  const found = readFilter(app, filter, field);
+  const found = readFilter(app, viewer, { filter, orderedBy: field });
   const listing = {
     from: '"Run"',
     columns: columnsFor(app),
@@ -73,27 +82,33 @@ const BY_END = { by: '"finishedAt"', type: 'timestamptz', unique: '"id"', unique
 /** The number of runs of the filter with each status, up to 10,001. */
 export function countRuns(
   app: { sql: Sql; graphs: Graphs },
+  viewer: Viewer,
   filter: RunFilter,
 ): Promise<{ status: RunStatus; count: number }[]> {
-  const conditions = readFilter(app, filter, 'CREATED_AT');
+  const conditions = readFilter(app, viewer, { filter, orderedBy: 'CREATED_AT' });
   const runs = { from: '"Run"', type: '"RunStatus"', statuses: Object.values(RunStatus) };
   return countByStatus(app.sql.query, { ...runs, ...conditions });
 }
 
-/** The filter as a condition on "Run", without tombstones. Throws BadInputError. */
-export function runCondition(app: { graphs: Graphs }, filter: RunFilter): Statement {
-  const { where, filters } = readFilter(app, filter, 'CREATED_AT');
+/** The filter as a condition on "Run", without tombstones and runs of other viewers. Throws BadInputError. */
+export function runCondition(
+  app: { graphs: Graphs },
+  viewer: Viewer,
+  filter: RunFilter,
+): Statement {
+  const { where, filters } = readFilter(app, viewer, { filter, orderedBy: 'CREATED_AT' });
   return join([...where, ...filters], ' AND ');
 }
 
 function readFilter(
   { graphs }: { graphs: Graphs },
-  filter: RunFilter,
-  orderedBy: RunOrder['field'],
+  viewer: Viewer,
+  { filter, orderedBy }: { filter: RunFilter; orderedBy: RunOrder['field'] },
 ): Conditions {
   const { ids, status, metadata } = filter;
-  const where = [sql`NOT "tombstone"`];
-  const filters: Statement[] = [];
+  const scope = listScope(viewer);
+  const where = [...scope.where, sql`NOT "tombstone"`];
+  const { filters } = scope;
   if (ids) filters.push(sql`"id" = ANY(${readIds('filter.ids', ids)}::uuid[])`);
   // An index in the order of the list serves each of these. The first one usually leaves the fewest runs.
   const indexed: Statement[] = [];
@@ -113,7 +128,7 @@ function readFilter(
     where.push(sql`"finishedAt" IS NOT NULL`);
     filters.push(...indexed);
   }
-  addTimes({ where, filters }, filter, orderedBy);
+  addTimes({ where, filters }, { viewer, filter, orderedBy });
   if (metadata) filters.push(sql`"metadata" @> ${JSON.stringify(metadata)}::jsonb`);
   return { where, filters };
 }
@@ -121,8 +136,11 @@ function readFilter(
 /** Adds the conditions on times. A run is not finished before its creation. */
 function addTimes(
   { where, filters }: Conditions,
-  filter: RunFilter,
-  orderedBy: RunOrder['field'],
+  {
+    viewer,
+    filter,
+    orderedBy,
+  }: { viewer: Viewer; filter: RunFilter; orderedBy: RunOrder['field'] },
 ): void {
   const created = checkInterval('filter.created', {
     after: filter.createdAfter,
@@ -135,8 +153,8 @@ function addTimes(
   const finishedAt = raw('"finishedAt"');
   const createdAt = raw('"createdAt"');
   if (orderedBy === 'CREATED_AT') {
-    where.push(...within(createdAt, created), ...seqBounds(created));
-    where.push(...seqBounds({ before: finished.before }));
+    where.push(...within(createdAt, created), ...seqBounds(viewer, created));
+    where.push(...seqBounds(viewer, { before: finished.before }));
     filters.push(...within(finishedAt, finished));
   } else {
     filters.push(...within(createdAt, created));
@@ -149,17 +167,18 @@ function addTimes(
  * Conditions on "seq", the order of the list, for runs created in an interval. A run gets its `seq` in the transaction whose start is
  * its `createdAt`. So of two runs with more time between them than a transaction takes, the earlier one has the lower `seq`.
  */
-function seqBounds(interval: Interval): Statement[] {
+function seqBounds(viewer: Viewer, interval: Interval): Statement[] {
   const { after, before } = widened(interval);
   const bounds: Statement[] = [];
+  const ofTenant = join([sql`true`, ...listScope(viewer).where], ' AND ');
   if (after != null) {
     bounds.push(
-      sql`"seq" > coalesce((SELECT "seq" FROM "Run" WHERE "createdAt" < ${after}::timestamptz ORDER BY "createdAt" DESC LIMIT 1), 0)`,
+      sql`"seq" > coalesce((SELECT "seq" FROM "Run" WHERE ${ofTenant} AND "createdAt" < ${after}::timestamptz ORDER BY "createdAt" DESC LIMIT 1), 0)`,
     );
   }
   if (before != null) {
     bounds.push(
-      sql`"seq" < coalesce((SELECT "seq" FROM "Run" WHERE "createdAt" >= ${before}::timestamptz ORDER BY "createdAt" LIMIT 1), ${raw(Number.MAX_SAFE_INTEGER)})`,
+      sql`"seq" < coalesce((SELECT "seq" FROM "Run" WHERE ${ofTenant} AND "createdAt" >= ${before}::timestamptz ORDER BY "createdAt" LIMIT 1), ${raw(Number.MAX_SAFE_INTEGER)})`,
     );
   }
   return bounds;

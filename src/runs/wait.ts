@@ -1,3 +1,4 @@
+import { SYSTEM } from '../auth/viewer.ts';
 import type { Config } from '../config.ts';
 import type { Operation } from '../db/operation.ts';
 import type { Sql } from '../db/query.ts';
@@ -89,7 +90,7 @@ async function waitForRun(
     handedOver = take();
   }
   // A run may be deleted right after its end.
-  return handedOver ?? (await findRun({ sql }, run.id)) ?? run;
+  return handedOver ?? (await findRun({ sql }, SYSTEM, run.id)) ?? run;
 }
 
 async function untilEnded(

@@ -1,3 +1,4 @@
+import type { Viewer } from '../auth/viewer.ts';
 import type { Config } from '../config.ts';
 import { isEmptyFilter, LARGEST_PAGE, readIds } from '../db/page.ts';
 import type { Sql } from '../db/query.ts';
@@ -20,28 +21,36 @@ export interface ThreadSelection {
  */
 export async function deleteThreads(
   app: { sql: Sql; tail: EventTail },
+  viewer: Viewer,
   selection: ThreadSelection,
 ): Promise<string[]> {
-  return forEach(await selectedIds(app, selection), (id) => deleteThread(app, id));
+  return forEach(await selectedIds(app, viewer, selection), (id) => deleteThread(app, viewer, id));
 }
 
 /** Merges metadata into the metadata of the selected threads, as `deleteThreads` deletes them. Returns the new rows. */
 export async function updateThreads(
   app: { config: Config; sql: Sql },
+  viewer: Viewer,
   selection: ThreadSelection,
   change: { metadata: Record<string, unknown> },
 ): Promise<Thread[]> {
-  return forEach(await selectedIds(app, selection), (id) => updateThread(app, id, change));
+  return forEach(await selectedIds(app, viewer, selection), (id) =>
+    updateThread(app, viewer, id, change),
+  );
 }
 
 /** The ids of the selection, or of the newest threads of its filter, at most 100. */
-async function selectedIds(app: { sql: Sql }, { ids, filter }: ThreadSelection): Promise<string[]> {
+async function selectedIds(
+  app: { sql: Sql },
+  viewer: Viewer,
+  { ids, filter }: ThreadSelection,
+): Promise<string[]> {
   if (ids != null) return [...new Set(readIds('selection.ids', ids))];
   const at = 'selection.filter';
   if (isEmptyFilter(filter ?? {})) {
     throw new BadInputError(at, `${at} must not be empty: an empty filter selects all threads.`);
   }
-  const { edges } = await searchThreads(app, filter ?? {}, { first: LARGEST_PAGE, at });
+  const { edges } = await searchThreads(app, viewer, filter ?? {}, { first: LARGEST_PAGE, at });
   return edges.map(({ node }) => node.id);
 }
 

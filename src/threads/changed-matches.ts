@@ -1,5 +1,6 @@
 import type { Query } from '../db/query.ts';
 import { sql, type Statement } from '../db/sql.ts';
+import { remember } from '../remember.ts';
 import { removalOf, type ThreadChange } from './change.ts';
 import { HEAD, VERSION, type ThreadRow } from './changed-rows.ts';
 
@@ -15,22 +16,32 @@ interface MatchedRow extends ThreadRow {
   matches: boolean;
 }
 
-/** Above this number, a watcher also receives removals of threads that may not have matched before. */
+/** The most threads in the memory of a watcher. */
 const MOST_MEMBERS = 10_000;
 
+interface MatchesOptions {
+  /** Above MOST_MEMBERS threads: whether the watcher also receives removals of threads that may not have matched before. */
+  tellsOfOthers: boolean;
+}
+
 /** `matching` is the condition of the filter on a row of "Thread". */
-export function createMatches(query: Query, matching: Statement): Matches {
+export function createMatches(
+  query: Query,
+  matching: Statement,
+  { tellsOfOthers }: MatchesOptions,
+): Matches {
   /** The matching threads, each with the version of its last row for the watcher. */
-  let members: Map<string, string | undefined> | undefined = new Map();
+  const members = new Map<string, string | undefined>();
+  let isComplete = true;
 
   function enter(id: string, version?: string): void {
-    members?.set(id, version);
-    if (members && members.size > MOST_MEMBERS) members = undefined;
+    isComplete &&= members.has(id) || members.size < MOST_MEMBERS;
+    if (isComplete || !tellsOfOthers) remember(members, id, version, MOST_MEMBERS);
   }
 
-  /** Whether the thread may have matched until now. */
+  /** Whether the watcher knows the thread, or may know it. */
   function leaves(id: string): boolean {
-    return members?.delete(id) ?? true;
+    return members.delete(id) || (!isComplete && tellsOfOthers);
   }
 
   return {
@@ -54,7 +65,7 @@ export function createMatches(query: Query, matching: Statement): Matches {
           return leaves(change.id) ? removalOf(change.id, row ? 'CHANGED' : 'DELETED') : [];
         }
         // The row of an earlier change may have been read with this version.
-        if (members?.get(row.id) === row.version) return [];
+        if (members.get(row.id) === row.version) return [];
         enter(row.id, row.version);
         // The same object for all watchers: they share the execution of the event.
         return row.version === change.version ? change : row;

@@ -1,3 +1,5 @@
+import { isReadable } from '../auth/scope.ts';
+import { SYSTEM, type Viewer } from '../auth/viewer.ts';
 import { THREADS_CHANNEL } from '../db/channels.ts';
 import { readSize } from '../db/page.ts';
 import type { Sql } from '../db/query.ts';
@@ -41,12 +43,15 @@ export interface ThreadChanges {
 }
 
 export interface WatchOptions {
+  /** Receives the rows that it may read. Default: all rows. */
+  viewer?: Viewer;
   ids?: readonly string[];
   /** Only for a watcher without ids. */
   matches?: Matches;
 }
 
 interface Watcher extends Sleeper {
+  viewer: Viewer;
   /** Undefined: all threads. */
   ids: Set<string> | undefined;
   /** The newest change of each changed thread. 'UNREAD': its row is read later. */
@@ -150,11 +155,11 @@ async function readMissed(
 
 async function* watch(
   parts: Parts,
-  { ids: wanted, matches }: WatchOptions,
+  { viewer = SYSTEM, ids: wanted, matches }: WatchOptions,
   returned: AbortSignal,
 ): AsyncGenerator<ThreadChange, void> {
   const ids = wanted && new Set(wanted);
-  const watcher: Watcher = { ids, waiting: new Map(), sent: new Map(), wake() {} };
+  const watcher: Watcher = { viewer, ids, waiting: new Map(), sent: new Map(), wake() {} };
   const { waiting } = watcher;
   enter(parts, watcher);
   try {
@@ -184,7 +189,7 @@ async function* watch(
 
 /** Takes up to `most` changes with a known row. */
 function takeChanges(parts: Parts, watcher: Watcher, most: number): ThreadChange[] {
-  const { ids, waiting, sent } = watcher;
+  const { viewer, ids, waiting, sent } = watcher;
   const changes: ThreadChange[] = [];
   for (const [id, row] of waiting) {
     if (row === 'UNREAD' || changes.length === most) break;
@@ -194,7 +199,7 @@ function takeChanges(parts: Parts, watcher: Watcher, most: number): ThreadChange
       if (ids && !sent.has(id)) continue;
       leaveTopic(parts, watcher, id);
     } else {
-      if (sent.get(id) === row.version) continue;
+      if (!isReadable(viewer, row) || sent.get(id) === row.version) continue;
       if (ids) sent.set(id, row.version);
     }
     changes.push(row);
@@ -244,9 +249,10 @@ export interface Watched {
   filter?: ThreadFilter | null | undefined;
 }
 
-/** The changes of the given threads, of the threads that match the filter, or of all threads. */
+/** The changes of the given threads, of the threads that match the filter, or of all threads that the viewer may read. */
 export function watchThreads(
   { sql: { query }, changes }: { sql: Sql; changes: ThreadChanges },
+  viewer: Viewer,
   { ids, filter }: Watched,
 ): AsyncIterableIterator<ThreadChange, void> {
   if (ids != null && filter != null) {
@@ -255,12 +261,19 @@ export function watchThreads(
       'Give ids or a filter, not both: a filter has ids of its own.',
     );
   }
-  if (filter != null) {
-    return changes.watch({ matches: createMatches(query, threadMatches(filter)) });
+  // The row of a deleted thread cannot say who may know of it: a viewer hears of the threads that it could read before.
+  if (filter != null || (ids == null && viewer.kind !== 'anonymous')) {
+    const matches = createMatches(query, threadMatches(viewer, filter ?? {}), {
+      tellsOfOthers: viewer.kind === 'anonymous',
+    });
+    return changes.watch({ viewer, matches });
   }
-  if (ids == null) return changes.watch();
+  if (ids == null) return changes.watch({ viewer });
   readSize('ids', ids.length);
-  return changes.watch({ ids: [...new Set(ids.map((id, i) => parseUuid(`ids[${i}]`, id)))] });
+  return changes.watch({
+    viewer,
+    ids: [...new Set(ids.map((id, i) => parseUuid(`ids[${i}]`, id)))],
+  });
 }
 
 /** The new rows, without removals. */

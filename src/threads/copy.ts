@@ -1,3 +1,5 @@
+import { canRead, ownerOf } from '../auth/scope.ts';
+import type { Viewer } from '../auth/viewer.ts';
 import { THREADS_CHANNEL } from '../db/channels.ts';
 import type { Created } from '../db/node-id.ts';
 import type { Query, Sql } from '../db/query.ts';
@@ -13,7 +15,7 @@ interface Part {
   table: string;
   /** Columns with the values of the source. */
   columns: string[];
-  /** Columns with new values, as SQL. */
+  /** Columns with new values, as SQL. `copy` is the new row of the thread. */
   own?: Record<string, string>;
   /** The order of the inserts: the new `seq` values keep it. */
   order: string;
@@ -62,7 +64,7 @@ const PARTS: Part[] = [
   },
   {
     table: 'Interrupt',
-    own: { id: 'gen_random_uuid()' },
+    own: { id: 'gen_random_uuid()', tenant: 'copy."tenant"', owner: 'copy."owner"' },
     columns: [
       'checkpointId',
       'namespace',
@@ -89,6 +91,7 @@ const BY_INDEX = sql`SET LOCAL enable_seqscan = off`;
 
 /** Each use has a cast: PostgreSQL does not infer the type of a parameter in the list of a SELECT. */
 interface Copy {
+  viewer: Viewer;
   id: Param;
   source: Param;
   /** Undefined: the whole thread. */
@@ -97,11 +100,12 @@ interface Copy {
 
 /** A single statement: all parts of the copy come from the same snapshot, even while a run of the source is writing. */
 function copyStatement(copy: Copy): Statement {
-  const { id, source, branch } = copy;
+  const { viewer, id, source, branch } = copy;
+  const { tenant, owner } = ownerOf(viewer);
   return sql`WITH ${branch ? sql`RECURSIVE ${branch.tables}, ` : empty}copy AS (
-  INSERT INTO "Thread" ("id", "status", "restStatus", "metadata", "graphId", "error")
-  SELECT ${id}::uuid, ${branch?.thread ?? WHOLE_THREAD}
-  FROM "Thread" t WHERE t."id" = ${source}::uuid RETURNING *
+  INSERT INTO "Thread" ("id", "tenant", "owner", "status", "restStatus", "metadata", "graphId", "error")
+  SELECT ${id}::uuid, ${tenant}, ${owner}, ${branch?.thread ?? WHOLE_THREAD}
+  FROM "Thread" t WHERE t."id" = ${source}::uuid AND ${canRead(viewer, 't')} RETURNING *
 ), ${join(PARTS.map((part) => copyPart(part, copy)))}
 SELECT copy.*, ARRAY(
   SELECT "id" FROM "Run" WHERE "threadId" = ${source}::uuid AND "status" IN ('PENDING', 'RUNNING')) AS "runIds" FROM copy`;
@@ -109,19 +113,16 @@ SELECT copy.*, ARRAY(
 
 const WHOLE_THREAD = raw(`t."restStatus", t."restStatus", t."metadata", t."graphId", t."error"`);
 
-function copyPart(
-  { table, columns, own = {}, order }: Part,
-  { id, source, branch }: Copy,
-): Statement {
+function copyPart({ table, columns, own = {}, order }: Part, { source, branch }: Copy): Statement {
   const rows =
     branch?.rows[table] ??
     sql`SELECT * FROM ${raw(`"${table}"`)} WHERE "threadId" = ${source}::uuid`;
-  const copied = columns.map((column) => `"${column}"`);
-  const names = [...Object.keys(own).map((column) => `"${column}"`), ...copied].join(', ');
+  const names = [...Object.keys(own), ...columns].map((column) => `"${column}"`).join(', ');
+  const copied = columns.map((column) => `source."${column}"`);
   const values = [...Object.values(own), ...copied].join(', ');
   return sql`${raw(`"${table}s"`)} AS (
   INSERT INTO ${raw(`"${table}"`)} ("threadId", ${raw(names)})
-  SELECT ${id}::uuid, ${raw(values)} FROM (${rows}) source ORDER BY ${raw(`"${order}"`)}
+  SELECT copy."id", ${raw(values)} FROM (${rows}) source, copy ORDER BY ${raw(`source."${order}"`)}
 )`;
 }
 
@@ -131,6 +132,7 @@ function copyPart(
  */
 export async function copyThread(
   { sql: database }: { sql: Sql },
+  viewer: Viewer,
   sourceId: string,
   checkpointId?: string | null,
 ): Promise<Created<Thread>> {
@@ -138,12 +140,12 @@ export async function copyThread(
   const end = checkpointId == null ? undefined : parseUuid('checkpointId', checkpointId);
   const id = newId();
   const copy = await database.transaction(async (query) => {
-    if (end !== undefined) await checkEnd(query, source, end);
+    if (end !== undefined) await checkEnd(query, viewer, { threadId: source, checkpointId: end });
     await query(BY_INDEX);
     const thread = param(source);
     const branch = end === undefined ? undefined : branchUpTo(thread, param(end));
     const [row] = await query<Thread & { runIds: string[] }>(
-      copyStatement({ id: param(id), source: thread, branch }),
+      copyStatement({ viewer, id: param(id), source: thread, branch }),
     );
     if (!row) throw new NotFoundError('Thread', source);
     const { runIds, ...copied } = row;
@@ -160,11 +162,15 @@ export async function copyThread(
 }
 
 /** Throws a BadInputError if the thread has no such checkpoint of the root graph. */
-async function checkEnd(query: Query, threadId: string, checkpointId: string): Promise<void> {
+async function checkEnd(
+  query: Query,
+  viewer: Viewer,
+  { threadId, checkpointId }: { threadId: string; checkpointId: string },
+): Promise<void> {
   const [thread] = await query<{ hasEnd: boolean }>(
     sql`SELECT EXISTS (SELECT 1 FROM "Checkpoint" c
         WHERE c."threadId" = t."id" AND c."namespace" = '' AND c."checkpointId" = ${checkpointId}) AS "hasEnd"
-      FROM "Thread" t WHERE t."id" = ${threadId}`,
+      FROM "Thread" t WHERE t."id" = ${threadId} AND ${canRead(viewer, 't')}`,
   );
   if (!thread) throw new NotFoundError('Thread', threadId);
   if (thread.hasEnd) return;

@@ -1,5 +1,7 @@
 import { checkGraphId } from '../assistants/input.ts';
 import { checkMetadata } from '../assistants/limits.ts';
+import { ownerOf } from '../auth/scope.ts';
+import type { Viewer } from '../auth/viewer.ts';
 import type { Config } from '../config.ts';
 import { THREADS_CHANNEL } from '../db/channels.ts';
 import { lockId, type Created } from '../db/node-id.ts';
@@ -25,12 +27,14 @@ export interface NewThread {
 /** Creates a thread, with the state from its supersteps. Stores all or nothing. */
 export async function createThread(
   app: { config: Config; sql: Sql; graphs: Graphs },
+  viewer: Viewer,
   { id: givenId, metadata, graphId, supersteps, ifExists }: NewThread,
 ): Promise<Created<Thread>> {
+  const { tenant, owner } = ownerOf(viewer);
   const id = givenId == null ? newId() : parseUuid('input.id', givenId);
   if (graphId != null) checkGraphId(app, 'input.graphId', graphId);
   checkMetadata(app.config, 'input.metadata', metadata);
-  const existing = givenId == null ? undefined : await findThread(app.sql.query, id);
+  const existing = givenId == null ? undefined : await findThread(app.sql.query, viewer, id);
   // Before the supersteps: they would fail on the state of the existing thread.
   if (existing) return returnExisting(existing, ifExists);
 
@@ -40,14 +44,14 @@ export async function createThread(
       : await applySupersteps(app, { threadId: id, graphId: requireGraph(graphId), supersteps });
 
   const store = async (query: Query): Promise<Created<Thread>> => {
-    const owner = givenId == null ? undefined : await lockId(query, id);
-    const existing = owner === 'Thread' ? await findThread(query, id) : undefined;
+    const type = givenId == null ? undefined : await lockId(query, id);
+    const existing = type === 'Thread' ? await findThread(query, viewer, id) : undefined;
     if (existing) return returnExisting(existing, ifExists);
-    if (owner) throw new IdTakenError(id);
+    if (type) throw new IdTakenError(id);
     const stored = { ...metadata, ...(graphId != null && { graph_id: graphId }) };
     const [thread] = await query<Thread>(
-      sql`INSERT INTO "Thread" ("id", "metadata", "graphId")
-       VALUES (${id}, ${JSON.stringify(stored)}::jsonb, ${graphId ?? null}) RETURNING *`,
+      sql`INSERT INTO "Thread" ("id", "tenant", "owner", "metadata", "graphId")
+       VALUES (${id}, ${tenant}, ${owner}, ${JSON.stringify(stored)}::jsonb, ${graphId ?? null}) RETURNING *`,
     );
     if (!thread) throw new Error(`Thread ${id} was not stored.`);
     await edit?.store(query);

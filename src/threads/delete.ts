@@ -1,3 +1,4 @@
+import type { Viewer } from '../auth/viewer.ts';
 import { STOPS_CHANNEL, THREADS_CHANNEL } from '../db/channels.ts';
 import type { Sql } from '../db/query.ts';
 import { sql } from '../db/sql.ts';
@@ -12,11 +13,12 @@ import { lockThread } from '../runs/lock.ts';
  */
 export async function deleteThread(
   { sql: database, tail }: { sql: Sql; tail: EventTail },
+  viewer: Viewer,
   threadId: string,
 ): Promise<string> {
   const id = parseUuid('id', threadId);
   const finalEvents = await database.transaction(async (query) => {
-    await lockThread(query, id);
+    await lockThread(query, viewer, id);
     const events = await endRunsOfThread(query, id);
     await query(
       sql`DELETE FROM "RunEvent" e USING "Run" r

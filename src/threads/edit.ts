@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { canWrite } from '../auth/scope.ts';
+import type { Viewer } from '../auth/viewer.ts';
 import { EditSaver } from '../checkpoints/edit-saver.ts';
 import type { Reading } from '../checkpoints/graphs.ts';
 import { serdeOf } from '../checkpoints/serde.ts';
@@ -44,10 +46,12 @@ const LONGEST_PAUSE_MS = 20;
  */
 export async function updateThreadState(
   app: Reading & { config: Config },
+  viewer: Viewer,
   threadId: string,
   { values, asNode, checkpointId, checkpointNamespace: namespace }: ThreadStateUpdate,
 ): Promise<State> {
   const target = {
+    viewer,
     threadId: parseUuid('id', threadId),
     namespace,
     checkpointId: checkpointId == null ? undefined : parseUuid('input.checkpointId', checkpointId),
@@ -71,6 +75,7 @@ export async function updateThreadState(
 
 /** The thread and the checkpoint to edit. Without `checkpointId`: the newest of the namespace. */
 interface Target {
+  viewer: Viewer;
   threadId: string;
   namespace: string;
   checkpointId: string | undefined;
@@ -87,7 +92,7 @@ interface Base {
 
 async function readBase(
   query: Query,
-  { threadId, namespace, checkpointId }: Target,
+  { viewer, threadId, namespace, checkpointId }: Target,
 ): Promise<Base> {
   const [found] = await query<{
     graphId: string | null;
@@ -100,7 +105,7 @@ async function readBase(
         (SELECT "checkpointId" FROM "CheckpointHead" WHERE "threadId" = t."id" AND "namespace" = ${namespace}) AS "headId",
         (SELECT "checkpointId" FROM "Checkpoint" WHERE "threadId" = t."id" AND "namespace" = ${namespace}
           AND "checkpointId" = ${checkpointId ?? null}::uuid) AS "namedId"
-      FROM "Thread" t WHERE t."id" = ${threadId}`,
+      FROM "Thread" t WHERE t."id" = ${threadId} AND ${canWrite(viewer, 't')}`,
   );
   if (!found) throw new NotFoundError('Thread', threadId);
   const { graphId, lastEvent, busy, headId, namedId } = found;
@@ -233,10 +238,10 @@ function storeEdit(
   edit: EditSaver,
   { target, base }: { target: Target; base: Base },
 ): Promise<boolean> {
-  const { threadId, namespace } = target;
+  const { viewer, threadId, namespace } = target;
   return app.sql.transaction(async (query) => {
     // A statement of its own: the snapshot of the next statement then includes all commits before the lock.
-    await lockThread(query, threadId);
+    await lockThread(query, viewer, threadId);
     const now = await readBase(query, target);
     if (now.checkpointId !== base.checkpointId || now.lastEvent !== base.lastEvent) return false;
     await edit.store(query);

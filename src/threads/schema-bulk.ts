@@ -23,7 +23,7 @@ builder.mutationField('deleteThreads', (t) =>
     nullable: true,
     description: `Deletes at most 100 threads, as deleteThread does, and returns their ids. To delete all threads of a filter, repeat the request until it returns fewer than 100. ${ONE_BY_ONE}`,
     args: { selection: t.arg({ type: ThreadSelection, required: true }) },
-    resolve: (_root, { selection }, app) => deleteThreads(app, selection),
+    resolve: (_root, { selection }, app) => deleteThreads(app, app.viewer, selection),
   }),
 );
 
@@ -36,6 +36,6 @@ builder.mutationField('updateThreads', (t) =>
       selection: t.arg({ type: ThreadSelection, required: true }),
       input: t.arg({ type: UpdateThreadInput, required: true }),
     },
-    resolve: (_root, { selection, input }, app) => updateThreads(app, selection, input),
+    resolve: (_root, { selection, input }, app) => updateThreads(app, app.viewer, selection, input),
   }),
 );

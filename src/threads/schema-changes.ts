@@ -26,7 +26,7 @@ builder.subscriptionField('threadChanged', (t) =>
     type: ThreadRef,
     description: `Each thread after every change of its status, metadata or state. Without arguments: all threads. ${COALESCED} threadChanges also tells of deleted threads.`,
     args: watchArgs(t),
-    subscribe: (_root, watched, app) => updatesOf(watchThreads(app, watched)),
+    subscribe: (_root, watched, app) => updatesOf(watchThreads(app, app.viewer, watched)),
     resolve: (thread) => thread,
   }),
 );
@@ -63,7 +63,7 @@ builder.subscriptionField('threadChanges', (t) =>
     type: ThreadChangeRef,
     description: `Keeps a list of threads up to date: each new or changed thread, and each thread that is deleted or no longer matches the filter. Subscribe first, then read the list with \`threads\`. ${COALESCED}`,
     args: watchArgs(t),
-    subscribe: (_root, watched, app) => watchThreads(app, watched),
+    subscribe: (_root, watched, app) => watchThreads(app, app.viewer, watched),
     resolve: (change) => change,
   }),
 );

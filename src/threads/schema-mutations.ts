@@ -95,7 +95,8 @@ builder.mutationField('createThread', (t) =>
     nullable: true,
     description: 'Creates a thread, either empty or with a state from supersteps.',
     args: { input: t.arg({ type: CreateThreadInput }) },
-    resolve: (_root, { input }, app) => createThread(app, input ?? { ifExists: 'RAISE' }),
+    resolve: (_root, { input }, app) =>
+      createThread(app, app.viewer, input ?? { ifExists: 'RAISE' }),
   }),
 );
 
@@ -112,7 +113,7 @@ builder.mutationField('copyThread', (t) =>
           'Copy only the branch up to this checkpoint of the root graph. The copy is IDLE: the step after the checkpoint has not begun, so it has no interrupts.',
       }),
     },
-    resolve: (_root, { id, checkpointId }, app) => copyThread(app, id, checkpointId),
+    resolve: (_root, { id, checkpointId }, app) => copyThread(app, app.viewer, id, checkpointId),
   }),
 );
 
@@ -130,7 +131,7 @@ builder.mutationField('updateThread', (t) =>
       id: t.arg.id({ required: true }),
       input: t.arg({ type: UpdateThreadInput, required: true }),
     },
-    resolve: (_root, { id, input }, app) => updateThread(app, id, input),
+    resolve: (_root, { id, input }, app) => updateThread(app, app.viewer, id, input),
   }),
 );
 
@@ -164,7 +165,7 @@ builder.mutationField('updateThreadState', (t) =>
       id: t.arg.id({ required: true }),
       input: t.arg({ type: UpdateThreadStateInput, required: true }),
     },
-    resolve: (_root, { id, input }, app) => updateThreadState(app, id, input),
+    resolve: (_root, { id, input }, app) => updateThreadState(app, app.viewer, id, input),
   }),
 );
 
@@ -174,6 +175,6 @@ builder.mutationField('deleteThread', (t) =>
     description:
       'Deletes the thread with its runs, events and checkpoints, and returns its id. Unfinished runs are cancelled.',
     args: { id: t.arg.id({ required: true }) },
-    resolve: (_root, { id }, app) => deleteThread(app, id),
+    resolve: (_root, { id }, app) => deleteThread(app, app.viewer, id),
   }),
 );

@@ -241,7 +241,7 @@ builder.queryField('thread', (t) =>
     nullable: true,
     description: 'Null if none exists.',
     args: { id: t.arg.id({ required: true }) },
-    resolve: (_root, { id }, app) => showThread(app, parseUuid('id', id)),
+    resolve: (_root, { id }, app) => showThread(app, app.viewer, parseUuid('id', id)),
   }),
 );
 
@@ -255,7 +255,8 @@ builder.queryField('threads', (t) =>
       orderBy: t.arg({ type: ThreadOrder }),
       ...pageArgs(t),
     },
-    resolve: (_root, { filter, ...args }, app) => searchThreads(app, filter ?? {}, args),
+    resolve: (_root, { filter, ...args }, app) =>
+      searchThreads(app, app.viewer, filter ?? {}, args),
   }),
 );
 
@@ -275,6 +276,6 @@ builder.queryField('threadCounts', (t) =>
     nullable: true,
     description: 'The number of threads of the filter with each status, also zero.',
     args: { filter: t.arg({ type: ThreadFilter }) },
-    resolve: (_root, { filter }, app) => countThreads(app, filter ?? {}),
+    resolve: (_root, { filter }, app) => countThreads(app, app.viewer, filter ?? {}),
   }),
 );

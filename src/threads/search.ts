@@ -1,3 +1,5 @@
+import { canRead, listScope } from '../auth/scope.ts';
+import type { Viewer } from '../auth/viewer.ts';
 import { countByStatus } from '../db/count-by-status.ts';
 import type { Conditions, Listing, Page, PageRequest } from '../db/page.ts';
 import { readIds, readPage } from '../db/page.ts';
@@ -37,19 +39,31 @@ const ORDERED_BY: Record<ThreadOrderField, Pick<Listing['order'], 'by' | 'type'>
 
 const STATUSES = Object.values(ThreadStatus);
 
-export async function findThread(query: Query, id: string): Promise<Thread | undefined> {
-  const [thread] = await query<Thread>(sql`SELECT * FROM "Thread" WHERE "id" = ${id}`);
+export async function findThread(
+  query: Query,
+  viewer: Viewer,
+  id: string,
+): Promise<Thread | undefined> {
+  const [thread] = await query<Thread>(
+    sql`SELECT * FROM "Thread" WHERE "id" = ${id} AND ${canRead(viewer)}`,
+  );
   return thread;
 }
 
 export function searchThreads(
   app: { sql: Sql },
+  viewer: Viewer,
   filter: ThreadFilter,
   { orderBy, at, ...page }: PageRequest & Partial<Search>,
 ): Promise<Page<Thread>> {
   const { field, direction } = orderBy ?? { field: 'CREATED_AT', direction: 'DESC' };
   const order = { ...ORDERED_BY[field], unique: '"id"', uniqueType: 'uuid', direction };
-  const listing = { from: '"Thread"', columns: '*', ...readFilter(filter, field, at), order };
+  const listing = {
+    from: '"Thread"',
+    columns: '*',
+    ...readFilter(viewer, filter, field, at),
+    order,
+  };
   return readPage<Thread>(app.sql.query, listing, page);
 }
 
@@ -63,17 +77,23 @@ interface Search {
 /** The number of threads of the filter with each status, up to 10,001. */
 export function countThreads(
   app: { sql: Sql },
+  viewer: Viewer,
   filter: ThreadFilter,
 ): Promise<{ status: ThreadStatus; count: number }[]> {
-  const conditions = readFilter(filter, 'CREATED_AT');
+  const conditions = readFilter(viewer, filter, 'CREATED_AT');
   const threads = { from: '"Thread"', type: '"ThreadStatus"', statuses: STATUSES };
   return countByStatus(app.sql.query, { ...threads, ...conditions });
 }
 
-function readFilter(filter: ThreadFilter, orderedBy: ThreadOrderField, at = 'filter'): Conditions {
+/** The threads of the filter that the viewer may read. */
+function readFilter(
+  viewer: Viewer,
+  filter: ThreadFilter,
+  orderedBy: ThreadOrderField,
+  at = 'filter',
+): Conditions {
   const { ids, status, metadata, graphId, text } = filter;
-  const where: Conditions['where'] = [];
-  const filters: Conditions['filters'] = [];
+  const { where, filters } = listScope(viewer);
   if (ids) filters.push(sql`"id" = ANY(${readIds(`${at}.ids`, ids)}::uuid[])`);
   if (status) {
     filters.push(sql`"status" = ANY(${status}::"ThreadStatus"[])`);
@@ -93,9 +113,9 @@ function readFilter(filter: ThreadFilter, orderedBy: ThreadOrderField, at = 'fil
   return { where, filters };
 }
 
-/** SQL: whether a row of "Thread" matches the filter. */
-export function threadMatches(filter: ThreadFilter): Statement {
-  const { where, filters } = readFilter(filter, 'ID');
+/** SQL: whether a row of "Thread" matches the filter, and the viewer may read it. */
+export function threadMatches(viewer: Viewer, filter: ThreadFilter): Statement {
+  const { where, filters } = readFilter(viewer, filter, 'ID');
   return join([sql`true`, ...where, ...filters], ' AND ');
 }
 

@@ -1,3 +1,5 @@
+import { canRead } from '../auth/scope.ts';
+import type { Viewer } from '../auth/viewer.ts';
 import type { Reading } from '../checkpoints/graphs.ts';
 import { findState, type State } from '../checkpoints/states.ts';
 import type { Sql } from '../db/query.ts';
@@ -8,10 +10,14 @@ import type { Thread } from '../generated/prisma/client.ts';
 const states = new WeakMap<object, Promise<State | undefined>>();
 
 /** The thread for its fields. Without a state, no field reads the state. */
-export async function showThread(app: { sql: Sql }, id: string): Promise<Thread | undefined> {
+export async function showThread(
+  app: { sql: Sql },
+  viewer: Viewer,
+  id: string,
+): Promise<Thread | undefined> {
   const [row] = await app.sql.query<Thread & { hasState: boolean }>(
     sql`SELECT t.*, EXISTS (SELECT 1 FROM "CheckpointHead" h WHERE h."threadId" = t."id" AND h."namespace" = '') AS "hasState"
-     FROM "Thread" t WHERE t."id" = ${id}`,
+     FROM "Thread" t WHERE t."id" = ${id} AND ${canRead(viewer, 't')}`,
   );
   if (!row) return undefined;
   const { hasState, ...thread } = row;

@@ -1,4 +1,6 @@
 import { checkMetadata } from '../assistants/limits.ts';
+import { canWrite } from '../auth/scope.ts';
+import type { Viewer } from '../auth/viewer.ts';
 import type { Config } from '../config.ts';
 import { THREADS_CHANNEL } from '../db/channels.ts';
 import type { Sql } from '../db/query.ts';
@@ -10,6 +12,7 @@ import type { Thread } from '../generated/prisma/client.ts';
 /** Merges metadata into the metadata of a thread, key by key; a null value removes its key. Refuses a result above the limits. */
 export async function updateThread(
   { config, sql: database }: { config: Config; sql: Sql },
+  viewer: Viewer,
   threadId: string,
   { metadata }: { metadata: Record<string, unknown> },
 ): Promise<Thread> {
@@ -18,7 +21,7 @@ export async function updateThread(
   const thread = await database.transaction(async (query) => {
     const [updated] = await query<Thread>(
       sql`UPDATE "Thread" SET "metadata" = ("metadata" || ${JSON.stringify(metadata)}::jsonb) - ${removed}::text[],
-         "updatedAt" = now() WHERE "id" = ${id} RETURNING *`,
+         "updatedAt" = now() WHERE "id" = ${id} AND ${canWrite(viewer)} RETURNING *`,
     );
     if (!updated) throw new NotFoundError('Thread', id);
     const { graph_id: _, ...own } = updated.metadata as Record<string, unknown>;

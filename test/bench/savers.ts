@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import * as messages from '@langchain/core/messages';
 import * as langgraph from '@langchain/langgraph';
 import pLimit from 'p-limit';
+import { SYSTEM } from '../../src/auth/viewer.ts';
 import { CheckpointReader } from '../../src/checkpoints/reader.ts';
 import { readConfig } from '../../src/config.ts';
 import { openDatabase } from '../../src/db/open.ts';
@@ -113,7 +114,7 @@ export async function openOurs({ databaseUrl }: Store): Promise<Engine> {
     history: (threadId, limit) =>
       countHistory(graph, configOf(threadId, new CheckpointReader(counted)), limit),
     async copy(threadId) {
-      await copyThread({ sql: database }, threadId);
+      await copyThread({ sql: database }, SYSTEM, threadId);
     },
     bytes: (threadId) =>
       sumOfColumns(database.query, { threadId, column: 'threadId', except: ['Run', 'RunEvent'] }),

@@ -1,0 +1,49 @@
+import { UnauthenticatedError } from '../errors.ts';
+import { ANONYMOUS, type Viewer } from './viewer.ts';
+
+/** The credentials of a request: HTTP headers, or for a WebSocket the headers of its upgrade with `connectionParams` on top. */
+export interface Credentials {
+  /** Header `x-api-key`. */
+  apiKey: string | undefined;
+  /** Header `authorization: Bearer …`. */
+  token: string | undefined;
+}
+
+/** Finds the viewer of a request. Throws UnauthenticatedError; its message never contains the credentials. */
+export interface Authenticator {
+  authenticate(headers: Headers): Promise<Viewer>;
+}
+
+/** A way to log in. Undefined: it does not know such credentials. Throws UnauthenticatedError for bad ones. */
+export type Login = (credentials: Credentials) => Promise<Viewer | undefined>;
+
+/** Without a login, every client is the anonymous viewer. */
+export function createAuthenticator(logins: readonly Login[]): Authenticator {
+  return {
+    async authenticate(headers) {
+      if (logins.length === 0) return ANONYMOUS;
+      const credentials = readCredentials(headers);
+      for (const login of logins) {
+        const viewer = await login(credentials);
+        if (viewer) return viewer;
+      }
+      throw new UnauthenticatedError(
+        'The request has no valid credentials: send an API key in the header x-api-key, or a token in authorization: Bearer.',
+      );
+    },
+  };
+}
+
+/** Reads the headers. Throws UnauthenticatedError for two credentials, and for an authorization of another scheme. */
+export function readCredentials(headers: Headers): Credentials {
+  const apiKey = headers.get('x-api-key') ?? undefined;
+  const authorization = headers.get('authorization') ?? undefined;
+  const [, token] = /^Bearer +([^\s,]+)$/i.exec(authorization ?? '') ?? [];
+  if (authorization !== undefined && token === undefined) {
+    throw new UnauthenticatedError('The header authorization must be "Bearer" and one token.');
+  }
+  if (apiKey !== undefined && token !== undefined) {
+    throw new UnauthenticatedError('Send x-api-key or authorization, not both.');
+  }
+  return { apiKey, token };
+}
