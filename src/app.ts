@@ -1,3 +1,4 @@
+import type { Authenticator } from './auth/authenticate.ts';
 import type { Viewer } from './auth/viewer.ts';
 import type { MadeGraphs } from './checkpoints/graphs.ts';
 import type { Config } from './config.ts';
@@ -17,6 +18,8 @@ import type { ThreadChanges } from './threads/changed.ts';
 export interface App {
   config: Config;
   log: Logger;
+  /** Finds the viewer of a request. */
+  auth: Authenticator;
   /** Prisma models, for single statements. */
   db: PrismaClient;
   /** Statements of the hot path, and all transactions. */

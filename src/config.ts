@@ -19,6 +19,8 @@ const SETTINGS = {
   port: integer('PORT', { otherwise: 4000, min: 0, max: 65_535 }),
   /** Address of the HTTP server. */
   host: text('HOST', { otherwise: '127.0.0.1' }),
+  /** `keys`: clients log in with API keys. `none`: every client may do everything. `auto`: as the other settings say. */
+  auth: oneOf('AUTH', { otherwise: 'auto', of: ['auto', 'keys', 'none'] }),
   /** Absolute path of the file with the graphs. */
   graphsFile: file('THREADQL_CONFIG', { otherwise: 'langgraph.json' }),
   /** URL of PostgreSQL. If absent, the server uses an embedded database in `dataDir`. */

@@ -2,6 +2,8 @@ import { hostname } from 'node:os';
 import type { App } from './app.ts';
 import { ensureSystemAssistants } from './assistants/create.ts';
 import { readAssistantDefaults } from './assistants/defaults.ts';
+import { createAuthenticator, type Authenticator } from './auth/authenticate.ts';
+import { createLogins } from './auth/logins.ts';
 import type { Config } from './config.ts';
 import { createLargeReads } from './db/large-reads.ts';
 import { openDatabase, type Database } from './db/open.ts';
@@ -9,6 +11,7 @@ import { createEventBatches } from './events/batches.ts';
 import { createEventTail } from './events/tail.ts';
 import { createGraphqlFront } from './graphql/front.ts';
 import { loadGraphs } from './graphs/load.ts';
+import { isLoopback } from './http/access.ts';
 import { createHttpServer } from './http/server.ts';
 import type { Logger } from './log.ts';
 import { createLeaseRenewer } from './runs/lease-renewer.ts';
@@ -40,16 +43,29 @@ export async function startServer(
   const database = await openDatabase(config, log);
   try {
     await ensureSystemAssistants({ sql: database.sql, graphs }, defaults);
-    return await startOn(database, { config, log, graphs });
+    const auth = openAccess({ config, log, sql: database.sql });
+    return await startOn(database, { config, log, graphs, auth });
   } catch (error) {
     await database.close();
     throw error;
   }
 }
 
+/** Throws if other machines reach the server, and nothing says who may do what. */
+function openAccess(needs: Pick<App, 'config' | 'log' | 'sql'>): Authenticator {
+  const logins = createLogins(needs);
+  const { auth, host } = needs.config;
+  if (logins.length === 0 && auth !== 'none' && !isLoopback(host)) {
+    throw new Error(
+      `HOST is ${host}, so other machines reach the server, but no client needs to log in. Set AUTH=keys, AUTH_JWKS_URL, or auth.path in langgraph.json; or AUTH=none if every client may do everything.`,
+    );
+  }
+  return createAuthenticator(logins);
+}
+
 async function startOn(
   database: Database,
-  parts: Pick<App, 'config' | 'log' | 'graphs'>,
+  parts: Pick<App, 'config' | 'log' | 'graphs' | 'auth'>,
 ): Promise<Server> {
   const app = createApp(database, parts);
   const { config, log, sql } = app;
@@ -91,12 +107,13 @@ async function startOn(
 
 function createApp(
   { db, sql, isReady }: Database,
-  { config, log, graphs }: Pick<App, 'config' | 'log' | 'graphs'>,
+  { config, log, graphs, auth }: Pick<App, 'config' | 'log' | 'graphs' | 'auth'>,
 ): App {
   const tail = createEventTail(sql, log);
   return {
     config,
     log,
+    auth,
     db,
     sql,
     isReady,

@@ -35,7 +35,7 @@ export function createAuthenticator(logins: readonly Login[]): Authenticator {
 }
 
 /** Reads the headers. Throws UnauthenticatedError for two credentials, and for an authorization of another scheme. */
-export function readCredentials(headers: Headers): Credentials {
+function readCredentials(headers: Headers): Credentials {
   const apiKey = headers.get('x-api-key') ?? undefined;
   const authorization = headers.get('authorization') ?? undefined;
   const [, token] = /^Bearer +([^\s,]+)$/i.exec(authorization ?? '') ?? [];

@@ -1,6 +1,6 @@
 import { join, raw, sql, type Statement } from '../db/sql.ts';
 import { ForbiddenError } from '../errors.ts';
-import { DEFAULT_TENANT, type Role, type Viewer } from './viewer.ts';
+import { DEFAULT_TENANT, ROLES, type Role, type Viewer } from './viewer.ts';
 
 // The conditions on "tenant" and "owner" of a row. They are part of the statement that reads or changes the row: a row of
 // another viewer is the same as no row.
@@ -84,14 +84,12 @@ export function ownerOf(viewer: Viewer): { tenant: string; owner: string } {
 
 /** Throws FORBIDDEN unless the viewer has the role or a higher one. */
 export function requireRole(viewer: Viewer, role: Role): void {
-  if (viewer.roles.some((own) => RANK[own] >= RANK[role])) return;
+  if (viewer.roles.some((own) => ROLES.indexOf(own) >= ROLES.indexOf(role))) return;
   const roles = viewer.roles.join(', ') || 'none';
   throw new ForbiddenError(
     `This needs the role ${role}; the roles of ${JSON.stringify(viewer.identity)} are: ${roles}.`,
   );
 }
-
-const RANK: Record<Role, number> = { reader: 1, member: 2, admin: 3 };
 
 function columnsOf(alias?: string): { tenant: Statement; owner: Statement } {
   const prefix = alias === undefined ? '' : `${alias}.`;

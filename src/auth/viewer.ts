@@ -1,6 +1,7 @@
 /** What a viewer may do in its tenant. `reader`: read. `member`: also create, run and change. `admin`: also manage API keys. */
 export type Role = 'reader' | 'member' | 'admin';
 
+/** From the lowest to the highest. */
 export const ROLES: readonly Role[] = ['reader', 'member', 'admin'];
 
 /** The client behind a request. Each domain function for clients takes one, and puts its scope into its statements. */
@@ -40,7 +41,11 @@ export function scopeKey({ kind, tenant, identity, roles, sees }: Viewer): strin
   return JSON.stringify([kind, tenant, identity, roles, sees]);
 }
 
-/** Admins see their tenant; other viewers as AUTH_SCOPE says. */
+/**
+ * Admins see their tenant; other viewers as AUTH_SCOPE says.
+ *
+ * @public
+ */
 export function visibleRows(
   roles: readonly Role[],
   authScope: 'owner' | 'tenant',

@@ -22,7 +22,8 @@ export function createMaskError(log: Logger): (thrown: unknown) => GraphQLError 
     }
     if (cause instanceof AppError) {
       // Only errors thrown before the execution have no place in the document.
-      const http = nodes === undefined && path === undefined && { http: { status: 400 } };
+      const isBefore = nodes === undefined && path === undefined;
+      const http = isBefore && { http: HTTP[cause.code] ?? { status: 400 } };
       return show(cause.message, { ...cause.details, code: cause.code, ...http });
     }
     if (message !== undefined && isAboutRequest(cause, path)) {
@@ -33,6 +34,13 @@ export function createMaskError(log: Logger): (thrown: unknown) => GraphQLError 
     return show('Unexpected error.', { code: 'INTERNAL_SERVER_ERROR' satisfies ErrorCode });
   };
 }
+
+/** The answers to requests that are refused before their execution; 400 for all other codes. */
+const HTTP: Partial<Record<ErrorCode, { status: number; headers?: Record<string, string> }>> = {
+  FORBIDDEN: { status: 403 },
+  SERVICE_UNAVAILABLE: { status: 503 },
+  UNAUTHENTICATED: { status: 401, headers: { 'www-authenticate': 'Bearer' } },
+};
 
 /** Sets BAD_USER_INPUT, the code for mistakes of clients, on validation errors. */
 export function useValidationCode(): Plugin {

@@ -12,8 +12,10 @@ import type { ConnectionInitMessage, ServerOptions, SubscribePayload } from 'gra
 import { useServer, type Extra } from 'graphql-ws/use/ws';
 import { WebSocketServer, type WebSocket } from 'ws';
 import type { App } from '../app.ts';
+import { watchCredentials } from '../auth/credentials.ts';
+import type { Viewer } from '../auth/viewer.ts';
 import type { Config } from '../config.ts';
-import { AppError } from '../errors.ts';
+import { AppError, summarizeError } from '../errors.ts';
 import { interruptible } from '../events/interruptible.ts';
 import type { Connections } from '../http/connections.ts';
 import { refuseConnection, RefusedError } from '../http/refused.ts';
@@ -35,6 +37,11 @@ interface Needs {
 }
 
 const RESTARTING = 1012;
+const TRY_LATER = 1013;
+/** Clients connect again after this code, with new credentials. */
+const REFUSED = 4403;
+/** The longest reason in a close frame. */
+const MOST_REASON_BYTES = 123;
 const CLOSE_WAIT_MS = 300;
 /** Time between closing a WebSocket without connection_init and terminating it. */
 const CUT_AFTER_MS = 1000;
@@ -46,13 +53,18 @@ const FEWEST_PIECES = 1000;
 interface Tracked {
   usages: WeakMap<WebSocket, Usage>;
   deadlines: WeakMap<WebSocket, NodeJS.Timeout>;
+  viewers: WeakMap<WebSocket, Viewer>;
 }
 
 export function createSockets(app: App, { yoga, connections }: Needs): Sockets {
   const { config, log } = app;
   const server = createServer(config);
   const open = new Map<WebSocket, Socket>();
-  const tracked: Tracked = { usages: new WeakMap(), deadlines: new WeakMap() };
+  const tracked: Tracked = {
+    usages: new WeakMap(),
+    deadlines: new WeakMap(),
+    viewers: new WeakMap(),
+  };
   const pulse = startPulse(open);
   // No keep-alive of graphql-ws: the pulse does the same without a timer per socket.
   useServer({ isProd: true, ...protocolOptions(app, yoga, tracked) }, server, 0);
@@ -108,20 +120,24 @@ function createServer(config: Config): WebSocketServer {
 
 /** The handlers of graphql-ws: count operations, execute them with Yoga and mask their errors. */
 function protocolOptions(
-  { config, log }: App,
+  app: App,
   yoga: Yoga,
-  { usages, deadlines }: Tracked,
+  { usages, deadlines, viewers }: Tracked,
 ): ServerOptions<ConnectionInitMessage['payload'], Extra> {
+  const { config, log } = app;
   const maskError = createMaskError(log);
   const { execute, subscribe } = yoga.getEnveloped({});
   return {
     connectionInitWaitTimeout: config.socketInitSeconds * 1000,
     execute: (args) => interruptible((clientGone) => resultOf(execute, args, clientGone)),
     subscribe,
-    onConnect({ extra: { socket } }) {
+    async onConnect({ extra: { socket, request }, connectionParams }) {
       clearTimeout(deadlines.get(socket));
       const usage = usages.get(socket);
       if (usage) usage.initBytes = usage.messageBytes;
+      const viewer = await logIn(app, socket, headersOf(request, connectionParams));
+      if (viewer) viewers.set(socket, viewer);
+      return viewer !== undefined;
     },
     async onSubscribe({ extra: { socket, request }, subscriptions }, _id, payload) {
       const { messageBytes = 0, operations } = usages.get(socket) ?? {};
@@ -131,7 +147,11 @@ function protocolOptions(
         return [withoutHttp(maskError(tooManyOperations(config.socketOperationLimit)))];
       }
       operations?.set(payload, messageBytes);
-      const prepared = await prepare(yoga, { request, payload }, maskError);
+      const prepared = await prepare(
+        yoga,
+        { request, payload, viewer: viewers.get(socket) },
+        maskError,
+      );
       if (Array.isArray(prepared)) operations?.delete(payload);
       return prepared;
     },
@@ -141,6 +161,52 @@ function protocolOptions(
       result.errors && { ...result, errors: result.errors.map(withoutHttp) },
   };
 }
+
+/**
+ * The viewer of a connection. Closes the connection if the credentials are not valid, or when they end; a close with 4403 asks the
+ * client to connect again with new ones.
+ */
+async function logIn(
+  { auth, log }: Pick<App, 'auth' | 'log'>,
+  socket: WebSocket,
+  headers: Headers,
+): Promise<Viewer | undefined> {
+  try {
+    const viewer = await auth.authenticate(headers);
+    const stop = watchCredentials({ auth, headers, viewer }, () =>
+      socket.close(REFUSED, 'The credentials have expired.'),
+    );
+    socket.once('close', stop);
+    return viewer;
+  } catch (error) {
+    const isRefused = error instanceof AppError && error.code !== 'SERVICE_UNAVAILABLE';
+    if (!isRefused) log.error({ err: error }, 'a client could not log in');
+    const reason = isRefused ? summarizeError(error).message : 'Try again later.';
+    socket.close(isRefused ? REFUSED : TRY_LATER, cutToBytes(reason));
+    return undefined;
+  }
+}
+
+function cutToBytes(reason: string): string {
+  return Buffer.from(reason)
+    .subarray(0, MOST_REASON_BYTES)
+    .toString()
+    .replace(/\uFFFD$/, '');
+}
+
+/** The headers of the upgrade request, with `connectionParams` on top: browsers cannot set headers of a WebSocket. */
+function headersOf({ headers }: IncomingMessage, params: Record<string, unknown> = {}): Headers {
+  const merged = new Headers();
+  for (const [name, value] of [...Object.entries(headers), ...Object.entries(params)]) {
+    if (typeof value === 'string' && HEADER_NAME.test(name) && HEADER_VALUE.test(value)) {
+      merged.set(name, value);
+    }
+  }
+  return merged;
+}
+
+const HEADER_NAME = /^[a-zA-Z0-9-]+$/;
+const HEADER_VALUE = /^[\x20-\x7e]*$/;
 
 /** Operations count until they end. Operations completed early by the client have a limit of the same size. */
 function isOver(limit: number, count: number, withGivenUp: number): boolean {
@@ -174,16 +240,21 @@ async function* resultOf(
 interface Requested {
   request: IncomingMessage;
   payload: SubscribePayload;
+  viewer: Viewer | undefined;
 }
 
 /** The arguments for the execution, or the errors of the operation. Must not throw: an exception closes the socket. */
 async function prepare(
   yoga: Yoga,
-  { request, payload: params }: Requested,
+  { request, payload: params, viewer }: Requested,
   maskError: ReturnType<typeof createMaskError>,
 ): Promise<ExecutionArgs | GraphQLError[]> {
   try {
-    const { schema, parse, validate, contextFactory } = yoga.getEnveloped({ req: request, params });
+    const { schema, parse, validate, contextFactory } = yoga.getEnveloped({
+      req: request,
+      params,
+      ...(viewer && { viewer }),
+    });
     const document = parse(params.query);
     const errors = validate(schema, document);
     if (errors.length > 0) return errors.map(withoutHttp);

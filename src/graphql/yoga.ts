@@ -6,8 +6,8 @@ import {
   type Plugin,
   type YogaServerInstance,
 } from 'graphql-yoga';
-import type { App } from '../app.ts';
-import { ANONYMOUS } from '../auth/viewer.ts';
+import type { App, ClientApp } from '../app.ts';
+import type { Viewer } from '../auth/viewer.ts';
 import { isStream } from '../http/streams.ts';
 import { useCompression } from './compression.ts';
 import {
@@ -18,20 +18,29 @@ import {
 } from './documents.ts';
 import { createMaskError, useValidationCode } from './errors.ts';
 import { executeWithin, fieldsOf } from './execution.ts';
+import { useExpiry } from './expiry.ts';
 import { schema } from './index.ts';
 import { useMultipartSubscriptions } from './multipart.ts';
 import { useNoPersistedQueries } from './persisted-queries.ts';
 import { createSharedSubscribe } from './shared-execution.ts';
 
-export type Yoga = YogaServerInstance<object, App>;
+/** A WebSocket gives the viewer of its connection; HTTP gives a request. */
+interface Asked {
+  viewer?: Viewer;
+}
 
-/** The API at /graphql as a fetch function, with /health and /ready. Has no access control. */
+export type Yoga = YogaServerInstance<Asked, ClientApp>;
+
+/** The API at /graphql as a fetch function, with /health and /ready. */
 export function createGraphql(app: App): Yoga {
   const { config, log } = app;
   const maskError = createMaskError(log);
-  return createYoga<object, App>({
+  return createYoga<Asked, ClientApp>({
     schema,
-    context: () => ({ ...app, viewer: ANONYMOUS }),
+    context: async ({ request, viewer }) => ({
+      ...app,
+      viewer: viewer ?? (await app.auth.authenticate(request.headers)),
+    }),
     maskedErrors: { maskError: config.introspection ? maskError : withoutSuggestions(maskError) },
     parserAndValidationCache: createDocumentCache(),
     plugins: [
@@ -43,6 +52,7 @@ export function createGraphql(app: App): Yoga {
       useReadinessCheck({ endpoint: '/ready', check: app.isReady }),
       useNoPersistedQueries(),
       useMultipartSubscriptions(),
+      useExpiry(),
       useStreamHeaders(),
       useCompression(),
     ],

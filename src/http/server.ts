@@ -98,11 +98,8 @@ export function createHttpServer(
       await once(server, 'listening').catch((error: unknown) => {
         throw explainListening(error, config);
       });
-      if (!isLoopback(config.host)) {
-        log.warn(
-          { host: config.host },
-          'no authentication: every client of this port can use the server',
-        );
+      if (config.auth === 'none' && !isLoopback(config.host)) {
+        log.warn({ host: config.host }, 'AUTH=none: every client of this port may do everything');
       }
       return urlOf(server.address() as AddressInfo);
     },

@@ -1,0 +1,15 @@
+import type { Config } from '../config.ts';
+import type { Sql } from '../db/query.ts';
+import type { Logger } from '../log.ts';
+import type { Login } from './authenticate.ts';
+
+interface Needs {
+  config: Config;
+  sql: Sql;
+  log: Logger;
+}
+
+/** The configured ways to log in, in the order in which a request tries them. Throws for settings that contradict each other. */
+export function createLogins(_needs: Needs): Login[] {
+  return [];
+}
