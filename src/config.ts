@@ -21,6 +21,8 @@ const SETTINGS = {
   host: text('HOST', { otherwise: '127.0.0.1' }),
   /** `keys`: clients log in with API keys. `none`: every client may do everything. `auto`: as the other settings say. */
   auth: oneOf('AUTH', { otherwise: 'auto', of: ['auto', 'keys', 'none'] }),
+  /** The rows that members and readers see: `owner` their own, `tenant` all of their tenant. */
+  authScope: oneOf('AUTH_SCOPE', { otherwise: 'owner', of: ['owner', 'tenant'] }),
   /** Absolute path of the file with the graphs. */
   graphsFile: file('THREADQL_CONFIG', { otherwise: 'langgraph.json' }),
   /** URL of PostgreSQL. If absent, the server uses an embedded database in `dataDir`. */
@@ -244,12 +246,15 @@ function duration(variable: string, { otherwise }: { otherwise: string }): Setti
   const type = z
     .string()
     .default(otherwise)
-    .transform((given) => {
-      const [, digits, unit = 's'] = /^(\d+)([smhd])?$/.exec(given) ?? [];
-      return Number(digits) * (UNIT_SECONDS[unit] ?? 1);
-    })
+    .transform(secondsOf)
     .pipe(z.number(rule).min(1, rule).max(LONGEST_SECONDS, rule));
   return { variable, type };
+}
+
+/** The seconds of a time such as 90s, 30m, 24h or 7d. NaN for another text. */
+export function secondsOf(text: string): number {
+  const [, digits, unit = 's'] = /^(\d+)([smhd])?$/.exec(text) ?? [];
+  return Number(digits) * (UNIT_SECONDS[unit] ?? 1);
 }
 
 function oneOf<const Value extends string>(

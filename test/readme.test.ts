@@ -36,7 +36,7 @@ const PAGES: Record<string, string[]> = {
     'createRun',
     'tsx',
     'json',
-    'npm run dev, npm run check, npm run fix, npm test, npm run chaos, npm run bench, npm run bench:saver, npm run generate',
+    'npm run dev, npm run check, npm run fix, npm test, npm run chaos, npm run bench, npm run bench:saver, npm run keys, npm run generate',
   ],
   'docs/api.md': [
     'graphs graph',
@@ -64,6 +64,9 @@ const PAGES: Record<string, string[]> = {
     'thread',
     'threadChanges',
     'threadChanged',
+    'createApiKey',
+    'viewer apiKeys',
+    'revokeApiKey',
   ],
   'docs/approvals.md': ['createRun', 'pendingInterrupts', 'createRun'],
   'docs/clients/apollo.md': ['ts'],
@@ -82,7 +85,7 @@ const PAGES: Record<string, string[]> = {
   'docs/front-ends.md': ['ts'],
   'docs/graphs.md': ['json', 'json'],
   'docs/limits.md': [],
-  'docs/operation.md': [],
+  'docs/operation.md': ['npm run keys, npm run keys, npm run keys'],
   'docs/scaling.md': [],
   'docs/time-travel.md': ['thread', 'createRun', 'updateThreadState', 'thread', 'createRun'],
 };

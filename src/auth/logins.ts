@@ -2,6 +2,7 @@ import type { Config } from '../config.ts';
 import type { Sql } from '../db/query.ts';
 import type { Logger } from '../log.ts';
 import type { Login } from './authenticate.ts';
+import { createKeyLogin } from './key-login.ts';
 
 interface Needs {
   config: Config;
@@ -10,6 +11,6 @@ interface Needs {
 }
 
 /** The configured ways to log in, in the order in which a request tries them. Throws for settings that contradict each other. */
-export function createLogins(_needs: Needs): Login[] {
-  return [];
+export function createLogins(needs: Needs): Login[] {
+  return needs.config.auth === 'keys' ? [createKeyLogin(needs)] : [];
 }

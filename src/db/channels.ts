@@ -8,3 +8,5 @@ export const THREADS_CHANNEL = 'threadql_threads';
 export const EVENTS_CHANNEL = 'threadql_events';
 /** Ids of runs without their claim: their attempts stop at once. */
 export const STOPS_CHANNEL = 'threadql_stops';
+/** Ids of revoked API keys. */
+export const KEYS_CHANNEL = 'threadql_keys';

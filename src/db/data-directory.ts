@@ -26,24 +26,34 @@ export async function ownDataDirectory(
     markOf(process.pid, (await readStart(process.pid)) ?? 'unknown'),
   );
   for (let attempt = 1; ; attempt++) {
-    if (!(await create(mark))) throw inUse(directory, process.pid, mark);
+    if (!(await create(mark)))
+      throw new DataDirectoryInUseError(directory, { pid: process.pid, mark });
     const other = await findLivingOwner(directory, mark).catch(async (error: unknown) => {
       await rm(mark, { force: true });
       throw error;
     });
     if (!other) return () => rm(mark, { force: true });
     await rm(mark, { force: true });
-    if (attempt === ATTEMPTS) throw inUse(directory, other.pid, other.mark);
+    if (attempt === ATTEMPTS) throw new DataDirectoryInUseError(directory, other);
     // Two processes may both have removed their marks: each tries again after a random pause.
     await sleep(20 + Math.random() * 200);
   }
 }
 
-function inUse(directory: string, pid: number, mark: string): Error {
-  return new Error(
-    `The data directory ${directory} is in use by process ${pid}. Stop that one, choose another directory with ` +
-      `THREADQL_DATA_DIR, or set DATABASE_URL to share a PostgreSQL. If process ${pid} is not a threadql server, delete ${mark}.`,
-  );
+/** Another process has the data directory. */
+export class DataDirectoryInUseError extends Error {
+  readonly directory: string;
+  readonly pid: number;
+
+  constructor(directory: string, { pid, mark }: { pid: number; mark: string }) {
+    super(
+      `The data directory ${directory} is in use by process ${pid}. Stop that one, choose another directory with ` +
+        `THREADQL_DATA_DIR, or set DATABASE_URL to share a PostgreSQL. If process ${pid} is not a threadql server, delete ${mark}.`,
+    );
+    this.name = 'DataDirectoryInUseError';
+    this.directory = directory;
+    this.pid = pid;
+  }
 }
 
 /** Removes the permissions of other users. Throws if the directory belongs to another user. */

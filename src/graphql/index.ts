@@ -1,4 +1,5 @@
 import '../assistants/schema.ts';
+import '../auth/schema-keys.ts';
 import '../checkpoints/schema.ts';
 import '../events/schema.ts';
 import '../graphs/schema.ts';

@@ -19,6 +19,7 @@ export async function searchEverything(server: TestApp): Promise<void> {
 export async function useEverything(server: TestApp): Promise<void> {
   await readGenerated(server);
   await useAssistants(server);
+  await useApiKeys(server);
   await useThreads(server);
   await useRuns(server);
   await answerQuestions(server);
@@ -297,6 +298,20 @@ async function createRun({ gql }: TestApp, input: Variables, wait = true): Promi
     { input, wait },
   );
   return createRun;
+}
+
+async function useApiKeys({ gql }: TestApp): Promise<void> {
+  const { createApiKey } = await gql(
+    `mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { apiKey { id } } }`,
+    { input: { name: 'key', owner: 'alice', roles: ['MEMBER'] } },
+  );
+  const { apiKeys } = await gql(`query { viewer { tenant } apiKeys { edges { cursor } } }`);
+  await gql(`query ($after: String) { apiKeys(after: $after) { nodes { id } } }`, {
+    after: apiKeys.edges[0].cursor,
+  });
+  await gql(`mutation ($id: ID!) { revokeApiKey(id: $id) { id } }`, {
+    id: createApiKey.apiKey.id,
+  });
 }
 
 async function useThreads(server: TestApp): Promise<void> {

@@ -10,6 +10,7 @@ export const operation = initGraphQLTada<{
 /** The fields of Query and Mutation that are null only with an error. */
 type NullWithError =
   | keyof introspection['types']['Mutation']['fields']
+  | 'apiKeys'
   | 'assistants'
   | 'pendingInterrupts'
   | 'runs'

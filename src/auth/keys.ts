@@ -1,0 +1,122 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { KEYS_CHANNEL } from '../db/channels.ts';
+import { readPage, type Page, type PageRequest } from '../db/page.ts';
+import type { Sql } from '../db/query.ts';
+import { param, raw, sql } from '../db/sql.ts';
+import { newId, parseUuid } from '../db/uuid.ts';
+import { BadInputError, NotFoundError } from '../errors.ts';
+import { canWrite, listScope, requireRole } from './scope.ts';
+import { ROLES, type Role, type Viewer } from './viewer.ts';
+
+/** A key without its secret. */
+export interface ApiKey {
+  id: string;
+  tenant: string;
+  owner: string;
+  name: string;
+  /** The last four characters of the key. */
+  last4: string;
+  roles: Role[];
+  createdAt: Date;
+  expiresAt: Date | null;
+  revokedAt: Date | null;
+  lastUsedAt: Date | null;
+}
+
+export interface CreateApiKeyInput {
+  name: string;
+  /** The identity of the clients with this key. */
+  owner: string;
+  roles: readonly string[];
+  expiresAt?: Date | null | undefined;
+}
+
+/** The beginning of every key. It helps people and scanners for secrets to recognize a key. */
+export const KEY_PREFIX = 'tql_';
+
+const KEY_BYTES = 32;
+const LONGEST_TEXT = 255;
+const COLUMNS =
+  '"id", "tenant", "owner", "name", "last4", "roles", "createdAt", "expiresAt", "revokedAt", "lastUsedAt"';
+
+/** Creates a key for the tenant of the viewer. Only this result contains the key: the database has its hash. */
+export async function createApiKey(
+  app: { sql: Sql },
+  viewer: Viewer,
+  { name, owner, roles: given, expiresAt }: CreateApiKeyInput,
+): Promise<{ key: string; apiKey: ApiKey }> {
+  requireRole(viewer, 'admin');
+  checkText('input.name', name);
+  checkText('input.owner', owner);
+  const roles = readRoles('input.roles', given);
+  const key = KEY_PREFIX + randomBytes(KEY_BYTES).toString('base64url');
+  const end = param(expiresAt ?? null);
+  const [apiKey] = await app.sql.query<ApiKey>(
+    sql`INSERT INTO "ApiKey" ("id", "tenant", "owner", "name", "hash", "last4", "roles", "expiresAt")
+      SELECT ${newId()}::uuid, ${viewer.tenant}, ${owner}, ${name}, ${hashOf(key)}::bytea, ${key.slice(-4)},
+        ${roles}::text[], ${end}::timestamptz
+      WHERE ${end}::timestamptz IS NULL OR ${end}::timestamptz > now() RETURNING ${raw(COLUMNS)}`,
+  );
+  if (!apiKey) throw new BadInputError('input.expiresAt', 'input.expiresAt is in the past.');
+  return { key, apiKey };
+}
+
+/** Ends a key. A key that has ended before keeps its time. */
+export async function revokeApiKey(app: { sql: Sql }, viewer: Viewer, id: string): Promise<ApiKey> {
+  requireRole(viewer, 'admin');
+  const keyId = parseUuid('id', id);
+  const [apiKey] = await app.sql.query<ApiKey>(
+    sql`UPDATE "ApiKey" SET "revokedAt" = coalesce("revokedAt", now())
+      WHERE "id" = ${keyId} AND ${canWrite(viewer)} RETURNING ${raw(COLUMNS)}`,
+  );
+  if (!apiKey) throw new NotFoundError('API key', keyId);
+  app.sql.notify(KEYS_CHANNEL, keyId);
+  return apiKey;
+}
+
+/** The keys of the viewer's tenant, newest first, with revoked and expired ones. */
+export async function listApiKeys(
+  app: { sql: Sql },
+  viewer: Viewer,
+  request: PageRequest,
+): Promise<Page<ApiKey>> {
+  requireRole(viewer, 'admin');
+  const listing = {
+    from: '"ApiKey"',
+    columns: COLUMNS,
+    ...listScope(viewer),
+    order: {
+      by: '"createdAt"',
+      type: 'timestamptz',
+      unique: '"id"',
+      uniqueType: 'uuid',
+      direction: 'DESC' as const,
+    },
+  };
+  return readPage<ApiKey>(app.sql.query, listing, request);
+}
+
+/** The form in which the database knows a key. */
+export function hashOf(key: string): Buffer {
+  return createHash('sha256').update(key).digest();
+}
+
+/** The texts that are roles, each once. */
+export function rolesIn(texts: readonly string[]): Role[] {
+  return ROLES.filter((role) => texts.includes(role));
+}
+
+function readRoles(argument: string, given: readonly string[]): Role[] {
+  const roles = rolesIn(given);
+  const isKnown = given.every((role) => roles.some((known) => known === role));
+  if (isKnown && roles.length > 0) return roles;
+  throw new BadInputError(
+    argument,
+    `${argument} must have one or more of the roles ${ROLES.join(', ')}.`,
+  );
+}
+
+function checkText(argument: string, text: string): void {
+  if (text.length > 0 && text.length <= LONGEST_TEXT) return;
+  throw new BadInputError(argument, `${argument} must have 1 to ${LONGEST_TEXT} characters.`);
+}
