@@ -1,3 +1,4 @@
+import type { RunAssistants } from './assistants/run-assistant.ts';
 import type { Authenticator } from './auth/authenticate.ts';
 import type { Viewer } from './auth/viewer.ts';
 import type { MadeGraphs } from './checkpoints/graphs.ts';
@@ -33,6 +34,8 @@ export interface App {
   operation?: Operation;
   /** `sql` without the limits of an operation, for mutations. */
   unlimitedSql?: Sql;
+  /** The assistants of recent runs. */
+  assistants: RunAssistants;
   /** Appends events. */
   events: EventBatches;
   /** Follows events. */

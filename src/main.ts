@@ -5,6 +5,7 @@ import { register as registerCommonJs } from 'tsx/cjs/api';
 import { register as registerModules } from 'tsx/esm/api';
 import { readConfig } from './config.ts';
 import { createLogger, type Logger } from './log.ts';
+import { poolRandomValues } from './runs/random-pool.ts';
 import { provideSdkLogger } from './runs/sdk-logger.ts';
 import { handleUncaughtErrors } from './runs/uncaught-errors.ts';
 import { startServer } from './server.ts';
@@ -19,6 +20,7 @@ export async function main(): Promise<void> {
   const config = await orEnd(async () => readConfig(process.env));
   const log = createLogger(config.logLevel);
   handleUncaughtErrors(log);
+  poolRandomValues(globalThis.crypto);
   provideSdkLogger(log);
 
   const server = await orEnd(async () => {

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import type { App } from './app.ts';
 import { ensureSystemAssistants } from './assistants/create.ts';
+import { createRunAssistants } from './assistants/run-assistant.ts';
 import { readAssistantDefaults } from './assistants/defaults.ts';
 import { createAuthenticator, type Authenticator } from './auth/authenticate.ts';
 import { createLogins } from './auth/logins.ts';
@@ -118,6 +119,7 @@ function createApp(
     sql,
     isReady,
     graphs,
+    assistants: createRunAssistants(sql.query),
     events: createEventBatches(sql, tail, log),
     tail,
     texts: createMessageTexts(),

@@ -1,4 +1,4 @@
-import { AssistantChangedError, createRunAssistants } from '../assistants/run-assistant.ts';
+import { AssistantChangedError } from '../assistants/run-assistant.ts';
 import { requireRole } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { RUNS_CHANNEL, THREADS_CHANNEL } from '../db/channels.ts';
@@ -20,7 +20,7 @@ import {
   type RepeatedRun,
 } from './request.ts';
 
-export type CreateNeeds = Omit<CheckNeeds, 'findAssistant'> & { tail: EventTail };
+export type CreateNeeds = CheckNeeds & { tail: EventTail };
 
 /** Inserts a run. Inserting is enqueueing: a worker can claim the run after the commit. */
 export async function createRun(
@@ -28,8 +28,8 @@ export async function createRun(
   viewer: Viewer,
   request: NewRun,
 ): Promise<Created<Run>> {
-  const [run] = await retryIfAssistantChanged(app, viewer, async (needs) =>
-    storeRuns(app, viewer, [await checkRequest(needs, viewer, 'input', request)]),
+  const [run] = await retryIfAssistantChanged(app, viewer, async () =>
+    storeRuns(app, viewer, [await checkRequest(app, viewer, 'input', request)]),
   );
   return run as Created<Run>;
 }
@@ -41,12 +41,12 @@ export async function createRuns(
   requests: readonly NewRun[],
 ): Promise<Created<Run>[]> {
   readSize('inputs', requests.length);
-  return retryIfAssistantChanged(app, viewer, async (needs) => {
+  return retryIfAssistantChanged(app, viewer, async () => {
     const checked: (CheckedRun | RepeatedRun)[] = [];
     const turns = createTurns();
     for (const [i, request] of requests.entries()) {
       if (turns.isOver()) await turns.next();
-      checked.push(await checkRequest(needs, viewer, `inputs[${i}]`, request));
+      checked.push(await checkRequest(app, viewer, `inputs[${i}]`, request));
     }
     return storeRuns(app, viewer, checked);
   });
@@ -54,16 +54,17 @@ export async function createRuns(
 
 /** Repeats the work while an assistant has changed since it was read. */
 async function retryIfAssistantChanged<T>(
-  app: CreateNeeds,
+  { assistants }: CreateNeeds,
   viewer: Viewer,
-  work: (needs: CheckNeeds) => Promise<T>,
+  work: () => Promise<T>,
 ): Promise<T> {
   requireRole(viewer, 'member');
   for (;;) {
     try {
-      return await work({ ...app, findAssistant: createRunAssistants(app.sql.query, viewer) });
+      return await work();
     } catch (error) {
       if (!(error instanceof AssistantChangedError)) throw error;
+      assistants.forget(viewer, error.assistantId);
     }
   }
 }

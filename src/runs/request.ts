@@ -1,6 +1,6 @@
 import { checkConfig, mergeConfig, mergeContext } from '../assistants/config.ts';
 import { readAssistantId } from '../assistants/input.ts';
-import type { FindRunAssistant, RunAssistant } from '../assistants/run-assistant.ts';
+import type { RunAssistant, RunAssistants } from '../assistants/run-assistant.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Config } from '../config.ts';
 import type { Sql } from '../db/query.ts';
@@ -82,7 +82,7 @@ export interface CheckNeeds {
   config: Config;
   sql: Sql;
   graphs: Graphs;
-  findAssistant: FindRunAssistant;
+  assistants: RunAssistants;
 }
 
 /** Checks a request and its graph, without a lock. Throws on a bad request. */
@@ -95,11 +95,12 @@ export async function checkRequest(
   // Before all checks: limits and graphs may have changed since the earlier request, but a repetition returns the same run.
   const key = readKey(`${argument}.idempotencyKey`, request);
   const repeated = key && (await findRunByKey(app.sql.query, viewer, key));
-  return repeated ? { repeated } : { ...(await checkNewRun(app, argument, request)), key };
+  return repeated ? { repeated } : { ...(await checkNewRun(app, viewer, argument, request)), key };
 }
 
 async function checkNewRun(
   app: CheckNeeds,
+  viewer: Viewer,
   argument: string,
   request: NewRun,
 ): Promise<Omit<CheckedRun, 'key'>> {
@@ -109,7 +110,12 @@ async function checkNewRun(
   checkEdit(argument, request);
   checkTimes(app.config, argument, request);
   checkConfig(app.config, `${argument}.config`, request.config);
-  const assistant = await findRunAssistant(app, `${argument}.assistantId`, request.assistantId);
+  const assistant = await findRunAssistant(
+    app,
+    viewer,
+    `${argument}.assistantId`,
+    request.assistantId,
+  );
   const run = configureRun(app.config, assistant, request);
   checkSizes(app.config, argument, run);
   const inputJson = toInputJson(app.config, `${argument}.input`, run.input);
@@ -176,11 +182,12 @@ function checkEdit(argument: string, request: NewRun): void {
 }
 
 async function findRunAssistant(
-  app: Pick<CheckNeeds, 'graphs' | 'findAssistant'>,
+  app: Pick<CheckNeeds, 'graphs' | 'assistants'>,
+  viewer: Viewer,
   argument: string,
   idOrGraphId: string,
 ): Promise<RunAssistant> {
-  const assistant = await app.findAssistant(readAssistantId(app, argument, idOrGraphId));
+  const assistant = await app.assistants.find(viewer, readAssistantId(app, argument, idOrGraphId));
   if (!assistant) throw new NotFoundError('Assistant', idOrGraphId);
   if (!app.graphs.has(assistant.graphId)) {
     throw new BadInputError(
