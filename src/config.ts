@@ -1,17 +1,18 @@
-import { resolve } from 'node:path';
-import { z } from 'zod';
 import { completeDatabaseUrl } from './database-url.ts';
-
-/** An environment variable, and the type of its text. The type has the default. */
-interface Setting<Value> {
-  variable: string;
-  type: z.ZodType<Value>;
-  /** The error leaves out the text, which may contain a password. */
-  isSecret?: boolean;
-}
-
-const UNIT_SECONDS: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400 };
-const LONGEST_SECONDS = 36_500 * 86_400;
+import {
+  algorithms,
+  duration,
+  file,
+  integer,
+  list,
+  onOff,
+  oneOf,
+  optionalText,
+  postgresUrl,
+  text,
+  webUrl,
+  type Setting,
+} from './settings.ts';
 
 /** The table of settings in docs/operation.md has a row for each of these. */
 const SETTINGS = {
@@ -173,6 +174,29 @@ const SETTINGS = {
   allowedHosts: list('ALLOWED_HOSTS'),
   /** Allowed web origins for browsers, besides the server's own origin. */
   corsOrigins: list('CORS_ORIGINS'),
+  /** Address of the public keys of the tokens (a JSON Web Key Set). */
+  authJwksUrl: webUrl('AUTH_JWKS_URL'),
+  /** The public key of the tokens in the PEM format, or the secret for HS256, HS384 and HS512. */
+  authJwtKey: { ...optionalText('AUTH_JWT_KEY'), isSecret: true },
+  /** Accepted audiences of tokens. */
+  authAudience: list('AUTH_AUDIENCE'),
+  /** The issuer of the tokens. If absent, any issuer that has the key. */
+  authIssuer: optionalText('AUTH_ISSUER'),
+  /** Accepted algorithms of tokens, of one family. */
+  authAlgorithms: algorithms('AUTH_ALGORITHMS', { otherwise: 'RS256' }),
+  /** Accepted difference between the clocks of the issuer and of the server. */
+  authLeewaySeconds: duration('AUTH_LEEWAY', { otherwise: '30s', min: 0, max: '10m' }),
+  /** The claim with the identity of the client: the owner of what it creates. */
+  authClaimOwner: text('AUTH_CLAIM_OWNER', { otherwise: 'sub' }),
+  /** The claim with the tenant. If absent, the tenant is "default". */
+  authClaimTenant: optionalText('AUTH_CLAIM_TENANT'),
+  /** The claim with the roles. */
+  authClaimRoles: text('AUTH_CLAIM_ROLES', { otherwise: 'roles' }),
+  /** The role of a token without a known role. */
+  authDefaultRole: oneOf('AUTH_DEFAULT_ROLE', {
+    otherwise: 'member',
+    of: ['reader', 'member', 'admin'],
+  }),
   /** debug, info, warn, error or silent. */
   logLevel: oneOf('LOG_LEVEL', {
     otherwise: 'info',
@@ -216,72 +240,4 @@ function readSetting(env: NodeJS.ProcessEnv, { variable, type, isSecret }: Setti
   if (!error) return data;
   const shown = isSecret ? '' : ` is "${given}"; it`;
   throw new Error(`${name}${shown} must ${error.issues[0]?.message}.`);
-}
-
-function text(variable: string, { otherwise }: { otherwise: string }): Setting<string> {
-  return { variable, type: z.string().default(otherwise) };
-}
-
-/** The path of a file, as an absolute path. */
-function file(variable: string, { otherwise }: { otherwise: string }): Setting<string> {
-  const type = z
-    .string()
-    .default(otherwise)
-    .transform((path) => resolve(path));
-  return { variable, type };
-}
-
-function integer(
-  variable: string,
-  { otherwise, min, max }: { otherwise: number; min: number; max: number },
-): Setting<number> {
-  const rule = `be a whole number from ${min} to ${max}`;
-  const type = z.coerce.number(rule).int(rule).min(min, rule).max(max, rule).default(otherwise);
-  return { variable, type };
-}
-
-/** `90s`, `30m`, `24h`, `7d` or plain seconds. The value is in seconds. */
-function duration(variable: string, { otherwise }: { otherwise: string }): Setting<number> {
-  const rule = 'be a time such as 90s, 30m, 24h or 7d';
-  const type = z
-    .string()
-    .default(otherwise)
-    .transform(secondsOf)
-    .pipe(z.number(rule).min(1, rule).max(LONGEST_SECONDS, rule));
-  return { variable, type };
-}
-
-/** The seconds of a time such as 90s, 30m, 24h or 7d. NaN for another text. */
-export function secondsOf(text: string): number {
-  const [, digits, unit = 's'] = /^(\d+)([smhd])?$/.exec(text) ?? [];
-  return Number(digits) * (UNIT_SECONDS[unit] ?? 1);
-}
-
-function oneOf<const Value extends string>(
-  variable: string,
-  { otherwise, of }: { otherwise: NoInfer<Value>; of: readonly Value[] },
-): Setting<Value> {
-  const type: z.ZodType<Value> = z.enum(of, `be one of ${of.join(', ')}`);
-  return { variable, type: type.default(otherwise) };
-}
-
-function onOff(variable: string, { otherwise }: { otherwise: 'on' | 'off' }): Setting<boolean> {
-  const type = z.enum(['on', 'off'], 'be one of on, off').default(otherwise);
-  return { variable, type: type.transform((given) => given === 'on') };
-}
-
-/** Entries between commas. */
-function list(variable: string): Setting<readonly string[]> {
-  const type = z.string().transform((given) =>
-    given
-      .split(',')
-      .map((entry) => entry.trim())
-      .filter((entry) => entry !== ''),
-  );
-  return { variable, type: type.default([]) };
-}
-
-function postgresUrl(variable: string): Setting<string | undefined> {
-  const type = z.string().regex(/^postgres(ql)?:\/\//, 'start with postgres:// or postgresql://');
-  return { variable, type: type.optional(), isSecret: true };
 }

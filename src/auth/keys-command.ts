@@ -1,10 +1,11 @@
 import { parseArgs } from 'node:util';
-import { readConfig, secondsOf } from '../config.ts';
+import { readConfig } from '../config.ts';
 import { DataDirectoryInUseError } from '../db/data-directory.ts';
 import { openDatabase } from '../db/open.ts';
 import type { Sql } from '../db/query.ts';
 import { BadInputError } from '../errors.ts';
 import { createLogger } from '../log.ts';
+import { secondsOf } from '../settings.ts';
 import { createApiKey, listApiKeys, revokeApiKey, type ApiKey } from './keys.ts';
 import { DEFAULT_TENANT, SYSTEM, type Viewer } from './viewer.ts';
 
