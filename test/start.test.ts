@@ -23,6 +23,26 @@ describe('A server that does not start', () => {
   it.for<[Record<string, string>, string]>([
     [{ PORT: 'abc' }, 'PORT is "abc"; it must be a whole number from 0 to 65535.'],
     [{ THREADQL_GRAPHIQL: 'maybe' }, 'THREADQL_GRAPHIQL is "maybe"; it must be one of on, off.'],
+    [
+      { AUTH_JWT_KEY: 'a secret with more than thirty-two bytes', AUTH_ALGORITHMS: 'HS256' },
+      'AUTH_AUDIENCE must name the audience of the tokens.',
+    ],
+    [
+      { AUTH_ALGORITHMS: 'RS256,HS256' },
+      'AUTH_ALGORITHMS is "RS256,HS256"; it must name algorithms of one family (RS256, RS384, RS512; PS256, PS384, PS512; ES256, ES384, ES512; EdDSA, Ed25519; HS256, HS384, HS512).',
+    ],
+    [
+      { AUTH_JWT_KEY: 'a secret' },
+      'AUTH_JWT_KEY must be a public key in the PEM format, as RS256 of AUTH_ALGORITHMS needs it.',
+    ],
+    [
+      {
+        AUTH: 'none',
+        AUTH_JWKS_URL: 'https://issuer.example/keys',
+        AUTH_AUDIENCE: 'threadql',
+      },
+      'AUTH is "none"; it must be another value with AUTH_JWKS_URL or AUTH_JWT_KEY.',
+    ],
   ])('tells of a wrong variable in a sentence: %o', async ([env, sentence]) => {
     expect(await failureOf(env)).toBe(`threadql did not start. ${sentence}\n`);
   });
