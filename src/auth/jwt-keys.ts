@@ -151,7 +151,11 @@ function createRemoteKeys(url: URL, log: Logger): JWTVerifyGetKey {
       keys(header, token).catch((error: unknown) => {
         if (isMissing(error)) throw error;
         warn(error);
-        throw unavailable(error);
+        // Without a cause: a socket's error would pass for one of the database.
+        throw new AppError(
+          'SERVICE_UNAVAILABLE',
+          'The server cannot read the keys of the tokens at the moment.',
+        );
       });
     await refresh();
     return search().catch((error: unknown) => {
@@ -166,13 +170,4 @@ function isMissing(error: unknown): boolean {
   return (
     error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys
   );
-}
-
-function unavailable(cause: unknown): AppError {
-  const error = new AppError(
-    'SERVICE_UNAVAILABLE',
-    'The server cannot read the keys of the tokens at the moment.',
-  );
-  error.cause = cause;
-  return error;
 }
