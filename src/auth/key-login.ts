@@ -15,7 +15,7 @@ interface Needs {
   log: Logger;
 }
 
-/** A revoked key ends after this time in a process that missed the notification. */
+/** The longest time until the end of a revoked key, after a lost notification. */
 const KNOWN_MS = 30_000;
 const MOST_KNOWN = 10_000;
 
@@ -76,7 +76,7 @@ function refusal(): UnauthenticatedError {
 
 const KEY = new RegExp(`^${KEY_PREFIX}[\\w-]{43}$`);
 
-/** Undefined: the credentials are no API key. Throws for a text that cannot be a key. */
+/** Undefined: the credentials are no API key. Throws for a malformed key. */
 function keyIn({ apiKey, token }: Parameters<Login>[0]): string | undefined {
   const key = apiKey ?? (token?.startsWith(KEY_PREFIX) ? token : undefined);
   if (key !== undefined && !KEY.test(key)) throw refusal();

@@ -36,7 +36,7 @@ export async function runKeysCommand(
   try {
     const work = readCommand(args);
     const config = readConfig(env);
-    // The log goes to stdout, where programs expect the key.
+    // The log would go to stdout, before the key.
     const database = await openDatabase(config, createLogger('silent'));
     try {
       write(await work(database));
@@ -140,7 +140,7 @@ function endOf(expires: string): Date {
   return end;
 }
 
-/** JSON escapes all control characters except these, which a terminal may obey. */
+/** Also escapes the control characters of terminals above U+007F. */
 function lineOf(apiKey: ApiKey): string {
   return JSON.stringify(apiKey).replaceAll(
     /[\u007f-\u009f\u2028\u2029]/g,

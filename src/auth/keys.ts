@@ -61,7 +61,7 @@ export async function createApiKey(
   return { key, apiKey };
 }
 
-/** Ends a key. A key that has ended before keeps its time. */
+/** Ends a key. Does not change the time of an earlier call. */
 export async function revokeApiKey(app: { sql: Sql }, viewer: Viewer, id: string): Promise<ApiKey> {
   requireRole(viewer, 'admin');
   const keyId = parseUuid('id', id);
@@ -96,7 +96,7 @@ export async function listApiKeys(
   return readPage<ApiKey>(app.sql.query, listing, request);
 }
 
-/** The form in which the database knows a key. */
+/** The stored form of a key. */
 export function hashOf(key: string): Buffer {
   return createHash('sha256').update(key).digest();
 }
