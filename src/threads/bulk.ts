@@ -1,3 +1,4 @@
+import { requireRole } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Config } from '../config.ts';
 import { isEmptyFilter, LARGEST_PAGE, readIds } from '../db/page.ts';
@@ -39,12 +40,13 @@ export async function updateThreads(
   );
 }
 
-/** The ids of the selection, or of the newest threads of its filter, at most 100. */
+/** The ids of the selection, or of the newest threads of its filter, at most 100. Throws FORBIDDEN for a viewer that only reads. */
 async function selectedIds(
   app: { sql: Sql },
   viewer: Viewer,
   { ids, filter }: ThreadSelection,
 ): Promise<string[]> {
+  requireRole(viewer, 'member');
   if (ids != null) return [...new Set(readIds('selection.ids', ids))];
   const at = 'selection.filter';
   if (isEmptyFilter(filter ?? {})) {

@@ -1,4 +1,4 @@
-import { canRead, ownerOf } from '../auth/scope.ts';
+import { canRead, ownerOf, requireRole } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { THREADS_CHANNEL } from '../db/channels.ts';
 import type { Created } from '../db/node-id.ts';
@@ -136,6 +136,7 @@ export async function copyThread(
   sourceId: string,
   checkpointId?: string | null,
 ): Promise<Created<Thread>> {
+  requireRole(viewer, 'member');
   const source = parseUuid('id', sourceId);
   const end = checkpointId == null ? undefined : parseUuid('checkpointId', checkpointId);
   const id = newId();

@@ -37,6 +37,9 @@ export async function createThread(
   const existing = givenId == null ? undefined : await findThread(app.sql.query, viewer, id);
   // Before the supersteps: they would fail on the state of the existing thread.
   if (existing) return returnExisting(existing, ifExists);
+  // The graph of the supersteps would read the state of another viewer's thread.
+  if (givenId != null && supersteps && (await lockId(app.sql.query, id)))
+    throw new IdTakenError(id);
 
   const edit =
     supersteps == null

@@ -57,6 +57,8 @@ export interface TestApp extends AsyncDisposable {
   follow(runId: string, options?: FollowOptions): Promise<any[]>;
   /** Lets the worker claim due runs for its free slots and start them. */
   tick: Server['worker']['tick'];
+  /** The same server for a client with these credentials: headers, or over a WebSocket `connectionParams`. */
+  as(credentials: Record<string, string>): TestApp;
   stop(): Promise<void>;
 }
 
@@ -171,10 +173,11 @@ async function start(
   return server;
 }
 
-/** Makes the means to send requests to a running server. */
+/** Makes the means to send requests to a running server, with the headers of `credentials`. */
 export function createClients(
   server: Server,
   afterStop: () => Promise<void> = async () => {},
+  credentials: Record<string, string> = {},
 ): TestApp {
   const endpoint = `${server.url}/graphql`;
   const leaving = new Set<() => unknown>();
@@ -185,7 +188,7 @@ export function createClients(
   ): Promise<GraphqlResult> {
     const response = await fetch(endpoint, {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
+      headers: { 'content-type': 'application/json', ...credentials },
       body: JSON.stringify({ query: textOf(document), variables }),
     });
     return (await response.json()) as GraphqlResult;
@@ -222,8 +225,9 @@ export function createClients(
             url: endpoint.replace('http', 'ws'),
             webSocketImpl: WebSocket,
             retryAttempts: 0,
+            connectionParams: credentials,
           })
-        : createSseClient({ url: endpoint, retryAttempts: 0 });
+        : createSseClient({ url: endpoint, retryAttempts: 0, headers: credentials });
     const dispose = () => client.dispose();
     leaving.add(dispose);
     const query = textOf(document);
@@ -266,6 +270,7 @@ export function createClients(
     subscribe,
     follow,
     tick: () => server.worker.tick(),
+    as: (other) => createClients(server, async () => {}, other),
     stop,
     [Symbol.asyncDispose]: stop,
   };
