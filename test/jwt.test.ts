@@ -393,6 +393,24 @@ describe('The keys at AUTH_JWKS_URL', () => {
     expect(await logIn(await signToken(second))).toMatchObject({ identity: 'ann' });
   });
 
+  it('hold up one request for seconds only, while the address accepts connections and does not answer', async () => {
+    await using jwks = await startJwksServer([first]);
+    const logIn = loginOf({ AUTH_JWKS_URL: jwks.url });
+    await logIn(await signToken(first));
+    jwks.hangs = true;
+    passTime(3600);
+    const token = await signToken(first);
+    const ended: string[] = [];
+    await Promise.all([
+      logIn(token).then(() => ended.push('the request that fetches')),
+      logIn(token).then(() => ended.push('another request')),
+    ]);
+    expect(ended).toEqual(['another request', 'the request that fetches']);
+
+    const newcomer = loginOf({ AUTH_JWKS_URL: jwks.url });
+    expect(await refusal(newcomer, token)).toMatch(/^SERVICE_UNAVAILABLE: /);
+  });
+
   it('are asked once a second at most, while the address does not answer', async () => {
     await using jwks = await startJwksServer([first]);
     jwks.status = 503;

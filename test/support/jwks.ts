@@ -40,6 +40,8 @@ export interface JwksServer extends AsyncDisposable {
   /** Replaces the keys in the answer. */
   body: string | undefined;
   status: number;
+  /** True: requests get no answer. */
+  hangs: boolean;
   /** Requests so far. */
   requests: number;
 }
@@ -48,6 +50,7 @@ export interface JwksServer extends AsyncDisposable {
 export async function startJwksServer(keys: IssuerKey[]): Promise<JwksServer> {
   const server = createServer((_, response) => {
     state.requests += 1;
+    if (state.hangs) return;
     response.writeHead(state.status, { 'content-type': 'application/json' });
     response.end(state.body ?? JSON.stringify({ keys: state.keys.map(({ jwk }) => jwk) }));
   });
@@ -59,6 +62,7 @@ export async function startJwksServer(keys: IssuerKey[]): Promise<JwksServer> {
     keys,
     body: undefined,
     status: 200,
+    hangs: false,
     requests: 0,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
