@@ -2,7 +2,7 @@ import { describe, expect } from 'vitest';
 import { human, randomId, type Document } from './support/app.ts';
 import { createWorld, missingWorld, withoutIds, type World } from './support/foreign-world.ts';
 import { operation } from './support/graphql.ts';
-import { it as base, type ViewerClient, type ViewerName } from './support/viewers.ts';
+import { createViewer, it as base, type ViewerClient, type ViewerName } from './support/viewers.ts';
 
 // Inputs name objects of alice: ids in use, cursors, idempotency keys.
 
@@ -158,6 +158,20 @@ describe('an idempotency key of another viewer', () => {
     },
   );
 
+  it('returns no run to a viewer who has lost the right to read it', async ({
+    viewers,
+    server,
+  }) => {
+    const threadId = await viewers.alice.createThread();
+    const input = { ...same(randomId(), 'by an admin'), threadId };
+    await viewers.admin.gql(CREATE_RUN, { input });
+    const key = { tenant: 'acme', owner: 'ada', role: 'member' } as const;
+    const { client } = await createViewer(server, key);
+    const [error] = await client.errors(CREATE_RUN, { input });
+    expect(error?.extensions['code']).toBe('CONFLICT');
+    expect(error?.message).toContain('belongs to a run of another owner');
+  });
+
   it('makes one run for each of several viewers at the same time', async ({ viewers }) => {
     const input = same(randomId(), 'race');
     const clients = [viewers.alice, viewers.bob, viewers.carol, viewers.alice];
@@ -261,6 +275,26 @@ describe('a cursor of another viewer', () => {
 });
 
 describe('a copy of a thread of the tenant', () => {
+  it('leads no viewer to runs and threads that the viewer may not read', async ({
+    viewers,
+    server,
+    world,
+  }) => {
+    const id = await viewers.admin.copyThread(world.asking);
+    const { client } = await createViewer(server, { tenant: 'acme', owner: 'ada', role: 'member' });
+    const read = `{ thread(id: "${id}") {
+      lastRun { id }
+      runs { totalCount }
+      interrupts { threadId run { id } thread { id } }
+      history { nodes { threadId thread { id } run { id } } }
+    } }`;
+    const { thread } = await client.gql(read);
+    expect(thread).toMatchObject({ lastRun: null, runs: { totalCount: 0 } });
+    expect(thread.history.nodes.length).toBeGreaterThan(0);
+    for (const part of [...thread.history.nodes, ...thread.interrupts])
+      expect(part).toEqual({ threadId: id, thread: { id }, run: null });
+  });
+
   it('belongs to the viewer who made it', async ({ viewers, world }) => {
     const id = await viewers.admin.copyThread(world.chat);
     expect(await viewers.alice.findThread(id)).toBeNull();

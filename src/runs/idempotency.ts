@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { isReadable } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Query } from '../db/query.ts';
 import { sql } from '../db/sql.ts';
@@ -38,7 +39,10 @@ function sorted(object: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(object).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** The run of an earlier request of the viewer with this key. Throws ConflictError if the requests differ. */
+/**
+ * The run of an earlier request of the viewer with this key. Throws ConflictError if the requests differ, or if the viewer may no
+ * longer read the run.
+ */
 export async function findRunByKey(
   query: Query,
   viewer: Viewer,
@@ -48,6 +52,9 @@ export async function findRunByKey(
     sql`SELECT * FROM "Run" WHERE "tenant" = ${viewer.tenant} AND "requester" = ${viewer.identity}
       AND "idempotencyKey" = ${key}`,
   );
+  if (run && !isReadable(viewer, run)) {
+    throw new ConflictError(`The idempotencyKey "${key}" belongs to a run of another owner.`);
+  }
   if (!run || inputHash.equals(run.inputHash ?? Buffer.alloc(0))) return run;
   throw new ConflictError(
     `The idempotencyKey "${key}" belongs to run ${run.id}, with a different input.`,
