@@ -24,6 +24,8 @@ const SETTINGS = {
   auth: oneOf('AUTH', { otherwise: 'auto', of: ['auto', 'keys', 'none'] }),
   /** The rows that members and readers see: `owner` their own, `tenant` all of their tenant. */
   authScope: oneOf('AUTH_SCOPE', { otherwise: 'owner', of: ['owner', 'tenant'] }),
+  /** The answer to an action without a handler, if langgraph.json has handlers. */
+  authUncovered: oneOf('AUTH_UNCOVERED', { otherwise: 'refuse', of: ['refuse', 'allow'] }),
   /** Absolute path of the file with the graphs. */
   graphsFile: file('THREADQL_CONFIG', { otherwise: 'langgraph.json' }),
   /** URL of PostgreSQL. If absent, the server uses an embedded database in `dataDir`. */

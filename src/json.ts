@@ -8,6 +8,11 @@ export function recordOf(value: unknown): Record<string, unknown> {
   return isRecord(value) ? value : {};
 }
 
+/** Whether a value is a JSON object with a key. */
+export function hasKeys(value: unknown): value is Record<string, unknown> {
+  return isRecord(value) && Object.keys(value).length > 0;
+}
+
 /** The most levels of lists and objects in a stored value. */
 export const DEEPEST_VALUE = 1000;
 

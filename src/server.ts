@@ -4,6 +4,8 @@ import { ensureSystemAssistants } from './assistants/create.ts';
 import { createRunAssistants } from './assistants/run-assistant.ts';
 import { readAssistantDefaults } from './assistants/defaults.ts';
 import { createAuthenticator, type Authenticator } from './auth/authenticate.ts';
+import { createHandlerLogin } from './auth/handler-login.ts';
+import type { Handlers } from './auth/handlers.ts';
 import { createLogins } from './auth/logins.ts';
 import type { Config } from './config.ts';
 import { createLargeReads } from './db/large-reads.ts';
@@ -11,6 +13,7 @@ import { openDatabase, type Database } from './db/open.ts';
 import { createEventBatches } from './events/batches.ts';
 import { createEventTail } from './events/tail.ts';
 import { createGraphqlFront } from './graphql/front.ts';
+import { loadHandlers } from './graphs/load-handlers.ts';
 import { loadGraphs } from './graphs/load.ts';
 import { isLoopback } from './http/access.ts';
 import { createHttpServer } from './http/server.ts';
@@ -40,11 +43,12 @@ export async function startServer(
 ): Promise<Server> {
   const graphs = await loadGraphs(config.graphsFile, { env, log });
   // From here on, `env` has the variables of the project.
+  const handlers = await loadHandlers(config.graphsFile, { log, uncovered: config.authUncovered });
   const defaults = readAssistantDefaults(env, config);
   const database = await openDatabase(config, log);
   try {
     await ensureSystemAssistants({ sql: database.sql, graphs }, defaults);
-    const auth = openAccess({ config, log, sql: database.sql });
+    const auth = openAccess({ config, log, sql: database.sql }, handlers);
     return await startOn(database, { config, log, graphs, auth });
   } catch (error) {
     await database.close();
@@ -53,9 +57,21 @@ export async function startServer(
 }
 
 /** Throws if other machines reach the server, and nothing says who may do what. */
-function openAccess(needs: Pick<App, 'config' | 'log' | 'sql'>): Authenticator {
+function openAccess(
+  needs: Pick<App, 'config' | 'log' | 'sql'>,
+  handlers: Handlers | undefined,
+): Authenticator {
   const logins = createLogins(needs);
-  const { auth, host } = needs.config;
+  const { auth, authUncovered: uncovered, host } = needs.config;
+  if (handlers) {
+    if (auth === 'none') {
+      throw new Error('AUTH=none contradicts auth.path in langgraph.json: remove one of them.');
+    }
+    return createAuthenticator(
+      logins,
+      createHandlerLogin(handlers, { ...needs, uncovered, authScope: needs.config.authScope }),
+    );
+  }
   if (logins.length === 0 && auth !== 'none' && !isLoopback(host)) {
     throw new Error(
       `HOST is ${host}, so other machines reach the server, but no client needs to log in. Set AUTH=keys, AUTH_JWKS_URL, or auth.path in langgraph.json; or AUTH=none if every client may do everything.`,

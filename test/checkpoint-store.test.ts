@@ -2,6 +2,7 @@ import { AIMessage, HumanMessage } from '@langchain/core/messages';
 import { Annotation, Command, MessagesAnnotation, START, interrupt } from '@langchain/langgraph';
 import { emptyCheckpoint } from '@langchain/langgraph-checkpoint';
 import { describe, expect, inject } from 'vitest';
+import { readConfig } from '../src/config.ts';
 import { SYSTEM } from '../src/auth/viewer.ts';
 import { EditSaver } from '../src/checkpoints/edit-saver.ts';
 import { CheckpointReader } from '../src/checkpoints/reader.ts';
@@ -351,7 +352,7 @@ describe('copyThread', () => {
         sql`INSERT INTO "Interrupt" ("id", "threadId", "checkpointId", "namespace", "taskId", "node", "langgraphId", "ordinal", "value")
        VALUES (gen_random_uuid(), ${threadId}, gen_random_uuid(), 'inner:x', 'task', 'ask', 'id', 0, '"sure?"')`,
       );
-      const copy = await copyThread({ sql: db }, SYSTEM, threadId);
+      const copy = await copyThread({ config: readConfig({}), sql: db }, SYSTEM, threadId);
 
       const [original, copied] = [
         await threadRows(query, threadId),

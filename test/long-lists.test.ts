@@ -3,6 +3,7 @@ import { AIMessage } from '@langchain/core/messages';
 import { Annotation, MessagesAnnotation, START, StateGraph } from '@langchain/langgraph';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { readConfig } from '../src/config.ts';
 import { SYSTEM } from '../src/auth/viewer.ts';
 import { EditSaver } from '../src/checkpoints/edit-saver.ts';
 import { CheckpointReader } from '../src/checkpoints/reader.ts';
@@ -271,7 +272,7 @@ describe('A thread of an earlier version', () => {
 
     const more = numbers(5000);
     await change(({ list }) => ({ list: [...list, ...more] }), threadId);
-    const copy = await copyThread({ sql: database.sql }, SYSTEM, threadId);
+    const copy = await copyThread({ config: readConfig({}), sql: database.sql }, SYSTEM, threadId);
     expect((await valuesOf(copy.id)).list).toEqual([...old, 'new', ...more]);
   });
 });

@@ -1,9 +1,13 @@
+import { USER_PREFIX } from '../auth/graph-user.ts';
 import { BadInputError } from '../errors.ts';
 import { isRecord, recordOf } from '../json.ts';
 import { checkConfigSize, type InputLimits } from './limits.ts';
 
 /** The server sets these keys for each run. Values of a client are ignored. */
 const SERVER_KEYS = ['run_id', 'thread_id', 'graph_id', 'assistant_id'];
+
+/** Beginnings of keys that only the server sets. */
+const RESERVED = ['__', 'checkpoint_', USER_PREFIX];
 
 /**
  * Refuses a bad configuration: `configurable` and `metadata` must be objects, `tags` a list of strings, `recursion_limit` a
@@ -34,8 +38,8 @@ export function checkConfig(
       throw new BadInputError(`${argument}.${key}`, `${key} must be a whole number from 1.`);
     }
   }
-  const foreign = Object.keys(recordOf(config['configurable'])).find(
-    (key) => key.startsWith('__') || key.startsWith('checkpoint_'),
+  const foreign = Object.keys(recordOf(config['configurable'])).find((key) =>
+    RESERVED.some((prefix) => key.startsWith(prefix)),
   );
   if (foreign) {
     throw new BadInputError(

@@ -1,3 +1,4 @@
+import { authorize } from '../auth/authorize.ts';
 import { canReadAssistant, ownerOf, SHARED_TENANT } from '../auth/scope.ts';
 import { SYSTEM, type Viewer } from '../auth/viewer.ts';
 import type { Config } from '../config.ts';
@@ -27,10 +28,11 @@ export interface NewAssistant {
 /** Creates an assistant at version 1. With DO_NOTHING, returns an existing assistant with the id unchanged. */
 export async function createAssistant(
   app: { config: Config; sql: Sql; graphs: Graphs },
-  viewer: Viewer,
-  { ifExists, ...given }: NewAssistant & { ifExists: 'RAISE' | 'DO_NOTHING' },
+  asking: Viewer,
+  asked: NewAssistant & { ifExists: IfExists },
 ): Promise<Created<Assistant>> {
-  const id = given.id == null ? newId() : parseUuid('input.id', given.id);
+  const { viewer, ...given } = await authorizeNew(asking, asked);
+  const id = parseUuid('input.id', given.id);
   checkGraphId(app, 'input.graphId', given.graphId);
   checkName('input.name', given.name);
   checkConfig(app.config, 'input.config', given.config);
@@ -46,10 +48,33 @@ export async function createAssistant(
       const [existing] = await query<Assistant>(
         sql`SELECT * FROM "Assistant" WHERE "id" = ${id} AND ${canReadAssistant(viewer)}`,
       );
-      if (existing && ifExists === 'DO_NOTHING') return { ...existing, isNew: false };
+      if (existing && given.ifExists === 'DO_NOTHING') return { ...existing, isNew: false };
     }
     throw new IdTakenError(id);
   });
+}
+
+type IfExists = 'RAISE' | 'DO_NOTHING';
+
+async function authorizeNew(
+  asking: Viewer,
+  { id, graphId, ifExists, ...given }: NewAssistant & { ifExists: IfExists },
+) {
+  const { viewer, value } = await authorize(asking, 'assistants:create', {
+    ...given,
+    assistant_id: id ?? newId(),
+    graph_id: graphId,
+    metadata: given.metadata ?? {},
+    if_exists: ifExists.toLowerCase(),
+  });
+  const { assistant_id, graph_id, if_exists, ...changed } = value;
+  return {
+    ...changed,
+    viewer,
+    id: assistant_id,
+    graphId: graph_id,
+    ifExists: if_exists === 'do_nothing' ? ('DO_NOTHING' as const) : ('RAISE' as const),
+  };
 }
 
 const SHARED = { tenant: SHARED_TENANT, owner: SYSTEM.identity };

@@ -1,3 +1,4 @@
+import { authorize } from '../auth/authorize.ts';
 import { canWriteAssistant } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Sql } from '../db/query.ts';
@@ -12,7 +13,7 @@ import { isDefaultAssistant, readAssistantId } from './input.ts';
  */
 export async function deleteAssistant(
   app: { sql: Sql; graphs: Graphs },
-  viewer: Viewer,
+  asking: Viewer,
   idOrGraphId: string,
 ): Promise<string> {
   const id = readAssistantId(app, 'id', idOrGraphId);
@@ -21,6 +22,7 @@ export async function deleteAssistant(
       `Assistant ${id} is the default assistant of its graph; it cannot be deleted.`,
     );
   }
+  const { viewer } = await authorize(asking, 'assistants:delete', { assistant_id: id });
   return app.sql.transaction(async (query) => {
     const deleted = await query(
       sql`UPDATE "Assistant" SET "deletedAt" = now()

@@ -1,7 +1,9 @@
+import { authorize } from '../auth/authorize.ts';
 import { canReadAssistant } from '../auth/scope.ts';
 import { scopeKey, type Viewer } from '../auth/viewer.ts';
-import type { Query } from '../db/query.ts';
+import type { Query, Sql } from '../db/query.ts';
 import { sql, type Statement } from '../db/sql.ts';
+import { NotFoundError } from '../errors.ts';
 import type { Assistant } from '../generated/prisma/client.ts';
 import { remember } from '../remember.ts';
 
@@ -28,9 +30,10 @@ export function createRunAssistants(query: Query): RunAssistants {
   const known = new Map<string, RunAssistant>();
   const keyOf = (viewer: Viewer, id: string) => `${id} ${scopeKey(viewer)}`;
   return {
-    async find(viewer, id) {
+    async find(asking, id) {
+      const { viewer } = await authorize(asking, 'assistants:read', { assistant_id: id });
       const key = keyOf(viewer, id);
-      const remembered = known.get(key);
+      const remembered = viewer.ask ? undefined : known.get(key);
       if (remembered) return remembered;
       const [assistant] = await query<RunAssistant>(
         sql`SELECT *, "xmin"::text AS "rowVersion" FROM "Assistant"
@@ -38,11 +41,26 @@ export function createRunAssistants(query: Query): RunAssistants {
       );
       if (!assistant) return null;
       const isSmall = JSON.stringify(assistant).length <= MOST_CHARS;
-      if (isSmall) remember(known, key, assistant, MOST_REMEMBERED);
+      // Handlers may answer differently each time.
+      if (isSmall && !viewer.ask) remember(known, key, assistant, MOST_REMEMBERED);
       return assistant;
     },
     forget: (viewer, id) => void known.delete(keyOf(viewer, id)),
   };
+}
+
+/** The assistant of a run, also after its deletion. Throws NotFoundError if handlers hide it from the viewer. */
+export async function showRunAssistant(
+  { sql: { query } }: { sql: Sql },
+  asking: Viewer,
+  id: string,
+): Promise<Assistant> {
+  const { viewer } = await authorize(asking, 'assistants:read', { assistant_id: id });
+  const [assistant] = await query<Assistant>(
+    sql`SELECT * FROM "Assistant" WHERE "id" = ${id} AND ${canReadAssistant(viewer)}`,
+  );
+  if (!assistant) throw new NotFoundError('Assistant', id);
+  return assistant;
 }
 
 /** Whether the row of the assistant still has this version: each change, also a deletion, writes a new row version. */

@@ -1,3 +1,4 @@
+import { authorize } from '../auth/authorize.ts';
 import { canReadAssistant } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Conditions, Page, PageRequest } from '../db/page.ts';
@@ -5,6 +6,7 @@ import { readIds, readPage } from '../db/page.ts';
 import type { Sql } from '../db/query.ts';
 import { sql } from '../db/sql.ts';
 import type { Assistant } from '../generated/prisma/client.ts';
+import { hasKeys } from '../json.ts';
 import type { Graphs } from '../graphs/load.ts';
 import { readAssistantId } from './input.ts';
 
@@ -33,10 +35,11 @@ export interface AssistantOrder {
 /** Finds an assistant by UUID, or by the name of a graph. Throws if the text is neither. */
 export async function findAssistant(
   app: { sql: Sql; graphs: Graphs },
-  viewer: Viewer,
+  asking: Viewer,
   idOrGraphId: string,
 ): Promise<Assistant | null> {
   const id = readAssistantId(app, 'id', idOrGraphId);
+  const { viewer } = await authorize(asking, 'assistants:read', { assistant_id: id });
   const [assistant] = await app.sql.query<Assistant>(
     sql`SELECT * FROM "Assistant" WHERE "id" = ${id} AND "deletedAt" IS NULL AND ${canReadAssistant(viewer)}`,
   );
@@ -44,18 +47,23 @@ export async function findAssistant(
 }
 
 /** Default order: newest first. */
-export function searchAssistants(
+export async function searchAssistants(
   app: { sql: Sql },
-  viewer: Viewer,
+  asking: Viewer,
   {
-    filter,
+    filter: given,
     orderBy,
     ...request
   }: PageRequest & { filter?: AssistantFilter | null; orderBy?: AssistantOrder | null },
 ): Promise<Page<Assistant>> {
+  const { viewer, value } = await authorize(asking, 'assistants:search', {
+    graph_id: given?.graphId,
+    metadata: given?.metadata ?? {},
+  });
+  const filter = { ...given, graphId: value.graph_id, metadata: value.metadata };
   const { field, direction } = orderBy ?? { field: 'CREATED_AT', direction: 'DESC' };
   const order = { ...ORDERS[field], unique: '"id"', uniqueType: 'uuid', direction };
-  const found = readFilter(filter ?? {}, field);
+  const found = readFilter(filter, field);
   const where = [canReadAssistant(viewer), ...found.where];
   const listing = { from: '"Assistant"', columns: '*', ...found, where, order };
   return readPage(app.sql.query, listing, request);
@@ -76,6 +84,6 @@ function readFilter(filter: AssistantFilter, orderedBy: AssistantOrder['field'])
   if (name != null) {
     filters.push(sql`"name" ILIKE ${`%${name.replace(/[\\%_]/g, '\\$&')}%`}`);
   }
-  if (metadata != null) filters.push(sql`"metadata" @> ${JSON.stringify(metadata)}::jsonb`);
+  if (hasKeys(metadata)) filters.push(sql`"metadata" @> ${JSON.stringify(metadata)}::jsonb`);
   return { where, filters };
 }

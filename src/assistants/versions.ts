@@ -1,3 +1,4 @@
+import { authorize } from '../auth/authorize.ts';
 import { canWriteAssistant } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Config } from '../config.ts';
@@ -26,11 +27,12 @@ export interface AssistantChange {
 /** Creates a new version, even without a change, and makes it active. */
 export async function updateAssistant(
   app: { config: Config; sql: Sql; graphs: Graphs },
-  viewer: Viewer,
+  asking: Viewer,
   idOrGraphId: string,
-  change: AssistantChange,
+  asked: AssistantChange,
 ): Promise<Assistant> {
   const id = readAssistantId(app, 'id', idOrGraphId);
+  const { viewer, ...change } = await authorizeChange(asking, id, asked);
   if (change.graphId != null) {
     checkGraphId(app, 'input.graphId', change.graphId);
     checkKeepsGraph(app, id, change.graphId);
@@ -60,6 +62,17 @@ export async function updateAssistant(
   });
 }
 
+async function authorizeChange(asking: Viewer, id: string, { graphId, ...asked }: AssistantChange) {
+  const { viewer, value } = await authorize(asking, 'assistants:update', {
+    ...asked,
+    assistant_id: id,
+    graph_id: graphId,
+    metadata: asked.metadata ?? {},
+  });
+  const { assistant_id: _, graph_id, ...change } = value;
+  return { ...change, viewer, graphId: graph_id };
+}
+
 /** Clients use the name of a graph as the id of its default assistant, so this assistant cannot change to a different graph. */
 function checkKeepsGraph(app: { graphs: Graphs }, id: string, graphId: string): void {
   if (!isDefaultAssistant(app, id) || id === assistantIdOf(graphId)) return;
@@ -71,11 +84,12 @@ function checkKeepsGraph(app: { graphs: Graphs }, id: string, graphId: string): 
 /** Makes an earlier version active. The next update still gets a new number. */
 export async function setAssistantVersion(
   app: { sql: Sql; graphs: Graphs },
-  viewer: Viewer,
+  asking: Viewer,
   idOrGraphId: string,
   version: number,
 ): Promise<Assistant> {
   const id = readAssistantId(app, 'id', idOrGraphId);
+  const { viewer } = await authorize(asking, 'assistants:update', { assistant_id: id, version });
   return app.sql.transaction(async (query) => {
     await lockAssistant(query, viewer, id);
     const [values] = await query<AssistantVersion>(

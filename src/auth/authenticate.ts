@@ -11,16 +11,35 @@ export interface Credentials {
 
 /** Finds the viewer of a request. Throws UnauthenticatedError; its message never contains the credentials. */
 export interface Authenticator {
-  authenticate(headers: Headers): Promise<Viewer>;
+  authenticate(headers: Headers, request?: Omit<LoginRequest, 'headers'>): Promise<Viewer>;
+}
+
+/** A request for a login that reads more than credentials. A WebSocket has no request of its own for each operation. */
+export interface LoginRequest {
+  headers: Headers;
+  method?: string | undefined;
+  url?: string | undefined;
 }
 
 /** A way to log in. Undefined: it does not know such credentials. Throws UnauthenticatedError for bad ones. */
 export type Login = (credentials: Credentials) => Promise<Viewer | undefined>;
 
-/** Without a login, every client is the anonymous viewer. */
-export function createAuthenticator(logins: readonly Login[]): Authenticator {
+/**
+ * Without a login, every client is the anonymous viewer. `custom` is the login of the project: it decides about each request
+ * without credentials for the other logins, and may read any header.
+ */
+export function createAuthenticator(
+  logins: readonly Login[],
+  custom?: (request: LoginRequest) => Promise<Viewer>,
+): Authenticator {
   return {
-    async authenticate(headers) {
+    async authenticate(headers, request) {
+      if (custom) {
+        return (
+          (await findKnown(logins, headers)) ??
+          custom({ headers, method: request?.method, url: request?.url })
+        );
+      }
       if (logins.length === 0) return ANONYMOUS;
       const credentials = readCredentials(headers);
       for (const login of logins) {
@@ -32,6 +51,22 @@ export function createAuthenticator(logins: readonly Login[]): Authenticator {
       );
     },
   };
+}
+
+/** Undefined also for headers that only the login of the project understands. */
+async function findKnown(logins: readonly Login[], headers: Headers): Promise<Viewer | undefined> {
+  if (logins.length === 0) return undefined;
+  let credentials: Credentials;
+  try {
+    credentials = readCredentials(headers);
+  } catch {
+    return undefined;
+  }
+  for (const login of logins) {
+    const viewer = await login(credentials);
+    if (viewer) return viewer;
+  }
+  return undefined;
 }
 
 /** Reads the headers. Throws UnauthenticatedError for two credentials, and for an authorization of another scheme. */

@@ -1,5 +1,5 @@
 import { AppError } from '../errors.ts';
-import type { Authenticator } from './authenticate.ts';
+import type { Authenticator, LoginRequest } from './authenticate.ts';
 import { scopeKey, type Viewer } from './viewer.ts';
 
 /** A revoked key ends its open connections within this time, and the time for which a login may be remembered. */
@@ -8,6 +8,7 @@ const RECHECK_MS = 25_000;
 interface Watched {
   auth: Authenticator;
   headers: Headers;
+  request?: Omit<LoginRequest, 'headers'> | undefined;
   viewer: Viewer;
 }
 
@@ -43,10 +44,10 @@ export function watchCredentials(watched: Watched, onEnd: () => void): () => voi
 }
 
 /** An error of the server is no reason to end a connection. */
-async function areValid({ auth, headers, viewer }: Watched): Promise<boolean> {
+async function areValid({ auth, headers, request, viewer }: Watched): Promise<boolean> {
   if (viewer.expiresAt && viewer.expiresAt.getTime() <= Date.now()) return false;
   try {
-    return scopeKey(await auth.authenticate(headers)) === scopeKey(viewer);
+    return scopeKey(await auth.authenticate(headers, request)) === scopeKey(viewer);
   } catch (error) {
     return !(error instanceof AppError && ['UNAUTHENTICATED', 'FORBIDDEN'].includes(error.code));
   }

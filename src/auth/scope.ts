@@ -1,5 +1,6 @@
 import { join, raw, sql, type Statement } from '../db/sql.ts';
 import { ForbiddenError } from '../errors.ts';
+import { meets, metadataMeets, type Filter } from './filter.ts';
 import { DEFAULT_TENANT, ROLES, type Role, type Viewer } from './viewer.ts';
 
 // The conditions on "tenant" and "owner" of a row. They are part of the statement that reads or changes the row: a row of
@@ -7,6 +8,7 @@ import { DEFAULT_TENANT, ROLES, type Role, type Viewer } from './viewer.ts';
 
 /** The tenant of rows that all tenants see: the default assistants. */
 export const SHARED_TENANT = '';
+const SHARED = raw(`'${SHARED_TENANT}'`);
 
 /** The conditions of a viewer on a table: `where` has an index in the order of lists, `filters` has an index of its own. */
 export interface Scope {
@@ -14,8 +16,41 @@ export interface Scope {
   filters: Statement[];
 }
 
-/** The rows that the viewer may read, as conditions for a list. `alias` names the table in the statement. */
+/** The threads that the viewer may read, as conditions for a list. `alias` names the table in the statement. */
 export function listScope(viewer: Viewer, alias?: string): Scope {
+  const { where, filters } = listOwnerScope(viewer, alias);
+  const { filter } = viewer;
+  if (filter) filters.push(metadataMeets(filter, columnsOf(alias).metadata));
+  return { where, filters };
+}
+
+/** The runs that the viewer may read, as conditions for a list: those of the threads that it may read. */
+export function listRunScope(viewer: Viewer): Scope {
+  const { where, filters } = listOwnerScope(viewer);
+  const { filter } = viewer;
+  if (filter) {
+    // The thread of a stateless run may be deleted. The metadata of the run then decides.
+    const alone = sql`"threadId" IS NULL AND ${metadataMeets(filter, raw('"metadata"'))}`;
+    filters.push(sql`(${threadMeets(filter)} OR ${alone})`);
+  }
+  return { where, filters };
+}
+
+/** The interrupts that the viewer may read, as conditions for a list: those of the threads that it may read. */
+export function listInterruptScope(viewer: Viewer): Scope {
+  const { where, filters } = listOwnerScope(viewer);
+  if (viewer.filter) filters.push(threadMeets(viewer.filter));
+  return { where, filters };
+}
+
+/** SQL: whether the thread of a row meets the filter. */
+function threadMeets(filter: Filter): Statement {
+  return sql`EXISTS (SELECT 1 FROM "Thread" scoped WHERE scoped."id" = "threadId"
+    AND ${metadataMeets(filter, raw('scoped."metadata"'))})`;
+}
+
+/** The conditions on tenant and owner, for every table. */
+function listOwnerScope(viewer: Viewer, alias?: string): Scope {
   if (viewer.sees === 'everything') return { where: [], filters: [] };
   const { tenant, owner } = columnsOf(alias);
   return {
@@ -24,23 +59,38 @@ export function listScope(viewer: Viewer, alias?: string): Scope {
   };
 }
 
-/** The rows that the viewer may read, as one condition. */
+/** The threads that the viewer may read, as one condition. */
 export function canRead(viewer: Viewer, alias?: string): Statement {
-  const { where, filters } = listScope(viewer, alias);
-  return allOf([...where, ...filters]);
+  return allOf(listScope(viewer, alias));
 }
 
-/** The rows that the viewer may change: those that it may read. Throws FORBIDDEN for a viewer that only reads. */
+/** The threads that the viewer may change: those that it may read. Throws FORBIDDEN for a viewer that only reads. */
 export function canWrite(viewer: Viewer, alias?: string): Statement {
   requireRole(viewer, 'member');
   return canRead(viewer, alias);
 }
 
-/** The assistants that the viewer may read: those of its tenant, and the default assistants. */
+/** The runs that the viewer may read, as one condition. */
+export function canReadRun(viewer: Viewer): Statement {
+  return allOf(listRunScope(viewer));
+}
+
+/** The runs that the viewer may change: those that it may read. Throws FORBIDDEN for a viewer that only reads. */
+export function canWriteRun(viewer: Viewer): Statement {
+  requireRole(viewer, 'member');
+  return canReadRun(viewer);
+}
+
+/**
+ * The assistants that the viewer may read: those of its tenant, and the default assistants. A filter of handlers does not hide
+ * the default assistants: each graph must be usable.
+ */
 export function canReadAssistant(viewer: Viewer, alias?: string): Statement {
   if (viewer.sees === 'everything') return sql`true`;
-  const { tenant } = columnsOf(alias);
-  return sql`${tenant} IN (${viewer.tenant}, ${raw(`'${SHARED_TENANT}'`)})`;
+  const { tenant, metadata } = columnsOf(alias);
+  const { filter } = viewer;
+  if (!filter) return sql`${tenant} IN (${viewer.tenant}, ${SHARED})`;
+  return sql`(${tenant} = ${SHARED} OR ${tenant} = ${viewer.tenant} AND ${metadataMeets(filter, metadata)})`;
 }
 
 /**
@@ -51,8 +101,9 @@ export function canWriteAssistant(viewer: Viewer, alias?: string): Statement {
   const own = canWrite(viewer, alias);
   const isOperator = viewer.tenant === DEFAULT_TENANT && viewer.roles.includes('admin');
   if (!isOperator) return own;
-  const { tenant } = columnsOf(alias);
-  return sql`(${own} OR ${tenant} = ${raw(`'${SHARED_TENANT}'`)})`;
+  const { tenant, metadata } = columnsOf(alias);
+  const met = viewer.filter ? metadataMeets(viewer.filter, metadata) : raw('true');
+  return sql`(${own} OR ${tenant} = ${SHARED} AND ${met})`;
 }
 
 /** The rows that the viewer may read, as a condition of Prisma. */
@@ -69,10 +120,14 @@ export function readableAssistants({ sees, tenant }: Viewer): { tenant?: { in: s
   return sees === 'everything' ? {} : { tenant: { in: [tenant, SHARED_TENANT] } };
 }
 
-/** Whether the viewer may read a row that the server has read for several viewers. */
-export function isReadable(viewer: Viewer, row: { tenant: string; owner: string }): boolean {
+/** Whether the viewer may read a thread that the server has read for several viewers. */
+export function isReadable(
+  viewer: Viewer,
+  row: { tenant: string; owner: string; metadata: unknown },
+): boolean {
   if (viewer.sees === 'everything') return true;
   if (row.tenant !== viewer.tenant) return false;
+  if (viewer.filter && !meets(viewer.filter, row.metadata)) return false;
   return viewer.sees === 'tenant' || row.owner === viewer.identity;
 }
 
@@ -91,11 +146,16 @@ export function requireRole(viewer: Viewer, role: Role): void {
   );
 }
 
-function columnsOf(alias?: string): { tenant: Statement; owner: Statement } {
+function columnsOf(alias?: string): Record<'tenant' | 'owner' | 'metadata', Statement> {
   const prefix = alias === undefined ? '' : `${alias}.`;
-  return { tenant: raw(`${prefix}"tenant"`), owner: raw(`${prefix}"owner"`) };
+  return {
+    tenant: raw(`${prefix}"tenant"`),
+    owner: raw(`${prefix}"owner"`),
+    metadata: raw(`${prefix}"metadata"`),
+  };
 }
 
-function allOf(conditions: readonly Statement[]): Statement {
+function allOf({ where, filters }: Scope): Statement {
+  const conditions = [...where, ...filters];
   return conditions.length === 0 ? sql`true` : sql`(${join(conditions, ' AND ')})`;
 }

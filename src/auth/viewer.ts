@@ -1,3 +1,5 @@
+import type { Filter } from './filter.ts';
+
 /** What a viewer may do in its tenant. `reader`: read. `member`: also create, run and change. `admin`: also manage API keys. */
 export type Role = 'reader' | 'member' | 'admin';
 
@@ -19,7 +21,17 @@ export interface Viewer {
   expiresAt?: Date | undefined;
   /** Further fields for graphs, in `configurable.langgraph_auth_user`. Without tokens. */
   claims?: Record<string, unknown> | undefined;
+  /** Asks the handlers of langgraph.json. Undefined: there are none, and the roles decide. */
+  ask?: AskHandlers | undefined;
+  /** The answer of the handlers to the current action: the rows that it may touch, by their metadata. */
+  filter?: Filter | undefined;
 }
+
+/** Asks for the permission of an action, such as `threads:read`. Handlers may change `value`. Throws if they refuse. */
+export type AskHandlers = (
+  action: string,
+  value: Record<string, unknown>,
+) => Promise<Filter | undefined>;
 
 export const DEFAULT_TENANT = 'default';
 
@@ -36,9 +48,16 @@ export const ANONYMOUS: Viewer = {
 /** The server itself: workers, retention and other background loops. */
 export const SYSTEM: Viewer = { ...ANONYMOUS, kind: 'system', sees: 'everything' };
 
+/** The viewer without questions to handlers: for a part of what they have allowed already. */
+export function withoutHandlers(viewer: Viewer): Viewer {
+  return { ...viewer, ask: undefined };
+}
+
 /** Viewers with the same key may share results. */
-export function scopeKey({ kind, tenant, identity, roles, sees }: Viewer): string {
-  return JSON.stringify([kind, tenant, identity, roles, sees]);
+export function scopeKey({ kind, tenant, identity, roles, sees, ...rest }: Viewer): string {
+  // Handlers may decide by each field of a user.
+  const user = rest.ask && [rest.permissions, rest.claims, rest.filter];
+  return JSON.stringify([kind, tenant, identity, roles, sees, user]);
 }
 
 /**

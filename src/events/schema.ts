@@ -15,6 +15,7 @@ import { eventCursor, followRun, followThread, streamRun } from '../runs/events.
 import { listRunEvents } from '../runs/list-events.ts';
 import { RunRef, RunStatus, StreamMode } from '../runs/schema.ts';
 import { CreateRunInput } from '../runs/schema-mutations.ts';
+import { withoutHandlers } from '../auth/viewer.ts';
 import { findRun } from '../runs/search.ts';
 import { RunErrorRef, shownError, ThreadRef } from '../threads/schema.ts';
 import { eventId, type StoredEvent } from './event.ts';
@@ -69,7 +70,8 @@ async function valuesShown(event: StoredEvent, app: App): Promise<unknown> {
 }
 
 async function runOf({ runId }: StoredEvent, app: ClientApp): Promise<Run> {
-  const run = await findRun(app, app.viewer, runId);
+  // Of a run or a thread that the viewer follows.
+  const run = await findRun(app, withoutHandlers(app.viewer), runId);
   if (!run) throw new NotFoundError('Run', runId);
   return run;
 }

@@ -17,7 +17,7 @@ export function useExpiry(): Plugin<ClientApp> {
         onSubscribeResult({ result, setResult }) {
           if (!(Symbol.asyncIterator in result)) return;
           const results = result as AsyncIterable<ExecutionResult>;
-          const watched = { auth, headers: request.headers, viewer };
+          const watched = { auth, headers: request.headers, request, viewer };
           setResult(untilEnded(results, (onEnd) => watchCredentials(watched, onEnd)));
         },
       };

@@ -1,6 +1,11 @@
 import { brandWithType } from '@pothos/core';
+import type { ClientApp } from '../app.ts';
+import { findAssistant } from '../assistants/search.ts';
 import { readableAssistants, readableRows } from '../auth/scope.ts';
 import { parseUuid } from '../db/uuid.ts';
+import { ForbiddenError } from '../errors.ts';
+import { findRun } from '../runs/search.ts';
+import { showThread } from '../threads/state.ts';
 import { builder } from './builder.ts';
 
 /**
@@ -23,7 +28,8 @@ builder.queryField('node', (t) =>
     nullable: true,
     description: 'The assistant, thread or run with this UUID. Null if none exists.',
     args: { id: t.arg.id({ required: true }) },
-    resolve: async (_root, args, { db, viewer }) => {
+    resolve: async (_root, args, app) => {
+      const { db, viewer } = app;
       const id = parseUuid('id', args.id);
       const readable = readableRows(viewer);
       const [assistant, thread, run] = await Promise.all([
@@ -33,12 +39,33 @@ builder.queryField('node', (t) =>
         db.thread.findUnique({ where: { id, ...readable } }),
         db.run.findUnique({ where: { id, tombstone: false, ...readable } }),
       ]);
-      if (assistant) return branded(assistant, 'Assistant');
-      if (thread) return branded(thread, 'Thread');
-      return run && branded(run, 'Run');
+      const found = { Assistant: assistant, Thread: thread, Run: run };
+      const type = TYPES.find((each) => found[each] !== null);
+      if (!type) return null;
+      const row = viewer.ask ? await readAllowed(app, type, id) : found[type];
+      return row && branded(row, type);
     },
   }),
 );
+
+const TYPES = ['Assistant', 'Thread', 'Run'] as const;
+
+/** Reads a row with the permission of handlers. Null also after a refusal: it would say that the row exists. */
+async function readAllowed(
+  app: ClientApp,
+  type: (typeof TYPES)[number],
+  id: string,
+): Promise<{ id: string } | null> {
+  const { viewer } = app;
+  try {
+    if (type === 'Assistant') return await findAssistant(app, viewer, id);
+    if (type === 'Thread') return (await showThread(app, viewer, id)) ?? null;
+    return (await findRun(app, viewer, id)) ?? null;
+  } catch (error) {
+    if (error instanceof ForbiddenError) return null;
+    throw error;
+  }
+}
 
 function branded<Row extends object>(row: Row, type: string): Row {
   brandWithType(row, type as never);

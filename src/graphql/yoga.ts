@@ -39,7 +39,7 @@ export function createGraphql(app: App): Yoga {
     schema,
     context: async ({ request, viewer }) => ({
       ...app,
-      viewer: viewer ?? (await app.auth.authenticate(request.headers)),
+      viewer: viewer ?? (await app.auth.authenticate(request.headers, request)),
     }),
     maskedErrors: { maskError: config.introspection ? maskError : withoutSuggestions(maskError) },
     parserAndValidationCache: createDocumentCache(),

@@ -1,5 +1,5 @@
 import type { RunnableConfig } from '@langchain/core/runnables';
-import { isRecord } from '../json.ts';
+import { isRecord, recordOf } from '../json.ts';
 
 /** The columns of a run, or of an assistant, for the configuration of a graph. */
 export interface Configured {
@@ -11,6 +11,8 @@ export interface Configured {
   /** Null: no context. LangGraph checks a context, even if it is empty, instead of `configurable`. */
   context: unknown;
   metadata: unknown;
+  /** The viewer of a run, for `configurable`; never in metadata. */
+  user?: unknown;
 }
 
 /**
@@ -18,10 +20,11 @@ export interface Configured {
  * so a graph may change its configuration without an effect on stored rows and other runs.
  */
 export function configurationOf(from: Configured): RunnableConfig & { context?: object } {
-  const { config, context, metadata } = structuredClone({
+  const { config, context, metadata, user } = structuredClone({
     config: from.config as Record<string, unknown>,
     context: from.context,
     metadata: from.metadata as Record<string, unknown>,
+    user: recordOf(from.user),
   });
   const ids = {
     ...(from.runId != null && { run_id: from.runId }),
@@ -31,7 +34,7 @@ export function configurationOf(from: Configured): RunnableConfig & { context?: 
   };
   const limit = config['recursion_limit'] ?? config['recursionLimit'];
   return {
-    configurable: { ...(config['configurable'] as object | undefined), ...ids },
+    configurable: { ...(config['configurable'] as object | undefined), ...user, ...ids },
     metadata: { ...(config['metadata'] as object | undefined), ...metadata, ...ids },
     tags: (config['tags'] as string[] | undefined) ?? [],
     ...(from.runId != null && { runId: from.runId }),

@@ -1,17 +1,16 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { parseEnv } from 'node:util';
 import type { BaseCheckpointSaver, LangGraphRunnableConfig, Pregel } from '@langchain/langgraph';
 import { v5 as uuidv5 } from 'uuid';
-import { z } from 'zod';
-import { describeZodError } from '../describe-zod-error.ts';
 import { BadInputError, summarizeError } from '../errors.ts';
 import { isRecord } from '../json.ts';
 import type { Logger } from '../log.ts';
 import { createClassFinder, shareClasses } from './classes.ts';
+import { findSource, importExport } from './exports.ts';
 import { checkLangGraphVersion } from './langgraph-version.ts';
+import { readGraphsFile, type GraphsFile } from './settings.ts';
 import { checkUnusedKeys } from './unused-keys.ts';
 
 /** A compiled graph with any state. */
@@ -84,38 +83,6 @@ export function withCheckpointer(graph: CompiledGraph, saver: BaseCheckpointSave
   return copy;
 }
 
-const GraphsFile = z.looseObject(
-  {
-    graphs: z.record(
-      z.string(),
-      z.union(
-        [z.string(), z.object({ path: z.string() })],
-        'must be the path of a graph, such as "./agent.ts:graph"',
-      ),
-      'must be an object with the path of each graph',
-    ),
-    // A list contains names of variables in the environment.
-    env: z
-      .union(
-        [z.string(), z.record(z.string(), z.string()), z.array(z.string())],
-        'must be the path of a file, an object of texts, or a list of names',
-      )
-      .optional(),
-  },
-  'must be an object',
-);
-type GraphsFile = z.infer<typeof GraphsFile>;
-
-async function readGraphsFile(path: string): Promise<GraphsFile> {
-  try {
-    return GraphsFile.parse(JSON.parse(await readFile(path, 'utf8')));
-  } catch (cause) {
-    const reason =
-      cause instanceof z.ZodError ? describeZodError(cause) : summarizeError(cause).message;
-    throw new Error(`${path} does not define the graphs to serve: ${reason}`, { cause });
-  }
-}
-
 async function readVariables(
   env: GraphsFile['env'],
   { path, log }: { path: string; log: Pick<Logger, 'warn'> },
@@ -137,11 +104,9 @@ interface GraphMaker {
 /** `source` is `path:export`, or a path without an export for the default export. */
 async function loadGraph(title: string, source: string, path: string): Promise<GraphMaker> {
   try {
-    const [, module = source, name = 'default'] = /^(.+?)(?::([^:/\\]+))?$/.exec(source) ?? [];
-    const file = resolve(dirname(path), module);
-    if (!existsSync(file)) throw new Error(`there is no file ${file}.`);
+    const { file, name } = findSource(source, path);
     checkLangGraphVersion(file);
-    const exported = await readExport(await import(pathToFileURL(file).href), name);
+    const exported = await importExport({ file, name });
     const findClasses = createClassFinder(file);
     if (typeof exported === 'function') {
       const make: GraphMaker['make'] = async (config) => {
@@ -157,15 +122,6 @@ async function loadGraph(title: string, source: string, path: string): Promise<G
   } catch (cause) {
     throw new Error(`${title} does not load: ${summarizeError(cause).message}`, { cause });
   }
-}
-
-function readExport(module: Record<string, unknown>, name: string): unknown {
-  // The exports of a CommonJS file may be in `default` only.
-  const whole = module['default'];
-  const exports = isPlainObject(whole) ? { ...module, ...whole } : module;
-  if (exports[name] !== undefined) return exports[name];
-  const names = Object.keys(exports).filter((key) => key !== 'module.exports');
-  throw new Error(`it has no export "${name}"; its exports are: ${names.join(', ') || 'none'}.`);
 }
 
 /** `subject` is the beginning of the error message. */
@@ -186,8 +142,4 @@ function isCompiled(value: unknown): value is CompiledGraph {
 
 function isBuilder(value: object): value is { compile(): CompiledGraph } {
   return 'compile' in value && typeof value.compile === 'function';
-}
-
-function isPlainObject(value: unknown): value is Record<string, unknown> {
-  return isRecord(value) && Object.getPrototypeOf(value) === Object.prototype;
 }

@@ -1,7 +1,7 @@
 import type { Logger } from '../log.ts';
 
 /** The server reads these keys of langgraph.json. */
-const READ = ['graphs', 'env'];
+const READ = ['graphs', 'env', 'auth'];
 
 /** Editors and the build of a container image read these keys; no running server does. */
 const FOR_BUILDS = [
@@ -20,22 +20,13 @@ const FOR_BUILDS = [
   'python_version',
 ];
 
-/**
- * Warns of each key of langgraph.json without effect on this server. Throws for `auth`: its author expects the server to
- * refuse strangers, and this server serves them.
- */
+/** Warns of each key of langgraph.json without effect on this server. */
 export function checkUnusedKeys(
   settings: Record<string, unknown>,
   { file, log }: { file: string; log: Pick<Logger, 'warn'> },
 ): void {
   for (const [key, value] of Object.entries(settings)) {
     if (value === null || READ.includes(key) || FOR_BUILDS.includes(key)) continue;
-    if (key === 'auth') {
-      throw new Error(
-        `${file} asks for authentication ("auth"), and this server has none yet: every client could read and change ` +
-          `every thread. Remove "auth" to serve these graphs without authentication.`,
-      );
-    }
     log.warn({ file, key }, `"${key}" in langgraph.json has no effect on this server`);
   }
 }

@@ -1,11 +1,13 @@
 import type { StateSnapshot } from '@langchain/langgraph';
-import { listScope } from '../auth/scope.ts';
+import { authorize } from '../auth/authorize.ts';
+import { listInterruptScope } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { namesIn } from '../checkpoints/namespace.ts';
 import { bySeq, readPage, type Page, type PageRequest } from '../db/page.ts';
 import type { Sql } from '../db/query.ts';
 import { sql, type Statement } from '../db/sql.ts';
 import type { Interrupt } from '../generated/prisma/client.ts';
+import { hasKeys } from '../json.ts';
 import { langgraphIdOf } from './pending.ts';
 
 export interface PendingFilter {
@@ -16,16 +18,21 @@ export interface PendingFilter {
 }
 
 /** The pending interrupts of all threads, oldest first. */
-export function listPendingInterrupts(
+export async function listPendingInterrupts(
   app: { sql: Sql },
-  viewer: Viewer,
-  { graphId, metadata }: PendingFilter,
+  asking: Viewer,
+  { graphId, metadata: given }: PendingFilter,
   page: PageRequest,
 ): Promise<Page<Interrupt>> {
-  const scope = listScope(viewer);
+  const { viewer, value } = await authorize(asking, 'threads:search', {
+    status: ['interrupted'],
+    metadata: given ?? {},
+  });
+  const { metadata } = value;
+  const scope = listInterruptScope(viewer);
   const { filters } = scope;
   if (graphId != null) filters.push(ofThread(sql`t."graphId" = ${graphId}`));
-  if (metadata) {
+  if (hasKeys(metadata)) {
     filters.push(ofThread(sql`t."metadata" @> ${JSON.stringify(metadata)}::jsonb`));
   }
   const where = [...scope.where, sql`"pending"`];

@@ -1,4 +1,3 @@
-import type { Viewer } from '../auth/viewer.ts';
 import { lockId, type Created } from '../db/node-id.ts';
 import type { Query } from '../db/query.ts';
 import { sql } from '../db/sql.ts';
@@ -37,15 +36,14 @@ type RunInThread = CheckedRun & { threadId: string };
  */
 export async function acceptRuns(
   query: Query,
-  viewer: Viewer,
   runs: readonly CheckedRun[],
   options: AcceptOptions,
 ): Promise<Map<CheckedRun, Accepted>> {
   const areLocked = runs.length > 1;
-  if (areLocked) await lockTogether(query, viewer, runs);
+  if (areLocked) await lockTogether(query, runs);
   const accepted = new Map<CheckedRun, Accepted>();
   for (const run of runs) {
-    accepted.set(run, await acceptRun(query, viewer, run, { ...options, isLocked: areLocked }));
+    accepted.set(run, await acceptRun(query, run, { ...options, isLocked: areLocked }));
   }
   return accepted;
 }
@@ -53,28 +51,25 @@ export async function acceptRuns(
 /** Accepts a run without decisions with a single statement, which does not look for an earlier run with its key. */
 export function acceptAlone(
   query: Query,
-  viewer: Viewer,
   run: CheckedRun,
   options: AcceptOptions,
 ): Promise<Accepted> {
-  return enqueue(query, viewer, run, { ...options, isLocked: false });
+  return enqueue(query, run, { ...options, isLocked: false });
 }
 
 /** Locks idempotency keys, then ids, then threads: the order of a single run. */
-async function lockTogether(
-  query: Query,
-  viewer: Viewer,
-  runs: readonly CheckedRun[],
-): Promise<void> {
-  const keys = runs.flatMap(({ key }) => key ?? []);
-  for (const key of keys.toSorted((a, b) => (a.key < b.key ? -1 : 1)))
+async function lockTogether(query: Query, runs: readonly CheckedRun[]): Promise<void> {
+  const keys = runs.flatMap(({ viewer, key }) => (key ? { viewer, key } : []));
+  for (const { viewer, key } of keys.toSorted((a, b) => (a.key.key < b.key.key ? -1 : 1)))
     await lockKey(query, viewer, key);
   const named = runs.filter(isInThread);
   const mayBeNew = named.filter(({ ifThreadMissing }) => ifThreadMissing === 'CREATE');
   for (const id of new Set(mayBeNew.map(({ threadId }) => threadId))) await lockId(query, id);
+  const [first] = runs;
+  if (!first) return;
   await lockThreads(
     query,
-    viewer,
+    first.viewer,
     named.map(({ threadId }) => threadId),
   );
 }
@@ -84,20 +79,13 @@ interface RunOptions extends AcceptOptions {
   isLocked: boolean;
 }
 
-async function acceptRun(
-  query: Query,
-  viewer: Viewer,
-  run: CheckedRun,
-  options: RunOptions,
-): Promise<Accepted> {
+async function acceptRun(query: Query, run: CheckedRun, options: RunOptions): Promise<Accepted> {
   if (run.key) {
-    await lockKey(query, viewer, run.key);
-    const repeated = await findRunByKey(query, viewer, run.key);
+    await lockKey(query, run.viewer, run.key);
+    const repeated = await findRunByKey(query, run.viewer, run.key);
     if (repeated) return { run: { ...repeated, isNew: false } };
   }
-  return needsDecisions(run)
-    ? takeTurn(query, viewer, run, options)
-    : enqueue(query, viewer, run, options);
+  return needsDecisions(run) ? takeTurn(query, run, options) : enqueue(query, run, options);
 }
 
 /** Whether the acceptance of the run depends on the state of its thread. Otherwise the run joins the queue at once. */
@@ -117,14 +105,12 @@ function isInThread(run: CheckedRun): run is RunInThread {
 
 async function enqueue(
   query: Query,
-  viewer: Viewer,
   run: CheckedRun,
   { queuedRunLimit, isLocked, locksFirst = false }: RunOptions,
 ): Promise<Accepted> {
-  if (locksFirst && isInThread(run)) await lockFor(query, viewer, run);
+  if (locksFirst && isInThread(run)) await lockFor(query, run);
   const inserted = await insertRun(
     query,
-    viewer,
     { ...run, threadId: run.threadId ?? newId() },
     {
       room: roomIn(queuedRunLimit, { isExact: isLocked || locksFirst }),
@@ -137,12 +123,11 @@ async function enqueue(
 /** Locks the thread, applies the strategy to its other runs, and closes the answered interrupts. */
 async function takeTurn(
   query: Query,
-  viewer: Viewer,
   run: RunInThread,
   { queuedRunLimit }: RunOptions,
 ): Promise<Accepted> {
   const { threadId, multitaskStrategy, command } = run;
-  await lockFor(query, viewer, run);
+  await lockFor(query, run);
   // A run with answers never waits: another run could change the interrupts.
   if (command?.resume) await refuseBusy(query, threadId);
   const stops = command?.resume
@@ -152,7 +137,7 @@ async function takeTurn(
   const commandJson = await acceptCommand(query, run);
   const room = roomIn(queuedRunLimit, { isExact: true });
   const accepted = { ...run, checkpointId, commandJson };
-  const inserted = await insertRun(query, viewer, accepted, { room, createsThread: false });
+  const inserted = await insertRun(query, accepted, { room, createsThread: false });
   return { run: { ...inserted, isNew: true }, stops };
 }
 
@@ -169,11 +154,10 @@ async function acceptCommand(
 
 function lockFor(
   query: Query,
-  viewer: Viewer,
-  { threadId, ifThreadMissing }: RunInThread,
+  { viewer, threadId, ifThreadMissing, threadMetadata }: RunInThread,
 ): Promise<void> {
   return ifThreadMissing === 'CREATE'
-    ? lockOrCreateThread(query, viewer, threadId)
+    ? lockOrCreateThread(query, viewer, { id: threadId, metadata: threadMetadata })
     : lockThread(query, viewer, threadId);
 }
 

@@ -1,4 +1,5 @@
-import { canWrite, requireRole } from '../auth/scope.ts';
+import { authorize } from '../auth/authorize.ts';
+import { canWriteRun, requireRole } from '../auth/scope.ts';
 import { SYSTEM, type Viewer } from '../auth/viewer.ts';
 import { STOPS_CHANNEL, RUNS_CHANNEL, THREADS_CHANNEL } from '../db/channels.ts';
 import { isEmptyFilter } from '../db/page.ts';
@@ -12,7 +13,7 @@ import type { CancelAction, Run, RunStatus } from '../generated/prisma/client.ts
 import type { Graphs } from '../graphs/load.ts';
 import { endRun } from './end.ts';
 import { lockThreads } from './lock.ts';
-import { findRun, runCondition, type RunFilter } from './search.ts';
+import { readRun, runCondition, type RunFilter } from './search.ts';
 import { ACTIVE } from './status.ts';
 
 /** Runs with a new request to stop. `announceStops` announces them after the commit. */
@@ -34,12 +35,13 @@ const MOST_RETURNED = 100;
  */
 export async function cancelRun(
   app: { sql: Sql; tail: EventTail },
-  viewer: Viewer,
+  asking: Viewer,
   runId: string,
   action: CancelAction,
 ): Promise<Run> {
   const id = parseUuid('id', runId);
-  requireRole(viewer, 'member');
+  requireRole(asking, 'member');
+  const viewer = await authorizeCancel(asking, action, { run_ids: [id] });
   const found = await requireRun(app, viewer, id);
   const [stopped] = await cancelEach(app, [found], action);
   if (stopped) return stopped;
@@ -48,8 +50,18 @@ export async function cancelRun(
   throw new ConflictError(`Run ${id} is ${status}; only an unfinished run can be cancelled.`);
 }
 
+/** Asks for the permission to cancel runs. LangGraph calls it an update of their threads. */
+async function authorizeCancel(
+  asking: Viewer,
+  action: CancelAction,
+  metadata: Record<string, unknown>,
+): Promise<Viewer> {
+  const value = { action: action === 'ROLLBACK' ? 'rollback' : 'interrupt', metadata };
+  return (await authorize(asking, 'threads:update', value)).viewer;
+}
+
 async function requireRun(app: { sql: Sql }, viewer: Viewer, id: string): Promise<Run> {
-  const run = await findRun(app, viewer, id);
+  const run = await readRun(app.sql.query, viewer, id);
   if (!run || run.tombstone) throw new NotFoundError('Run', id);
   return run;
 }
@@ -61,7 +73,7 @@ async function requireRun(app: { sql: Sql }, viewer: Viewer, id: string): Promis
  */
 export async function cancelRuns(
   app: { sql: Sql; graphs: Graphs; tail: EventTail },
-  viewer: Viewer,
+  asking: Viewer,
   filter: RunFilter,
   action: CancelAction,
 ): Promise<Run[]> {
@@ -71,10 +83,11 @@ export async function cancelRuns(
       'filter must not be empty: an empty filter would cancel all runs.',
     );
   }
-  requireRole(viewer, 'member');
+  requireRole(asking, 'member');
+  const viewer = await authorizeCancel(asking, action, { status: filter.status });
   const condition = runCondition(app, viewer, filter);
   const [range] = await app.sql.query<{ last: number }>(
-    sql`SELECT coalesce(max("seq"), 0) AS "last" FROM "Run" WHERE ${canWrite(viewer)}`,
+    sql`SELECT coalesce(max("seq"), 0) AS "last" FROM "Run" WHERE ${canWriteRun(viewer)}`,
   );
   const last = range?.last ?? 0;
   const stopped: Run[] = [];

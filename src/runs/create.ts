@@ -10,6 +10,7 @@ import type { Run } from '../generated/prisma/client.ts';
 import { createTurns } from '../turns.ts';
 import { acceptAlone, acceptRuns, needsDecisions, type Accepted } from './accept.ts';
 import { announceStops } from './cancel.ts';
+import { authorizeRun } from './authorize-run.ts';
 import { isKeyTaken } from './idempotency.ts';
 import { NearlyFullError } from './limits.ts';
 import {
@@ -29,7 +30,7 @@ export async function createRun(
   request: NewRun,
 ): Promise<Created<Run>> {
   const [run] = await retryIfAssistantChanged(app, viewer, async () =>
-    storeRuns(app, viewer, [await checkRequest(app, viewer, 'input', request)]),
+    storeRuns(app, [await checkRequest(app, await authorizeRun(viewer, request), 'input')]),
   );
   return run as Created<Run>;
 }
@@ -46,9 +47,10 @@ export async function createRuns(
     const turns = createTurns();
     for (const [i, request] of requests.entries()) {
       if (turns.isOver()) await turns.next();
-      checked.push(await checkRequest(app, viewer, `inputs[${i}]`, request));
+      const authorized = await authorizeRun(viewer, request);
+      checked.push(await checkRequest(app, authorized, `inputs[${i}]`));
     }
-    return storeRuns(app, viewer, checked);
+    return storeRuns(app, checked);
   });
 }
 
@@ -72,7 +74,6 @@ async function retryIfAssistantChanged<T>(
 /** Stores the new runs. Returns a run for each request, in the order of the requests. */
 async function storeRuns(
   app: CreateNeeds,
-  viewer: Viewer,
   requests: readonly (CheckedRun | RepeatedRun)[],
 ): Promise<Created<Run>[]> {
   const runs = requests
@@ -81,7 +82,7 @@ async function storeRuns(
     .toSorted((a, b) => (a.threadId ?? '').localeCompare(b.threadId ?? ''));
   let accepted: Map<CheckedRun, Accepted>;
   try {
-    accepted = await acceptAll(app, viewer, runs);
+    accepted = await acceptAll(app, runs);
   } finally {
     // Also after a refusal: while the thread was locked, a worker may have skipped a due run of it.
     for (const run of runs) app.sql.notify(RUNS_CHANNEL, run.id);
@@ -103,17 +104,16 @@ async function storeRuns(
  */
 async function acceptAll(
   { config, sql }: Pick<CreateNeeds, 'config' | 'sql'>,
-  viewer: Viewer,
   runs: readonly CheckedRun[],
 ): Promise<Map<CheckedRun, Accepted>> {
   const [run] = runs;
   if (!run) return new Map();
   const { queuedRunLimit } = config;
   const inTransaction = (locksFirst = false) =>
-    sql.transaction((query) => acceptRuns(query, viewer, runs, { queuedRunLimit, locksFirst }));
+    sql.transaction((query) => acceptRuns(query, runs, { queuedRunLimit, locksFirst }));
   if (runs.length > 1 || needsDecisions(run)) return inTransaction();
   try {
-    return new Map([[run, await acceptAlone(sql.query, viewer, run, { queuedRunLimit })]]);
+    return new Map([[run, await acceptAlone(sql.query, run, { queuedRunLimit })]]);
   } catch (error) {
     if (error instanceof NearlyFullError) return inTransaction(true);
     // Another request with the key may have come first, and filled the queue.

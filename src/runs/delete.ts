@@ -1,4 +1,5 @@
-import { canWrite } from '../auth/scope.ts';
+import { authorize } from '../auth/authorize.ts';
+import { canWriteRun } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Query, Sql } from '../db/query.ts';
 import { sql } from '../db/sql.ts';
@@ -12,12 +13,13 @@ import { isFinal } from './status.ts';
  * idempotency key, and a run without a start. The final event of the latter may lie between the events of a different run, whose
  * readers would find a missing number.
  */
-export async function deleteRun(app: { sql: Sql }, viewer: Viewer, runId: string): Promise<string> {
+export async function deleteRun(app: { sql: Sql }, asking: Viewer, runId: string): Promise<string> {
   const id = parseUuid('id', runId);
+  const { viewer } = await authorize(asking, 'threads:delete', { run_id: id });
   return app.sql.transaction(async (query) => {
     const [run] = await query<Pick<Run, 'status' | 'idempotencyKey' | 'startedAt'>>(
       sql`SELECT "status", "idempotencyKey", "startedAt" FROM "Run"
-        WHERE "id" = ${id} AND NOT "tombstone" AND ${canWrite(viewer)} FOR UPDATE`,
+        WHERE "id" = ${id} AND NOT "tombstone" AND ${canWriteRun(viewer)} FOR UPDATE`,
     );
     if (!run) throw new NotFoundError('Run', id);
     if (!isFinal(run.status)) {

@@ -218,7 +218,7 @@ function updateRun(
   return sql`, run AS (
   UPDATE "Run" SET "status" = ${status}::"RunStatus", "error" = ${toJsonColumn(error)}::json, "output" = ${stored}::json,
     "finishedAt" = ending."endedAt", "claimToken" = NULL, "leaseExpiresAt" = NULL, "tombstone" = ${rollback}::boolean,
-    "headId" = ending."headId"
+    "headId" = ending."headId", "viewer" = NULL
   FROM ending, (SELECT count(*) FROM gone) AS "first" WHERE "Run"."id" = ending."id"
   RETURNING "Run"."status", "Run"."error", "Run"."finishedAt", "Run"."claimToken", "Run"."leaseExpiresAt", "Run"."headId",
     CASE WHEN NOT ${isThreadDeleted}::boolean THEN "Run"."threadId" END AS "threadId"

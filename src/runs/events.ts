@@ -1,3 +1,4 @@
+import { authorize } from '../auth/authorize.ts';
 import { canRead } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Sql } from '../db/query.ts';
@@ -99,11 +100,12 @@ function followFrom(
 /** The events of all runs of a thread, from now or after a cursor, until it is deleted. */
 export async function followThread(
   app: { sql: Sql; tail: EventTail },
-  viewer: Viewer,
+  asking: Viewer,
   id: string,
   { after, modes }: EventFilter,
 ): Promise<AsyncIterableIterator<StoredEvent, void>> {
   const threadId = parseUuid('threadId', id);
+  const { viewer } = await authorize(asking, 'threads:read', { thread_id: threadId });
   const [thread] = await app.sql.query(
     sql`SELECT 1 FROM "Thread" WHERE "id" = ${threadId} AND ${canRead(viewer)}`,
   );

@@ -131,7 +131,7 @@ function runConfig(run: ClaimedRun, saver: BaseCheckpointSaver): RunnableConfig 
 
 /** A copy of the configuration, for a graph function. */
 export function runConfiguration(run: ClaimedRun): RunnableConfig {
-  return configurationOf({ ...run, runId: run.id });
+  return configurationOf({ ...run, runId: run.id, user: run.viewer });
 }
 
 /** In addition to the requested modes: the server needs `updates` for interrupts, and `checkpoints` for the ids of VALUES events. */

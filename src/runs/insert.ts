@@ -1,11 +1,12 @@
 import { AssistantChangedError, isUnchanged } from '../assistants/run-assistant.ts';
 import { canWrite, ownerOf } from '../auth/scope.ts';
-import type { Viewer } from '../auth/viewer.ts';
+import { userOf } from '../auth/graph-user.ts';
 import { isForThread } from '../db/node-id.ts';
 import type { Query } from '../db/query.ts';
 import { join, param, raw, sql, type Statement } from '../db/sql.ts';
 import { ConflictError, IdTakenError, NotFoundError } from '../errors.ts';
 import type { Run } from '../generated/prisma/client.ts';
+import { toJsonColumn } from '../json.ts';
 import { queuedRuns, refuseQueued, type Room } from './limits.ts';
 import type { CheckedRun } from './request.ts';
 
@@ -21,20 +22,14 @@ interface InsertOptions {
  * Inserts a run. Throws if the thread does not exist or cannot be used, if its queue is full, and AssistantChangedError if the
  * assistant has changed since the check of the request.
  */
-export async function insertRun(
-  query: Query,
-  viewer: Viewer,
-  run: NewRow,
-  options: InsertOptions,
-): Promise<Run> {
-  const [inserted] = await query<Run>(insertStatement(viewer, run, options));
-  return inserted ?? explainRefusal(query, viewer, run, options);
+export async function insertRun(query: Query, run: NewRow, options: InsertOptions): Promise<Run> {
+  const [inserted] = await query<Run>(insertStatement(run, options));
+  return inserted ?? explainRefusal(query, run, options);
 }
 
 async function explainRefusal(
   query: Query,
-  viewer: Viewer,
-  { threadId, argument, assistantId, assistantVersion }: NewRow,
+  { viewer, threadId, argument, assistantId, assistantVersion }: NewRow,
   { room, createsThread }: InsertOptions,
 ): Promise<never> {
   const [found] = await query<{ isUnchanged: boolean; isForeign: boolean; isTemporary: boolean }>(
@@ -62,8 +57,8 @@ function isTemporary(threadId: unknown): Statement {
 }
 
 /** Locks or creates the thread, and inserts the run. The thread is locked before the run gets its `seq`. */
-function insertStatement(viewer: Viewer, run: NewRow, options: InsertOptions): Statement {
-  const params = paramsOf(viewer, run, options);
+function insertStatement(run: NewRow, options: InsertOptions): Statement {
+  const params = paramsOf(run, options);
   const columns = columnsOf(run, params);
   return sql`WITH thread AS (
     ${options.createsThread ? createThread(params) : updateThread(params)}
@@ -74,15 +69,16 @@ function insertStatement(viewer: Viewer, run: NewRow, options: InsertOptions): S
 type Params = ReturnType<typeof paramsOf>;
 
 /** Values and conditions that several parts of the statement share. */
-function paramsOf(viewer: Viewer, run: NewRow, { room }: InsertOptions) {
+function paramsOf(run: NewRow, { room }: InsertOptions) {
   const threadId = param(run.threadId);
   const graphId = param(run.graphId);
   const assistantId = param(run.assistantId);
   const delay = sql`make_interval(secs => ${param(run.afterSeconds)})`;
   const most = param(room.most);
   return {
-    viewer,
+    viewer: run.viewer,
     threadId,
+    threadMetadata: run.threadMetadata,
     graphId,
     assistantId,
     delay,
@@ -100,10 +96,11 @@ function updateThread({ viewer, threadId, mayBeInserted, ...params }: Params): S
 
 /** Updates the thread if it exists. */
 function createThread({ viewer, threadId, mayBeInserted, ...params }: Params): Statement {
-  const { graphId, metadata, isDue } = params;
+  const { graphId, threadMetadata, metadata, isDue } = params;
   const { tenant, owner } = ownerOf(viewer);
   return sql`INSERT INTO "Thread" ("id", "tenant", "owner", "graphId", "metadata", "status")
-    SELECT ${threadId}, ${tenant}, ${owner}, ${graphId}, ${metadata}, CASE WHEN ${isDue} THEN 'BUSY' ELSE 'IDLE' END::"ThreadStatus"
+    SELECT ${threadId}, ${tenant}, ${owner}, ${graphId}, ${JSON.stringify(threadMetadata)}::jsonb || ${metadata},
+      CASE WHEN ${isDue} THEN 'BUSY' ELSE 'IDLE' END::"ThreadStatus"
     WHERE ${isForThread(threadId)} AND ${mayBeInserted}
     ON CONFLICT ("id") DO UPDATE SET ${threadChanges(params)} WHERE ${canWrite(viewer, '"Thread"')}
     RETURNING "id", "tenant", "owner"`;
@@ -127,6 +124,7 @@ function columnsOf(run: NewRow, { viewer, graphId, assistantId, delay }: Params)
     tenant: sql`thread."tenant"`,
     owner: sql`thread."owner"`,
     requester: sql`${viewer.identity}::text`,
+    viewer: sql`${toJsonColumn(userOf(viewer) ?? undefined)}::json`,
     assistantId: sql`${assistantId}::uuid`,
     graphId: sql`${graphId}`,
     input: sql`${run.inputJson}::json`,

@@ -1,4 +1,4 @@
-import { canRead, canWrite, ownerOf } from '../auth/scope.ts';
+import { canRead, canReadRun, canWrite, ownerOf } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { isForThread } from '../db/node-id.ts';
 import type { Query } from '../db/query.ts';
@@ -21,11 +21,15 @@ export async function lockThread(query: Query, viewer: Viewer, id: string): Prom
  * Locks a thread as `lockThread` does, and creates a missing one. Waits for a deletion of the thread. Throws IdTakenError if an
  * assistant, a run or a thread of another viewer has the id.
  */
-export async function lockOrCreateThread(query: Query, viewer: Viewer, id: string): Promise<void> {
+export async function lockOrCreateThread(
+  query: Query,
+  viewer: Viewer,
+  { id, metadata }: { id: string; metadata: Record<string, unknown> },
+): Promise<void> {
   const { tenant, owner } = ownerOf(viewer);
   const [thread] = await query(
-    sql`INSERT INTO "Thread" ("id", "tenant", "owner")
-      SELECT ${id}::uuid, ${tenant}, ${owner} WHERE ${isForThread(id)}
+    sql`INSERT INTO "Thread" ("id", "tenant", "owner", "metadata")
+      SELECT ${id}::uuid, ${tenant}, ${owner}, ${JSON.stringify(metadata)}::jsonb WHERE ${isForThread(id)}
       ON CONFLICT ("id") DO UPDATE SET "updatedAt" = "Thread"."updatedAt" WHERE ${canWrite(viewer, '"Thread"')}
       RETURNING "id"`,
   );
@@ -46,7 +50,7 @@ export async function lockThreads(
     sql`SELECT 1 FROM "Thread" WHERE "id" = ANY(${ids}::uuid[]) AND ${canRead(viewer)} ORDER BY "id" FOR NO KEY UPDATE`,
   );
   await query(
-    sql`SELECT 1 FROM "Run" WHERE "threadId" = ANY(${ids}::uuid[]) AND "status" IN ('PENDING', 'RUNNING') AND ${canRead(viewer)}
+    sql`SELECT 1 FROM "Run" WHERE "threadId" = ANY(${ids}::uuid[]) AND "status" IN ('PENDING', 'RUNNING') AND ${canReadRun(viewer)}
       ORDER BY "id" FOR UPDATE`,
   );
 }

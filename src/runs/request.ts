@@ -1,6 +1,7 @@
 import { checkConfig, mergeConfig, mergeContext } from '../assistants/config.ts';
 import { readAssistantId } from '../assistants/input.ts';
 import type { RunAssistant, RunAssistants } from '../assistants/run-assistant.ts';
+import { userOf, type GraphUser } from '../auth/graph-user.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Config } from '../config.ts';
 import type { Sql } from '../db/query.ts';
@@ -55,12 +56,25 @@ export interface NewRun {
   idempotencyKey?: string | null | undefined;
 }
 
+/** A request with the permission to run. */
+export interface AuthorizedRun {
+  viewer: Viewer;
+  /** With the changes by handlers. */
+  request: NewRun;
+  /** The request of the client: an idempotency key belongs to it. */
+  asked: NewRun;
+}
+
 /** A new run after all checks without a lock. */
 export interface CheckedRun extends ConfiguredRun {
+  /** The viewer of the request, with its permission to run. */
+  viewer: Viewer;
   /** The name of the request in error messages: `input`, or `inputs[2]`. */
   argument: string;
   /** Undefined for a stateless run. */
   threadId: string | undefined;
+  /** For a thread that the run creates. */
+  threadMetadata: Record<string, unknown>;
   checkpointId: string | null;
   /** Acceptance finds the checkpoint before this message. */
   editMessageId: string | null;
@@ -88,22 +102,20 @@ export interface CheckNeeds {
 /** Checks a request and its graph, without a lock. Throws on a bad request. */
 export async function checkRequest(
   app: CheckNeeds,
-  viewer: Viewer,
+  { viewer, request, asked }: AuthorizedRun,
   argument: string,
-  request: NewRun,
 ): Promise<CheckedRun | RepeatedRun> {
   // Before all checks: limits and graphs may have changed since the earlier request, but a repetition returns the same run.
-  const key = readKey(`${argument}.idempotencyKey`, request);
+  const key = readKey(`${argument}.idempotencyKey`, asked);
   const repeated = key && (await findRunByKey(app.sql.query, viewer, key));
-  return repeated ? { repeated } : { ...(await checkNewRun(app, viewer, argument, request)), key };
+  if (repeated) return { repeated };
+  return { ...(await checkNewRun(app, { viewer, argument, request })), viewer, key };
 }
 
 async function checkNewRun(
   app: CheckNeeds,
-  viewer: Viewer,
-  argument: string,
-  request: NewRun,
-): Promise<Omit<CheckedRun, 'key'>> {
+  { viewer, argument, request }: { viewer: Viewer; argument: string; request: NewRun },
+): Promise<Omit<CheckedRun, 'viewer' | 'key'>> {
   const threadId = readUuid(`${argument}.threadId`, request.threadId);
   const checkpointId = readUuid(`${argument}.checkpointId`, request.checkpointId) ?? null;
   checkCombinations(argument, request);
@@ -120,11 +132,13 @@ async function checkNewRun(
   checkSizes(app.config, argument, run);
   const inputJson = toInputJson(app.config, `${argument}.input`, run.input);
   const commandJson = toInputJson(app.config, `${argument}.command`, run.command);
-  await checkAgainstGraph(app, argument, { ...run, threadId });
+  await checkAgainstGraph(app, argument, { ...run, threadId, user: userOf(viewer) });
   return {
     ...run,
     argument,
     threadId,
+    // The filters of handlers look for what they wrote into the metadata of the run.
+    threadMetadata: viewer.ask ? (request.metadata ?? {}) : {},
     checkpointId,
     editMessageId: request.editMessageId ?? null,
     inputJson,
@@ -239,7 +253,7 @@ function ownMetadata({ metadata }: Assistant): Record<string, unknown> {
 async function checkAgainstGraph(
   { graphs }: Pick<CheckNeeds, 'graphs'>,
   argument: string,
-  run: ConfiguredRun & { threadId: string | undefined },
+  run: ConfiguredRun & { threadId: string | undefined; user: GraphUser | null },
 ): Promise<void> {
   const configuration = configurationOf({ ...run, runId: run.id });
   // If a graph factory throws, the run is accepted and then fails with that error.

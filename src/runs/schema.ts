@@ -1,5 +1,6 @@
 import type { ClientApp } from '../app.ts';
 import { readableRows } from '../auth/scope.ts';
+import { showRunAssistant } from '../assistants/run-assistant.ts';
 import { AssistantRef } from '../assistants/schema.ts';
 import { entryOf, MessageRef, TokenUsageRef } from '../checkpoints/schema-messages.ts';
 import { CheckpointRef } from '../checkpoints/schema.ts';
@@ -14,6 +15,7 @@ import { IS_NEW } from '../graphql/if-exists.ts';
 import { NodeRef } from '../graphql/node.ts';
 import { InterruptRef } from '../interrupts/schema.ts';
 import { RunErrorRef, shownError, ThreadRef } from '../threads/schema.ts';
+import { showThread } from '../threads/state.ts';
 import type { EndedRun } from './end.ts';
 import { findLastRun } from './last.ts';
 import { countRuns, findRun, searchRuns } from './search.ts';
@@ -71,17 +73,22 @@ export const RunRef = builder.prismaObject('Run', {
       type: ThreadRef,
       nullable: true,
       description: 'Null for a stateless run after deletion of its thread.',
-      resolve: ({ threadId }, _args, { db, viewer }) =>
-        threadId === null
-          ? null
-          : db.thread.findUnique({ where: { id: threadId, ...readableRows(viewer) } }),
+      resolve: ({ threadId }, _args, app) => {
+        if (threadId === null) return null;
+        const { db, viewer } = app;
+        return viewer.ask
+          ? showThread(app, viewer, threadId)
+          : db.thread.findUnique({ where: { id: threadId, ...readableRows(viewer) } });
+      },
     }),
     threadId: t.exposeID('threadId', { nullable: true }),
     assistant: t.field({
       type: AssistantRef,
       description: 'A deleted assistant appears with its last values.',
-      resolve: ({ assistantId }, _args, { db }) =>
-        db.assistant.findUniqueOrThrow({ where: { id: assistantId } }),
+      resolve: ({ assistantId: id }, _args, app) =>
+        app.viewer.ask
+          ? showRunAssistant(app, app.viewer, id)
+          : app.db.assistant.findUniqueOrThrow({ where: { id } }),
     }),
     assistantId: t.exposeID('assistantId'),
     input: t.expose('input', {
@@ -173,7 +180,12 @@ builder.prismaObjectFields(RunRef, (t) => ({
 }));
 
 /** A run that another object names. A copy of a thread names runs of its source. */
-function readRun({ db, viewer }: ClientApp, id: string): Promise<Run | null> {
+async function readRun(app: ClientApp, id: string): Promise<Run | null> {
+  const { db, viewer } = app;
+  if (viewer.ask) {
+    const run = await findRun(app, viewer, id);
+    return run && !run.tombstone ? run : null;
+  }
   return db.run.findUnique({ where: { id, tombstone: false, ...readableRows(viewer) } });
 }
 

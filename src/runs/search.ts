@@ -1,11 +1,12 @@
 import { readAssistantId } from '../assistants/input.ts';
-import { canRead, listScope } from '../auth/scope.ts';
+import { authorize } from '../auth/authorize.ts';
+import { canReadRun, listRunScope } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { countByStatus } from '../db/count-by-status.ts';
 import type { Operation } from '../db/operation.ts';
 import type { Conditions, Listing, Page, PageRequest } from '../db/page.ts';
 import { bySeq, readIds, readPage } from '../db/page.ts';
-import type { Sql } from '../db/query.ts';
+import type { Query, Sql } from '../db/query.ts';
 import { checkInterval, widened, within, type Interval } from '../db/interval.ts';
 import { join, raw, sql, type Statement } from '../db/sql.ts';
 import { parseUuid } from '../db/uuid.ts';
@@ -34,17 +35,23 @@ export interface RunOrder {
 /** The run with this id. Also finds tombstones. */
 export async function findRun(
   app: { sql: Sql },
-  viewer: Viewer,
+  asking: Viewer,
   id: string,
 ): Promise<Run | undefined> {
-  const [run] = await app.sql.query<Run>(
-    sql`SELECT * FROM "Run" WHERE "id" = ${id} AND ${canRead(viewer)}`,
+  const { viewer } = await authorize(asking, 'threads:read', { run_id: id });
+  return readRun(app.sql.query, viewer, id);
+}
+
+/** `findRun` with the permission of another action. */
+export async function readRun(query: Query, viewer: Viewer, id: string): Promise<Run | undefined> {
+  const [run] = await query<Run>(
+    sql`SELECT * FROM "Run" WHERE "id" = ${id} AND ${canReadRun(viewer)}`,
   );
   return run;
 }
 
 /** Large columns: a list reads only those of the selected fields. */
-const LARGE = ['input', 'command', 'config', 'context', 'output'];
+const LARGE = ['input', 'command', 'config', 'context', 'output', 'viewer'];
 const COLUMNS = Object.keys(Prisma.RunScalarFieldEnum);
 
 /** The columns of "Run" for the selected fields. */
@@ -56,12 +63,13 @@ export function columnsFor({ operation }: { operation?: Operation | undefined })
 }
 
 /** Runs without tombstones, by default newest first, with the columns of the selected fields. */
-export function searchRuns(
+export async function searchRuns(
   app: { sql: Sql; graphs: Graphs; operation?: Operation | undefined },
-  viewer: Viewer,
+  asking: Viewer,
   filter: RunFilter,
   { owner, orderBy, ...page }: RunsRequest,
 ): Promise<Page<Run>> {
+  const viewer = await authorizeSearch(asking, filter);
   const { field, direction } = orderBy ?? { field: 'CREATED_AT', direction: 'DESC' };
   const order = field === 'CREATED_AT' ? bySeq(direction) : { ...BY_END, direction };
   const found = readFilter(app, viewer, { filter, orderedBy: field });
@@ -80,14 +88,21 @@ type RunsRequest = PageRequest & Pick<Listing, 'owner'> & { orderBy?: RunOrder |
 const BY_END = { by: '"finishedAt"', type: 'timestamptz', unique: '"id"', uniqueType: 'uuid' };
 
 /** The number of runs of the filter with each status, up to 10,001. */
-export function countRuns(
+export async function countRuns(
   app: { sql: Sql; graphs: Graphs },
-  viewer: Viewer,
+  asking: Viewer,
   filter: RunFilter,
 ): Promise<{ status: RunStatus; count: number }[]> {
+  const viewer = await authorizeSearch(asking, filter);
   const conditions = readFilter(app, viewer, { filter, orderedBy: 'CREATED_AT' });
   const runs = { from: '"Run"', type: '"RunStatus"', statuses: Object.values(RunStatus) };
   return countByStatus(app.sql.query, { ...runs, ...conditions });
+}
+
+/** Runs are a part of their threads: a search for runs is a search for threads. */
+async function authorizeSearch(asking: Viewer, filter: RunFilter): Promise<Viewer> {
+  const searched = { thread_id: filter.threadId, status: filter.status };
+  return (await authorize(asking, 'threads:search', searched)).viewer;
 }
 
 /** The filter as a condition on "Run", without tombstones and runs of other viewers. Throws BadInputError. */
@@ -106,7 +121,7 @@ function readFilter(
   { filter, orderedBy }: { filter: RunFilter; orderedBy: RunOrder['field'] },
 ): Conditions {
   const { ids, status, metadata } = filter;
-  const scope = listScope(viewer);
+  const scope = listRunScope(viewer);
   const where = [...scope.where, sql`NOT "tombstone"`];
   const { filters } = scope;
   if (ids) filters.push(sql`"id" = ANY(${readIds('filter.ids', ids)}::uuid[])`);
@@ -170,7 +185,7 @@ function addTimes(
 function seqBounds(viewer: Viewer, interval: Interval): Statement[] {
   const { after, before } = widened(interval);
   const bounds: Statement[] = [];
-  const ofTenant = join([sql`true`, ...listScope(viewer).where], ' AND ');
+  const ofTenant = join([sql`true`, ...listRunScope(viewer).where], ' AND ');
   if (after != null) {
     bounds.push(
       sql`"seq" > coalesce((SELECT "seq" FROM "Run" WHERE ${ofTenant} AND "createdAt" < ${after}::timestamptz ORDER BY "createdAt" DESC LIMIT 1), 0)`,

@@ -22,7 +22,7 @@ import {
   type Version,
 } from './changed-rows.ts';
 import { createTopics, type Topics } from './changed-topics.ts';
-import { threadMatches, type ThreadFilter } from './search.ts';
+import { authorizeSearch, threadMatches, type ThreadFilter } from './search.ts';
 
 /** Threads in a statement of the poll. */
 const POLL_THREADS = 1000;
@@ -250,20 +250,21 @@ export interface Watched {
 }
 
 /** The changes of the given threads, of the threads that match the filter, or of all threads that the viewer may read. */
-export function watchThreads(
+export async function watchThreads(
   { sql: { query }, changes }: { sql: Sql; changes: ThreadChanges },
-  viewer: Viewer,
-  { ids, filter }: Watched,
-): AsyncIterableIterator<ThreadChange, void> {
-  if (ids != null && filter != null) {
+  asking: Viewer,
+  { ids, filter: given }: Watched,
+): Promise<AsyncIterableIterator<ThreadChange, void>> {
+  if (ids != null && given != null) {
     throw new BadInputError(
       'filter',
       'Give ids or a filter, not both: a filter has ids of its own.',
     );
   }
+  const { viewer, filter } = await authorizeSearch(asking, given ?? { ids });
   // The row of a deleted thread cannot say who may know of it: a viewer hears of the threads that it could read before.
-  if (filter != null || (ids == null && viewer.kind !== 'anonymous')) {
-    const matches = createMatches(query, threadMatches(viewer, filter ?? {}), {
+  if (given != null || (ids == null && viewer.kind !== 'anonymous')) {
+    const matches = createMatches(query, threadMatches(viewer, filter), {
       tellsOfOthers: viewer.kind === 'anonymous',
     });
     return changes.watch({ viewer, matches });

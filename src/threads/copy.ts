@@ -1,5 +1,8 @@
+import { checkMetadata } from '../assistants/limits.ts';
+import { authorize } from '../auth/authorize.ts';
 import { canRead, ownerOf, requireRole } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
+import type { Config } from '../config.ts';
 import { THREADS_CHANNEL } from '../db/channels.ts';
 import type { Created } from '../db/node-id.ts';
 import type { Query, Sql } from '../db/query.ts';
@@ -96,16 +99,19 @@ interface Copy {
   source: Param;
   /** Undefined: the whole thread. */
   branch: Branch | undefined;
+  /** Of the copy, on top of the metadata of the source. */
+  metadata: Record<string, unknown>;
 }
 
 /** A single statement: all parts of the copy come from the same snapshot, even while a run of the source is writing. */
 function copyStatement(copy: Copy): Statement {
-  const { viewer, id, source, branch } = copy;
+  const { viewer, id, source, branch, metadata } = copy;
   const { tenant, owner } = ownerOf(viewer);
   return sql`WITH ${branch ? sql`RECURSIVE ${branch.tables}, ` : empty}copy AS (
   INSERT INTO "Thread" ("id", "tenant", "owner", "status", "restStatus", "metadata", "graphId", "error")
   SELECT ${id}::uuid, ${tenant}, ${owner}, ${branch?.thread ?? WHOLE_THREAD}
-  FROM "Thread" t WHERE t."id" = ${source}::uuid AND ${canRead(viewer, 't')} RETURNING *
+  FROM (SELECT "restStatus", "graphId", "error", "metadata" || ${JSON.stringify(metadata)}::jsonb AS "metadata"
+    FROM "Thread" WHERE "id" = ${source}::uuid AND ${canRead(viewer)}) t RETURNING *
 ), ${join(PARTS.map((part) => copyPart(part, copy)))}
 SELECT copy.*, ARRAY(
   SELECT "id" FROM "Run" WHERE "threadId" = ${source}::uuid AND "status" IN ('PENDING', 'RUNNING')) AS "runIds" FROM copy`;
@@ -131,8 +137,8 @@ function copyPart({ table, columns, own = {}, order }: Part, { source, branch }:
  * rows: no value passes through this process.
  */
 export async function copyThread(
-  { sql: database }: { sql: Sql },
-  viewer: Viewer,
+  { config, sql: database }: { config: Config; sql: Sql },
+  asking: Viewer,
   sourceId: string,
   checkpointId?: string | null,
 ): Promise<Created<Thread>> {
@@ -140,13 +146,17 @@ export async function copyThread(
   const source = parseUuid('id', sourceId);
   const end = checkpointId == null ? undefined : parseUuid('checkpointId', checkpointId);
   const id = newId();
+  const { viewer } = await authorize(asking, 'threads:read', { thread_id: source });
+  const created = await authorize(asking, 'threads:create', { thread_id: id, metadata: {} });
+  const metadata = created.value.metadata ?? {};
+  checkMetadata(config, 'metadata', metadata);
   const copy = await database.transaction(async (query) => {
     if (end !== undefined) await checkEnd(query, viewer, { threadId: source, checkpointId: end });
     await query(BY_INDEX);
     const thread = param(source);
     const branch = end === undefined ? undefined : branchUpTo(thread, param(end));
     const [row] = await query<Thread & { runIds: string[] }>(
-      copyStatement({ viewer, id: param(id), source: thread, branch }),
+      copyStatement({ viewer, id: param(id), source: thread, branch, metadata }),
     );
     if (!row) throw new NotFoundError('Thread', source);
     const { runIds, ...copied } = row;

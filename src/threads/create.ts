@@ -1,5 +1,6 @@
 import { checkGraphId } from '../assistants/input.ts';
 import { checkMetadata } from '../assistants/limits.ts';
+import { authorize } from '../auth/authorize.ts';
 import { ownerOf } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Config } from '../config.ts';
@@ -27,11 +28,17 @@ export interface NewThread {
 /** Creates a thread, with the state from its supersteps. Stores all or nothing. */
 export async function createThread(
   app: { config: Config; sql: Sql; graphs: Graphs },
-  viewer: Viewer,
-  { id: givenId, metadata, graphId, supersteps, ifExists }: NewThread,
+  asking: Viewer,
+  { id: givenId, metadata: given, graphId, supersteps, ifExists }: NewThread,
 ): Promise<Created<Thread>> {
+  const { viewer, value } = await authorize(asking, 'threads:create', {
+    thread_id: givenId ?? newId(),
+    metadata: given ?? {},
+    if_exists: ifExists.toLowerCase(),
+  });
+  const { metadata } = value;
   const { tenant, owner } = ownerOf(viewer);
-  const id = givenId == null ? newId() : parseUuid('input.id', givenId);
+  const id = parseUuid('input.id', value.thread_id);
   if (graphId != null) checkGraphId(app, 'input.graphId', graphId);
   checkMetadata(app.config, 'input.metadata', metadata);
   const existing = givenId == null ? undefined : await findThread(app.sql.query, viewer, id);

@@ -1,3 +1,4 @@
+import { authorize } from '../auth/authorize.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { STOPS_CHANNEL, THREADS_CHANNEL } from '../db/channels.ts';
 import type { Sql } from '../db/query.ts';
@@ -13,10 +14,11 @@ import { lockThread } from '../runs/lock.ts';
  */
 export async function deleteThread(
   { sql: database, tail }: { sql: Sql; tail: EventTail },
-  viewer: Viewer,
+  asking: Viewer,
   threadId: string,
 ): Promise<string> {
   const id = parseUuid('id', threadId);
+  const { viewer } = await authorize(asking, 'threads:delete', { thread_id: id });
   const finalEvents = await database.transaction(async (query) => {
     await lockThread(query, viewer, id);
     const events = await endRunsOfThread(query, id);

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { authorize } from '../auth/authorize.ts';
 import { canWrite } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { EditSaver } from '../checkpoints/edit-saver.ts';
@@ -46,13 +47,15 @@ const LONGEST_PAUSE_MS = 20;
  */
 export async function updateThreadState(
   app: Reading & { config: Config },
-  viewer: Viewer,
-  threadId: string,
+  asking: Viewer,
+  givenId: string,
   { values, asNode, checkpointId, checkpointNamespace: namespace }: ThreadStateUpdate,
 ): Promise<State> {
+  const threadId = parseUuid('id', givenId);
+  const { viewer } = await authorize(asking, 'threads:update', { thread_id: threadId });
   const target = {
     viewer,
-    threadId: parseUuid('id', threadId),
+    threadId,
     namespace,
     checkpointId: checkpointId == null ? undefined : parseUuid('input.checkpointId', checkpointId),
   };

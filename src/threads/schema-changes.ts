@@ -26,7 +26,8 @@ builder.subscriptionField('threadChanged', (t) =>
     type: ThreadRef,
     description: `Each thread after every change of its status, metadata or state. Without arguments: all threads. ${COALESCED} threadChanges also tells of deleted threads.`,
     args: watchArgs(t),
-    subscribe: (_root, watched, app) => updatesOf(watchThreads(app, app.viewer, watched)),
+    subscribe: async (_root, watched, app) =>
+      updatesOf(await watchThreads(app, app.viewer, watched)),
     resolve: (thread) => thread,
   }),
 );

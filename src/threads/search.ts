@@ -1,3 +1,4 @@
+import { authorize } from '../auth/authorize.ts';
 import { canRead, listScope } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { countByStatus } from '../db/count-by-status.ts';
@@ -8,6 +9,7 @@ import { checkInterval, widened, within } from '../db/interval.ts';
 import { join, raw, sql, type Statement } from '../db/sql.ts';
 import type { Thread } from '../generated/prisma/client.ts';
 import { ThreadStatus } from '../generated/prisma/enums.ts';
+import { hasKeys } from '../json.ts';
 import { textCondition } from './text.ts';
 
 export interface ThreadFilter {
@@ -50,12 +52,13 @@ export async function findThread(
   return thread;
 }
 
-export function searchThreads(
+export async function searchThreads(
   app: { sql: Sql },
-  viewer: Viewer,
-  filter: ThreadFilter,
+  asking: Viewer,
+  given: ThreadFilter,
   { orderBy, at, ...page }: PageRequest & Partial<Search>,
 ): Promise<Page<Thread>> {
+  const { viewer, filter } = await authorizeSearch(asking, given);
   const { field, direction } = orderBy ?? { field: 'CREATED_AT', direction: 'DESC' };
   const order = { ...ORDERED_BY[field], unique: '"id"', uniqueType: 'uuid', direction };
   const listing = {
@@ -75,14 +78,28 @@ interface Search {
 }
 
 /** The number of threads of the filter with each status, up to 10,001. */
-export function countThreads(
+export async function countThreads(
   app: { sql: Sql },
-  viewer: Viewer,
-  filter: ThreadFilter,
+  asking: Viewer,
+  given: ThreadFilter,
 ): Promise<{ status: ThreadStatus; count: number }[]> {
+  const { viewer, filter } = await authorizeSearch(asking, given);
   const conditions = readFilter(viewer, filter, 'CREATED_AT');
   const threads = { from: '"Thread"', type: '"ThreadStatus"', statuses: STATUSES };
   return countByStatus(app.sql.query, { ...threads, ...conditions });
+}
+
+/** Asks for the permission of a search. Handlers may change the metadata of the filter. */
+export async function authorizeSearch(
+  asking: Viewer,
+  filter: ThreadFilter,
+): Promise<{ viewer: Viewer; filter: ThreadFilter }> {
+  const { viewer, value } = await authorize(asking, 'threads:search', {
+    ids: filter.ids,
+    status: filter.status?.map((each) => each.toLowerCase()),
+    metadata: filter.metadata ?? {},
+  });
+  return { viewer, filter: { ...filter, metadata: value.metadata } };
 }
 
 /** The threads of the filter that the viewer may read. */
@@ -106,7 +123,7 @@ function readFilter(
   }
   addTimes({ where, filters }, { filter, at, orderedBy });
   if (text != null) filters.push(textCondition(`${at}.text`, text));
-  if (metadata) filters.push(sql`"metadata" @> ${JSON.stringify(metadata)}::jsonb`);
+  if (hasKeys(metadata)) filters.push(sql`"metadata" @> ${JSON.stringify(metadata)}::jsonb`);
   if (graphId != null) {
     (orderedBy === 'CREATED_AT' ? where : filters).push(sql`"graphId" = ${graphId}`);
   }

@@ -1,4 +1,5 @@
 import { checkMetadata } from '../assistants/limits.ts';
+import { authorize } from '../auth/authorize.ts';
 import { canWrite } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Config } from '../config.ts';
@@ -12,11 +13,13 @@ import type { Thread } from '../generated/prisma/client.ts';
 /** Merges metadata into the metadata of a thread, key by key; a null value removes its key. Refuses a result above the limits. */
 export async function updateThread(
   { config, sql: database }: { config: Config; sql: Sql },
-  viewer: Viewer,
+  asking: Viewer,
   threadId: string,
-  { metadata }: { metadata: Record<string, unknown> },
+  given: { metadata: Record<string, unknown> },
 ): Promise<Thread> {
   const id = parseUuid('id', threadId);
+  const { viewer, value } = await authorize(asking, 'threads:update', { thread_id: id, ...given });
+  const metadata = value.metadata ?? {};
   const removed = Object.keys(metadata).filter((key) => metadata[key] === null);
   const thread = await database.transaction(async (query) => {
     const [updated] = await query<Thread>(

@@ -114,7 +114,7 @@ export async function openOurs({ databaseUrl }: Store): Promise<Engine> {
     history: (threadId, limit) =>
       countHistory(graph, configOf(threadId, new CheckpointReader(counted)), limit),
     async copy(threadId) {
-      await copyThread({ sql: database }, SYSTEM, threadId);
+      await copyThread({ config: readConfig({}), sql: database }, SYSTEM, threadId);
     },
     bytes: (threadId) =>
       sumOfColumns(database.query, { threadId, column: 'threadId', except: ['Run', 'RunEvent'] }),

@@ -6,6 +6,7 @@ import type {
   CheckpointTuple,
 } from '@langchain/langgraph-checkpoint';
 import { MemorySaver, WRITES_IDX_MAP } from '@langchain/langgraph-checkpoint';
+import { readConfig } from '../../src/config.ts';
 import { SYSTEM } from '../../src/auth/viewer.ts';
 import { EditSaver } from '../../src/checkpoints/edit-saver.ts';
 import { isMessage } from '../../src/checkpoints/plain.ts';
@@ -118,7 +119,8 @@ export function databaseStore({ sql: database }: Database): Store {
       await database.transaction((query) => saver.store(query));
       return result;
     },
-    copy: async (threadId) => (await copyThread({ sql: database }, SYSTEM, threadId)).id,
+    copy: async (threadId) =>
+      (await copyThread({ config: readConfig({}), sql: database }, SYSTEM, threadId)).id,
     async namespaces(threadId) {
       const rows = await database.query<{ namespace: string }>(
         sql`SELECT DISTINCT "namespace" FROM "Checkpoint" WHERE "threadId" = ${threadId}`,
