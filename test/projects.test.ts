@@ -103,17 +103,6 @@ describe('A key of langgraph.json', () => {
       }),
     ).toEqual([]);
   });
-
-  it('stops the start if it asks for authentication, before any code runs', async () => {
-    await using project = await createProject({
-      ...MODULE,
-      'a.js': `throw new Error('This must not run');`,
-      'langgraph.json': { graphs: { agent: './a.js' }, auth: { path: './auth.ts:auth' } },
-    });
-    await expect(createTestApp({ graphsFile: project.file })).rejects.toThrow(
-      /asks for authentication \("auth"\), and this server has none/,
-    );
-  });
 });
 
 describe('A copy of LangGraph that a project brings', () => {

@@ -1,0 +1,100 @@
+import { Auth, HTTPException } from '@langchain/langgraph-sdk/auth';
+
+// The handlers of auth-graphs.json. A token is the JSON of a user, or the name of a case.
+
+const CASES: Record<string, () => unknown> = {
+  text: () => 'tess',
+  refused: () => {
+    throw new HTTPException(401, { message: 'This token is from yesterday.' });
+  },
+  forbidden: () => {
+    throw new HTTPException(403, { message: 'Your account is closed.' });
+  },
+  broken: () => {
+    throw new Error('the directory of users is away: secret-of-the-directory');
+  },
+  hangs: () => new Promise(() => {}),
+  nothing: () => undefined,
+  number: () => 7,
+  nameless: () => ({ permissions: [] }),
+  emptyName: () => ({ identity: '' }),
+  numberAsName: () => ({ identity: 7 }),
+  emptyTenant: () => ({ identity: 'mia', tenant: '' }),
+  nullCharacter: () => ({ identity: 'mia\0' }),
+  permissionsAsText: () => ({ identity: 'mia', permissions: 'all' }),
+  notAuthenticated: () => ({ identity: 'mia', is_authenticated: false }),
+  circular: () => {
+    const user: Record<string, unknown> = { identity: 'mia' };
+    return Object.assign(user, { self: user });
+  },
+};
+
+/** The answers to `threads:read` for users with `answer`. */
+const ANSWERS: Record<string, () => unknown> = {
+  false: () => false,
+  true: () => true,
+  nothing: () => undefined,
+  text: () => 'yes',
+  list: () => [],
+  unknownOperator: () => ({ owner: { $ne: 'ann' } }),
+  unknownKey: () => ({ $not: { owner: 'ann' } }),
+  emptyOperator: () => ({ owner: {} }),
+  twoOperators: () => ({ owner: { $eq: 'ann', $contains: 'ann' } }),
+  missingValue: () => ({ owner: undefined }),
+  nullValue: () => ({ owner: null }),
+  listAsValue: () => ({ owner: ['ann'] }),
+  emptyContains: () => ({ team: { $contains: [] } }),
+  emptyOr: () => ({ $or: [] }),
+  singleOr: () => ({ $or: [{ owner: 'ann' }] }),
+  emptyBranch: () => ({ $or: [{ owner: 'ann' }, {}] }),
+  tooDeep: () => {
+    const pair = (filter: object) => ({ $or: [filter, { owner: 'ann' }] });
+    return pair(pair(pair({ owner: 'ann' })));
+  },
+  throws: () => {
+    throw new Error('secret-of-the-handler');
+  },
+  refuses: () => {
+    throw new HTTPException(403, { message: 'Not on Sundays.' });
+  },
+  breaks: () => {
+    throw new HTTPException(500, { message: 'secret-of-the-handler' });
+  },
+};
+
+interface TestUser {
+  identity: string;
+  permissions: string[];
+  answer?: string;
+  filter?: object;
+}
+
+/** The user decides what the handlers answer. */
+function filterFor(user: object): any {
+  const { identity, answer, filter } = user as TestUser;
+  if (answer !== undefined) return ANSWERS[answer]?.();
+  return filter ?? { owner: identity };
+}
+
+export const auth = new Auth()
+  .authenticate((request: Request): any => {
+    const token = request.headers.get('authorization')?.replace(/^\w+ /, '');
+    if (token === undefined) throw new HTTPException(401, { message: 'Who are you?' });
+    const { permissions = [], ...user } = token.startsWith('{') ? JSON.parse(token) : {};
+    return token.startsWith('{') ? { ...user, permissions } : CASES[token]?.();
+  })
+  .on('threads', ({ value, user, action }) => {
+    if ('metadata' in value && action !== 'search') {
+      value.metadata ??= {};
+      value.metadata['owner'] = user.identity;
+    }
+    return filterFor(user);
+  })
+  .on('threads:delete', ({ permissions }) => permissions.includes('delete'))
+  .on('assistants', ({ value, user, action }) => {
+    if ('metadata' in value && action !== 'search') {
+      value.metadata ??= {};
+      value.metadata['owner'] = user.identity;
+    }
+    return { owner: user.identity };
+  });
