@@ -3,6 +3,7 @@ import type { Plugin } from 'graphql-yoga';
 import type { ClientApp } from '../app.ts';
 import { watchCredentials } from '../auth/credentials.ts';
 import { UnauthenticatedError } from '../errors.ts';
+import { interruptible } from '../events/interruptible.ts';
 
 /**
  * Ends a subscription over HTTP with one UNAUTHENTICATED error when its credentials end. A WebSocket closes instead
@@ -25,18 +26,28 @@ export function useExpiry(): Plugin<ClientApp> {
   };
 }
 
-async function* untilEnded(
+type Watch = (onEnd: () => void) => () => void;
+
+/** Interruptible: a client that leaves ends the wait for the next result. */
+function untilEnded(results: AsyncIterable<ExecutionResult>, watch: Watch) {
+  return interruptible((returned) => readUntilEnded(results, watch, returned));
+}
+
+async function* readUntilEnded(
   results: AsyncIterable<ExecutionResult>,
-  watch: (onEnd: () => void) => () => void,
+  watch: Watch,
+  returned: AbortSignal,
 ): AsyncGenerator<ExecutionResult, void> {
   const source = results[Symbol.asyncIterator]();
   let stop = () => {};
-  const ended = new Promise<'ENDED'>((resolve) => {
+  const ended = new Promise<'ENDED' | 'LEFT'>((resolve) => {
     stop = watch(() => resolve('ENDED'));
+    returned.addEventListener('abort', () => resolve('LEFT'));
   });
   try {
     for (;;) {
       const next = await Promise.race([source.next(), ended]);
+      if (next === 'LEFT') return;
       if (next === 'ENDED') {
         const originalError = new UnauthenticatedError('The credentials have expired.');
         yield { errors: [new GraphQLError(originalError.message, { originalError })] };

@@ -142,7 +142,7 @@ export async function copyThread(
   sourceId: string,
   checkpointId?: string | null,
 ): Promise<Created<Thread>> {
-  requireRole(viewer, 'member');
+  requireRole(asking, 'member');
   const source = parseUuid('id', sourceId);
   const end = checkpointId == null ? undefined : parseUuid('checkpointId', checkpointId);
   const id = newId();
