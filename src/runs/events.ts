@@ -67,9 +67,10 @@ export async function streamRun(
 /** The run of an earlier request with this key. */
 async function findStreamed(
   { sql: { query } }: { sql: Sql },
-  viewer: Viewer,
+  asking: Viewer,
   request: NewRun,
 ): Promise<Run> {
+  const { viewer } = await authorize(asking, 'threads:read', { thread_id: request.threadId });
   const key = readKey('input.idempotencyKey', request);
   const run = key && (await findRunByKey(query, viewer, key));
   if (run) return run;

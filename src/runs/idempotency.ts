@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { isReadable } from '../auth/scope.ts';
+import { canReadRun } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Query } from '../db/query.ts';
 import { sql } from '../db/sql.ts';
@@ -48,14 +48,16 @@ export async function findRunByKey(
   viewer: Viewer,
   { key, inputHash }: IdempotencyKey,
 ): Promise<Run | undefined> {
-  const [run] = await query<Run>(
-    sql`SELECT * FROM "Run" WHERE "tenant" = ${viewer.tenant} AND "requester" = ${viewer.identity}
+  const [found] = await query<Run & { isReadable: boolean }>(
+    sql`SELECT *, ${canReadRun(viewer)} AS "isReadable" FROM "Run" WHERE "tenant" = ${viewer.tenant} AND "requester" = ${viewer.identity}
       AND "idempotencyKey" = ${key}`,
   );
-  if (run && !isReadable(viewer, run)) {
+  if (!found) return undefined;
+  const { isReadable, ...run } = found;
+  if (!isReadable) {
     throw new ConflictError(`The idempotencyKey "${key}" belongs to a run of another owner.`);
   }
-  if (!run || inputHash.equals(run.inputHash ?? Buffer.alloc(0))) return run;
+  if (inputHash.equals(run.inputHash ?? Buffer.alloc(0))) return run;
   throw new ConflictError(
     `The idempotencyKey "${key}" belongs to run ${run.id}, with a different input.`,
   );
