@@ -98,6 +98,8 @@ const SETTINGS = {
   selectionLimit: integer('SELECTION_LIMIT', { otherwise: 5000, min: 1, max: 1_000_000 }),
   /** Largest possible number of fields in an operation's answer. */
   costLimit: integer('COST_LIMIT', { otherwise: 50_000, min: 1, max: 1_000_000_000 }),
+  /** Units of cost of a viewer's operations per minute, in this process. 0: no limit. */
+  rateLimit: integer('RATE_LIMIT', { otherwise: 0, min: 0, max: 1_000_000_000 }),
   /** Longest execution of an operation or of an event, without the time waiting for a run. */
   operationSeconds: integer('OPERATION_SECONDS', { otherwise: 60, min: 1, max: 86_400 }),
   /** Bytes of an answer or event, and stored bytes read for it. */
@@ -130,6 +132,8 @@ const SETTINGS = {
   runSeconds: integer('RUN_SECONDS', { otherwise: 3600, min: 1, max: 2_000_000 }),
   /** Queued runs of a thread. */
   queuedRunLimit: integer('QUEUED_RUN_LIMIT', { otherwise: 100, min: 1, max: 100_000 }),
+  /** Pending and running runs of an owner. 0: no limit. */
+  ownerRunLimit: integer('OWNER_RUN_LIMIT', { otherwise: 0, min: 0, max: 1_000_000 }),
   /** Bytes of a state, of a run's input and of its output. */
   stateLimitBytes: integer('STATE_LIMIT_BYTES', {
     otherwise: 67_108_864,

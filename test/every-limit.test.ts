@@ -103,6 +103,8 @@ const large =
 /** Limits with a test in another file: the file, and a part of the test's name. */
 const ELSEWHERE: Record<string, [file: string, test: string]> = {
   OPERATION_SECONDS: ['operations', 'ends a query that takes longer, and its work'],
+  RATE_LIMIT: ['rate-limit', 'refuses an operation with status 429 and the time to wait'],
+  OWNER_RUN_LIMIT: ['owner-run-limit', 'refuses one more run of the owner, and of no other owner'],
   ANSWER_LIMIT_BYTES: ['operations', 'refuses a page of states by their stored sizes'],
   CONNECTION_LIMIT: ['connections', 'of all addresses closes one more'],
   ADDRESS_CONNECTIONS: ['connections', 'of an address refuses one more of that address'],

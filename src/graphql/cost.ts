@@ -30,32 +30,41 @@ export const STATE_COST = { cost: 10 } satisfies FieldCost;
 /** Stored costs of a document. */
 const MOST_COSTS = 100;
 
+/** The context of an operation with known cost. */
+export interface Costed {
+  /** Absent for invalid variables. */
+  cost?: number;
+}
+
 /**
- * Refuses an operation if its answer could have more fields than the limit. The selection of a page counts `first` or `last`
+ * Refuses an operation if its answer could have more fields than the limit, and puts its cost into the context. The selection of a page counts `first` or `last`
  * times. A field with a state counts ten times. Twenty fields of introspection count as a single field.
  */
-export function useCostLimit(limit: number): Plugin {
-  /** Accepted cost keys by document. Yoga keeps documents in its cache. */
-  const accepted = new WeakMap<DocumentNode, Set<string>>();
+export function useCostLimit(limit: number): Plugin<Costed> {
+  /** Accepted costs by document and cost key. Yoga keeps documents in its cache. */
+  const accepted = new WeakMap<DocumentNode, Map<string, number>>();
   return {
     onValidate:
       ({ params: { schema, documentAST }, context }) =>
-      ({ valid }) => {
+      ({ valid, extendContext }) => {
         const { operationName, variables } = (context['params'] ?? {}) satisfies GraphQLParams;
         const document: DocumentNode = documentAST;
         const operation = valid && getOperationAST(document, operationName);
         if (!operation) return;
         const given = variables ?? {};
-        const known = accepted.get(document) ?? new Set();
+        const known = accepted.get(document) ?? new Map();
         const key = costKey(operation, given);
         // For invalid variables the cost is unknown, and the executor has the better error.
-        if (key === undefined || known.has(key)) return;
+        if (key === undefined) return;
+        const before = known.get(key);
+        if (before !== undefined) return extendContext({ cost: before } satisfies Costed);
         if (getVariableValues(schema, operation.variableDefinitions ?? [], given).errors) return;
         const { definitions } = document;
         const fragments = definitions.filter(({ kind }) => kind === Kind.FRAGMENT_DEFINITION);
         // Thrown, not set as a result: Yoga caches results by document, but this error depends on the variables too.
-        checkCost({ schema, operation, fragments, variables: given }, limit);
-        if (known.size < MOST_COSTS) accepted.set(document, known.add(key));
+        const cost = checkCost({ schema, operation, fragments, variables: given }, limit);
+        if (known.size < MOST_COSTS) accepted.set(document, known.set(key, cost));
+        extendContext({ cost } satisfies Costed);
       },
   };
 }
@@ -87,7 +96,8 @@ interface Execution {
   variables: Record<string, unknown>;
 }
 
-function checkCost({ schema, operation, fragments, variables }: Execution, limit: number): void {
+/** Returns the cost. Throws if it exceeds the limit. */
+function checkCost({ schema, operation, fragments, variables }: Execution, limit: number): number {
   let fields = 0;
   const estimator: ComplexityEstimator = (selected) => {
     fields += 1;
@@ -105,7 +115,7 @@ function checkCost({ schema, operation, fragments, variables }: Execution, limit
       maxQueryNodes: Infinity,
     }),
   );
-  if (cost <= limit) return;
+  if (cost <= limit) return cost;
   throw new LimitError(`Cost limit of ${limit} exceeded, found ${cost}.`, 'COST_LIMIT');
 }
 

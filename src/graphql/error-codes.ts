@@ -29,6 +29,10 @@ builder.enumType('ErrorCode', {
     PERSISTED_QUERY_NOT_SUPPORTED: {
       description: 'The request has the hash of a document. Send the document.',
     },
+    RATE_LIMITED: {
+      description:
+        'The client exceeds RATE_LIMIT. Try again after `extensions.retryAfterSeconds`. Nothing was executed.',
+    },
     SERVICE_UNAVAILABLE: {
       description:
         'The database is away, or the server has too many requests. Try again later: with an idempotencyKey, a repeated createRun is safe.',

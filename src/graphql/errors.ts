@@ -23,7 +23,7 @@ export function createMaskError(log: Logger): (thrown: unknown) => GraphQLError 
     if (cause instanceof AppError) {
       // Only errors thrown before the execution have no place in the document.
       const isBefore = nodes === undefined && path === undefined;
-      const http = isBefore && { http: HTTP[cause.code] ?? { status: 400 } };
+      const http = isBefore && { http: httpOf(cause) };
       return show(cause.message, { ...cause.details, code: cause.code, ...http });
     }
     if (message !== undefined && isAboutRequest(cause, path)) {
@@ -35,9 +35,22 @@ export function createMaskError(log: Logger): (thrown: unknown) => GraphQLError 
   };
 }
 
-/** The answers to requests that are refused before their execution; 400 for all other codes. */
-const HTTP: Partial<Record<ErrorCode, { status: number; headers?: Record<string, string> }>> = {
+interface HttpAnswer {
+  status: number;
+  headers?: Record<string, string>;
+}
+
+/** The answer to a request that is refused before its execution. */
+function httpOf({ code, details: { retryAfterSeconds } }: AppError): HttpAnswer {
+  const answer = HTTP[code] ?? { status: 400 };
+  if (typeof retryAfterSeconds !== 'number') return answer;
+  return { ...answer, headers: { 'retry-after': String(retryAfterSeconds) } };
+}
+
+/** 400 for all other codes. */
+const HTTP: Partial<Record<ErrorCode, HttpAnswer>> = {
   FORBIDDEN: { status: 403 },
+  RATE_LIMITED: { status: 429 },
   SERVICE_UNAVAILABLE: { status: 503 },
   UNAUTHENTICATED: { status: 401, headers: { 'www-authenticate': 'Bearer' } },
 };

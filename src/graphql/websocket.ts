@@ -262,14 +262,27 @@ async function prepare(
     if (!getOperationAST(document, params.operationName)) {
       throw new AppError('BAD_USER_INPUT', 'Could not determine what operation to execute.');
     }
+    const context = await contextOf(contextFactory);
+    if (Array.isArray(context)) return context;
     return {
       schema,
       document,
       operationName: params.operationName,
       variableValues: params.variables,
-      contextValue: await contextFactory(),
+      ...context,
     };
   } catch (error) {
     return [withoutHttp(maskError(error))];
+  }
+}
+
+/** The context of an operation, or its errors. Yoga has masked them: a second mask would change their codes. */
+async function contextOf(
+  contextFactory: () => unknown,
+): Promise<Pick<ExecutionArgs, 'contextValue'> | GraphQLError[]> {
+  try {
+    return { contextValue: await contextFactory() };
+  } catch (error) {
+    return [withoutHttp(error as GraphQLError)];
   }
 }

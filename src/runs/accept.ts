@@ -24,6 +24,7 @@ export interface Accepted {
 
 export interface AcceptOptions {
   queuedRunLimit: number;
+  ownerRunLimit: number;
   /** Locks the thread of a single run before its insertion. Default: the insertion takes the lock. */
   locksFirst?: boolean;
 }
@@ -106,7 +107,7 @@ function isInThread(run: CheckedRun): run is RunInThread {
 async function enqueue(
   query: Query,
   run: CheckedRun,
-  { queuedRunLimit, isLocked, locksFirst = false }: RunOptions,
+  { queuedRunLimit, ownerRunLimit, isLocked, locksFirst = false }: RunOptions,
 ): Promise<Accepted> {
   if (locksFirst && isInThread(run)) await lockFor(query, run);
   const inserted = await insertRun(
@@ -114,6 +115,7 @@ async function enqueue(
     { ...run, threadId: run.threadId ?? newId() },
     {
       room: roomIn(queuedRunLimit, { isExact: isLocked || locksFirst }),
+      ownerRunLimit,
       createsThread: run.threadId === undefined || run.ifThreadMissing === 'CREATE',
     },
   );
@@ -124,7 +126,7 @@ async function enqueue(
 async function takeTurn(
   query: Query,
   run: RunInThread,
-  { queuedRunLimit }: RunOptions,
+  { queuedRunLimit, ownerRunLimit }: RunOptions,
 ): Promise<Accepted> {
   const { threadId, multitaskStrategy, command } = run;
   await lockFor(query, run);
@@ -137,7 +139,8 @@ async function takeTurn(
   const commandJson = await acceptCommand(query, run);
   const room = roomIn(queuedRunLimit, { isExact: true });
   const accepted = { ...run, checkpointId, commandJson };
-  const inserted = await insertRun(query, accepted, { room, createsThread: false });
+  const options = { room, ownerRunLimit, createsThread: false };
+  const inserted = await insertRun(query, accepted, options);
   return { run: { ...inserted, isNew: true }, stops };
 }
 

@@ -108,12 +108,13 @@ async function acceptAll(
 ): Promise<Map<CheckedRun, Accepted>> {
   const [run] = runs;
   if (!run) return new Map();
-  const { queuedRunLimit } = config;
+  const { queuedRunLimit, ownerRunLimit } = config;
+  const limits = { queuedRunLimit, ownerRunLimit };
   const inTransaction = (locksFirst = false) =>
-    sql.transaction((query) => acceptRuns(query, runs, { queuedRunLimit, locksFirst }));
+    sql.transaction((query) => acceptRuns(query, runs, { ...limits, locksFirst }));
   if (runs.length > 1 || needsDecisions(run)) return inTransaction();
   try {
-    return new Map([[run, await acceptAlone(sql.query, run, { queuedRunLimit })]]);
+    return new Map([[run, await acceptAlone(sql.query, run, limits)]]);
   } catch (error) {
     if (error instanceof NearlyFullError) return inTransaction(true);
     // Another request with the key may have come first, and filled the queue.

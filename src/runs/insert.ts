@@ -7,20 +7,21 @@ import { join, param, raw, sql, type Statement } from '../db/sql.ts';
 import { ConflictError, IdTakenError, NotFoundError } from '../errors.ts';
 import type { Run } from '../generated/prisma/client.ts';
 import { toJsonColumn } from '../json.ts';
-import { queuedRuns, refuseQueued, type Room } from './limits.ts';
+import { hasOwnerRoom, queuedRuns, refuseOwner, refuseQueued, type Room } from './limits.ts';
 import type { CheckedRun } from './request.ts';
 
 type NewRow = CheckedRun & { threadId: string };
 
 interface InsertOptions {
   room: Room;
+  ownerRunLimit: number;
   /** Creates the thread if it does not exist. */
   createsThread: boolean;
 }
 
 /**
- * Inserts a run. Throws if the thread does not exist or cannot be used, if its queue is full, and AssistantChangedError if the
- * assistant has changed since the check of the request.
+ * Inserts a run. Throws if the thread does not exist or cannot be used, if its queue is full, if its owner has too many runs, and
+ * AssistantChangedError if the assistant has changed since the check of the request.
  */
 export async function insertRun(query: Query, run: NewRow, options: InsertOptions): Promise<Run> {
   const [inserted] = await query<Run>(insertStatement(run, options));
@@ -30,10 +31,11 @@ export async function insertRun(query: Query, run: NewRow, options: InsertOption
 async function explainRefusal(
   query: Query,
   { viewer, threadId, argument, assistantId, assistantVersion }: NewRow,
-  { room, createsThread }: InsertOptions,
+  { room, ownerRunLimit, createsThread }: InsertOptions,
 ): Promise<never> {
-  const [found] = await query<{ isUnchanged: boolean; isForeign: boolean; isTemporary: boolean }>(
+  const [found] = await query<Refused>(
     sql`SELECT ${isUnchanged(assistantId, assistantVersion)} AS "isUnchanged", ${isTemporary(threadId)} AS "isTemporary",
+      (SELECT "owner" FROM "Thread" WHERE "id" = ${threadId}) AS "owner",
       EXISTS (SELECT 1 FROM "Thread" WHERE "id" = ${threadId} AND NOT ${canWrite(viewer)}) AS "isForeign"`,
   );
   const unusable = createsThread
@@ -47,7 +49,19 @@ async function explainRefusal(
     );
   }
   await refuseQueued(query, { argument, threadId }, room);
+  // A missing thread has no owner.
+  const owner = found.owner ?? (createsThread ? viewer.identity : null);
+  const { tenant } = viewer;
+  if (owner !== null) await refuseOwner(query, { argument, tenant, owner }, ownerRunLimit);
   throw unusable;
+}
+
+interface Refused {
+  /** The owner of the thread, if it exists. */
+  owner: string | null;
+  isUnchanged: boolean;
+  isForeign: boolean;
+  isTemporary: boolean;
 }
 
 /** SQL: true if the thread belongs to a stateless run and is deleted at its end. */
@@ -69,14 +83,17 @@ function insertStatement(run: NewRow, options: InsertOptions): Statement {
 type Params = ReturnType<typeof paramsOf>;
 
 /** Values and conditions that several parts of the statement share. */
-function paramsOf(run: NewRow, { room }: InsertOptions) {
+function paramsOf(run: NewRow, { room, ownerRunLimit }: InsertOptions) {
+  const { viewer } = run;
   const threadId = param(run.threadId);
   const graphId = param(run.graphId);
   const assistantId = param(run.assistantId);
   const delay = sql`make_interval(secs => ${param(run.afterSeconds)})`;
   const most = param(room.most);
+  // The thread may belong to another owner.
+  const owner = sql`coalesce((SELECT t."owner" FROM "Thread" t WHERE t."id" = ${threadId}), ${viewer.identity})`;
   return {
-    viewer: run.viewer,
+    viewer,
     threadId,
     threadMetadata: run.threadMetadata,
     graphId,
@@ -85,7 +102,8 @@ function paramsOf(run: NewRow, { room }: InsertOptions) {
     isDue: sql`now() + ${delay} <= statement_timestamp()`,
     metadata: sql`jsonb_build_object('graph_id', ${graphId}::text)`,
     mayBeInserted: sql`${isUnchanged(sql`${assistantId}::uuid`, run.assistantVersion)} AND ${most}::int > 0
-      AND ${queuedRuns(threadId, most)} < ${most} AND NOT ${isTemporary(threadId)}`,
+      AND ${queuedRuns(threadId, most)} < ${most} AND NOT ${isTemporary(threadId)}
+      AND ${hasOwnerRoom({ tenant: viewer.tenant, owner }, ownerRunLimit)}`,
   };
 }
 

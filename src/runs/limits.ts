@@ -107,6 +107,39 @@ export function queuedRuns(threadId: unknown, most: unknown): Statement {
     SELECT FROM "Run" r WHERE r."threadId" = ${threadId} AND r."status" = 'PENDING' LIMIT ${most}) queued)`;
 }
 
+/** An owner of runs, as SQL. */
+interface Owner {
+  tenant: unknown;
+  owner: unknown;
+}
+
+/** Whether the owner may have one more run. Concurrent insertions do not count each other. 0: no limit. */
+export function hasOwnerRoom({ tenant, owner }: Owner, ownerRunLimit: number): Statement {
+  if (ownerRunLimit === 0) return sql`true`;
+  const limit = param(ownerRunLimit);
+  return sql`(SELECT count(*) FROM (
+    SELECT FROM "Run" r WHERE r."tenant" = ${tenant} AND r."owner" = ${owner}
+      AND r."status" IN ('PENDING', 'RUNNING') LIMIT ${limit}) active) < ${limit}`;
+}
+
+/** Throws if the owner has too many runs. */
+export async function refuseOwner(
+  query: Query,
+  { argument, ...owner }: Owner & { argument: string },
+  ownerRunLimit: number,
+): Promise<void> {
+  if (ownerRunLimit === 0) return;
+  const [found] = await query<{ hasRoom: boolean }>(
+    sql`SELECT ${hasOwnerRoom(owner, ownerRunLimit)} AS "hasRoom"`,
+  );
+  if (found?.hasRoom) return;
+  throw new LimitError(
+    `The owner has ${ownerRunLimit} pending and running runs; no more are accepted.`,
+    'OWNER_RUN_LIMIT',
+    argument,
+  );
+}
+
 /** Throws if the queue of the thread is full. */
 export async function refuseQueued(
   query: Query,

@@ -43,14 +43,17 @@ async function errorsOfSocket(client: Pick<Client, 'url'>, payload: object): Pro
   return type === 'error' ? answer : answer.errors;
 }
 
-/** A WebSocket after the handshake, without a client library. */
-export async function openSocket(client: Pick<Client, 'url'>) {
+/** A WebSocket after the handshake, without a client library. `credentials` are its connection parameters. */
+export async function openSocket(
+  client: Pick<Client, 'url'>,
+  credentials: Record<string, string> = {},
+) {
   const socket = new WebSocket(socketUrl(client), GRAPHQL_WS);
   const messages = on(socket, 'message');
   const send = (message: object) => socket.send(JSON.stringify(message));
   const receive = async () => JSON.parse(String((await messages.next()).value[0]));
   await once(socket, 'open');
-  send({ type: 'connection_init' });
+  send({ type: 'connection_init', payload: credentials });
   expect(await receive()).toEqual({ type: 'connection_ack' });
   return {
     socket,

@@ -14,37 +14,11 @@ globalThis.MonacoEnvironment = {
   getWorkerUrl: (_module, label) => new URL(settings.workers[label], location.href).toString(),
 };
 
-/** GraphiQL stores the headers of tabs and of its history. They may contain a key, so the browser keeps none of them. */
-const store = Storage.prototype.setItem;
-Storage.prototype.setItem = function setItem(name, text) {
-  if (name !== 'graphiql:headers') store.call(this, name, withoutHeaders(text));
-};
-
-function withoutHeaders(text) {
-  try {
-    return JSON.stringify(JSON.parse(text), (name, value) => (name === 'headers' ? null : value));
-  } catch {
-    return text;
-  }
-}
-
-/** The WebSocket with the headers of the last subscription. */
-let socket;
-let socketHeaders;
-
-function socketWith(headers = {}) {
-  const text = JSON.stringify(headers);
-  if (text === socketHeaders) return socket;
-  socket?.dispose();
-  socketHeaders = text;
-  socket = graphqlWs.createClient({
-    url: endpoint.replace('http', 'ws'),
-    connectionParams: headers,
-    // A retry would begin with the first event again.
-    retryAttempts: 0,
-  });
-  return socket;
-}
+// A retry would begin with the first event again.
+const socket = graphqlWs.createClient({
+  url: endpoint.replace('http', 'ws'),
+  retryAttempts: 0,
+});
 
 /** Sends an operation of GraphiQL. Subscriptions use a WebSocket. */
 function fetcher({ query, variables, operationName }, { headers, documentAST } = {}) {
@@ -54,7 +28,7 @@ function fetcher({ query, variables, operationName }, { headers, documentAST } =
       kind === 'OperationDefinition' && (!operationName || name?.value === operationName),
   );
   return definition?.operation === 'subscription'
-    ? { subscribe: (sink) => ({ unsubscribe: follow(operation, sink, headers) }) }
+    ? { subscribe: (sink) => ({ unsubscribe: follow(operation, sink) }) }
     : ask(operation, headers);
 }
 
@@ -72,7 +46,7 @@ async function ask(operation, headers) {
 }
 
 /** Shows all answers of a subscription, the newest first. GraphiQL itself shows only the newest. */
-function follow(operation, sink, headers) {
+function follow(operation, sink) {
   const answers = [];
   let showing;
   const show = () => {
@@ -91,7 +65,7 @@ function follow(operation, sink, headers) {
     show();
     sink.complete();
   };
-  return socketWith(headers).subscribe(operation, {
+  return socket.subscribe(operation, {
     next: add,
     error(error) {
       add({ errors: errorsOf(error) });
