@@ -117,6 +117,16 @@ describe('an id in use', () => {
     },
   );
 
+  it('tells nothing of a stateless run of others in its thread', async ({ viewers, homes }) => {
+    const stateless = { assistantId: 'echo', input: human('alone'), afterSeconds: 3600 };
+    const threadId = String((await viewers.alice.startRun(stateless)).threadId);
+    const answer = (id: string, more: object) =>
+      answerFor(viewers.bob, CREATE_RUN, id, { ...run, ...more, threadId: id });
+    expect(await answer(threadId, {})).toEqual(await answer(randomId(), {}));
+    const creates = { ifThreadMissing: 'CREATE' };
+    expect(await answer(threadId, creates)).toEqual(await answer(homes.bob.assistant, creates));
+  });
+
   it('is not taken by a thread of another viewer with the same supersteps', async ({ viewers }) => {
     const id = randomId();
     const input = {

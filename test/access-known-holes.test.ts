@@ -317,7 +317,11 @@ describe('Existence oracle, error text leak', () => {
       ({ chat }: World) => `mutation { deleteThread(id: "${chat}") }`,
       ({ chat }: World) => `mutation { copyThread(id: "${chat}") { id } }`,
       ({ chat }: World) =>
+        `mutation { copyThread(id: "${chat}", checkpointId: "${randomId()}") { id } }`,
+      ({ chat }: World) =>
         `mutation { updateThreadState(id: "${chat}", input: { values: {} }) { step } }`,
+      ({ chat }: World) =>
+        `mutation { updateThreadState(id: "${chat}", input: { values: {}, asNode: "nowhere" }) { step } }`,
       ({ chatRun }: World) => `mutation { deleteRun(id: "${chatRun}") }`,
       ({ chatRun }: World) => `mutation { cancelRun(id: "${chatRun}") { id } }`,
     ];
