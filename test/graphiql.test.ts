@@ -4,6 +4,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { graphiqlTabs } from '../src/graphql/graphiql-examples.ts';
 import { createTestApp, type TestApp } from './support/app.ts';
 import { browserPath, launchBrowser } from './support/browser.ts';
+import { createViewer } from './support/viewers.ts';
+
+async function disposable(starting: Promise<TestApp>) {
+  const server = await starting;
+  return { server, [Symbol.asyncDispose]: () => server.stop() };
+}
 
 describe.skipIf(!browserPath)('GraphiQL', () => {
   let server: TestApp;
@@ -112,6 +118,48 @@ describe.skipIf(!browserPath)('GraphiQL', () => {
     expect(await run('OpenQuestions', 'totalCount')).toContain('Send this e-mail');
     expect(await run('Answer', 'SUCCESS')).toContain('E-mail sent to ada@example.com.');
     expect(await run('OpenQuestions', '"totalCount": 0')).not.toContain('errors');
+  }, 90_000);
+
+  it('sends the API key of its headers editor, also over the WebSocket, and does not keep the key', async () => {
+    const graphsFile = path.join(import.meta.dirname, '../langgraph.json');
+    await using keyed = await disposable(createTestApp({ graphsFile, auth: 'keys' }));
+    const { headers } = await createViewer(keyed.server, {
+      tenant: 'acme',
+      owner: 'alice',
+      role: 'member',
+    });
+    const context = await browser.newContext({ viewport: { width: 1400, height: 900 } });
+    const own = await context.newPage();
+    await own.goto(keyed.server.url);
+    const answer = own.locator('.result-window');
+    const runTab = async (name: string) => {
+      await own.getByRole('button', { name, exact: true }).click();
+      await own.locator('.graphiql-execute-button').click();
+    };
+    await own.waitForSelector('.graphiql-tabs');
+    await runTab('Ask');
+    await expect.poll(() => answer.textContent()).toContain('UNAUTHENTICATED');
+    for (const [name, text] of [
+      ['Ask', 'createRun'],
+      ['Stream', 'RunFinishedEvent'],
+    ] as const) {
+      await own.getByRole('button', { name, exact: true }).click();
+      await own.getByRole('button', { name: 'Headers', exact: true }).click();
+      await own
+        .locator('.graphiql-editor-tool .graphiql-editor:not(.hidden) .monaco-editor')
+        .click();
+      await own.keyboard.press('ControlOrMeta+A');
+      await own.keyboard.insertText(JSON.stringify(headers));
+      await own.locator('.graphiql-execute-button').click();
+      await expect.poll(() => answer.textContent(), { timeout: 20_000 }).toContain(text);
+    }
+    // GraphiQL stores its tabs half a second after a change.
+    await expect
+      .poll(() => own.evaluate(() => localStorage.getItem('graphiql:tabState')))
+      .toContain('"headers":null');
+    const kept = await own.evaluate(() => JSON.stringify(localStorage));
+    expect(kept).not.toContain(headers['x-api-key']);
+    await context.close();
   }, 90_000);
 
   it('asks nobody but the server for anything', () => {

@@ -1,5 +1,5 @@
 import { authorize } from '../auth/authorize.ts';
-import { canReadAssistant } from '../auth/scope.ts';
+import { assistantParts, canReadAssistant } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Conditions, Page, PageRequest } from '../db/page.ts';
 import { readIds, readPage } from '../db/page.ts';
@@ -64,8 +64,8 @@ export async function searchAssistants(
   const { field, direction } = orderBy ?? { field: 'CREATED_AT', direction: 'DESC' };
   const order = { ...ORDERS[field], unique: '"id"', uniqueType: 'uuid', direction };
   const found = readFilter(filter, field);
-  const where = [canReadAssistant(viewer), ...found.where];
-  const listing = { from: '"Assistant"', columns: '*', ...found, where, order };
+  const parts = assistantParts(viewer);
+  const listing = { from: '"Assistant"', columns: '*', ...found, parts, order };
   return readPage(app.sql.query, listing, request);
 }
 

@@ -93,6 +93,14 @@ export function canReadAssistant(viewer: Viewer, alias?: string): Statement {
   return sql`(${tenant} = ${SHARED} OR ${tenant} = ${viewer.tenant} AND ${metadataMeets(filter, metadata)})`;
 }
 
+/** The conditions of `canReadAssistant` with an index for each: the tenant of the viewer, and the shared tenant. */
+export function assistantParts({ sees, tenant, filter }: Viewer): Statement[] {
+  if (sees === 'everything') return [];
+  const own = sql`"tenant" = ${tenant}`;
+  const readable = filter ? sql`${own} AND ${metadataMeets(filter, raw('"metadata"'))}` : own;
+  return [readable, sql`"tenant" = ${SHARED}`];
+}
+
 /**
  * The assistants that the viewer may change: its own, or with the right to see the tenant, those of the tenant. An admin of the
  * tenant "default" also changes the default assistants.

@@ -34,6 +34,8 @@ export interface Listing {
   owner?: string;
   /** Conditions with an index in the order of the list. All must hold. */
   where: Statement[];
+  /** Exactly one of these conditions holds for each row: the list has its rows in order only within each condition. */
+  parts?: Statement[] | undefined;
   /** Conditions without such an index: few rows or many may meet them, anywhere in the list. All must hold. */
   filters?: Statement[];
   /** The sort key, and the unique column for the order of rows with equal keys. */
@@ -134,27 +136,27 @@ function partOf({ order }: Listing, { size, backwards, cursor }: Wanted): Part {
  */
 async function readRows<Row extends object>(
   query: Query,
-  { from, columns, where, filters = [], order }: Listing,
+  { from, columns, where, parts, filters = [], order }: Listing,
   { beyond, sorted, limit }: Part,
 ): Promise<Placed<Row>[]> {
   const table = raw(from);
-  const next = sql`${table} ${whereClause([...where, ...beyond])}`;
+  const next = nextRows({ from, where: [...where, ...beyond], parts }, sorted);
   const placed = raw(
     `${columns}, (${order.by})::text AS "sortKey", (${order.unique})::text AS "uniqueKey"`,
   );
   // The values decide which index is best. Without values, the plan is the same each time.
-  const planAnew = next.bindsValues;
+  const planAnew = next(limit).bindsValues;
   if (filters.length === 0) {
-    const statement = sql`SELECT ${placed} FROM ${next} ${sorted} LIMIT ${limit}`;
-    return query<Placed<Row>>(statement, { planAnew });
+    return query<Placed<Row>>(sql`SELECT ${placed} FROM ${next(limit)} ${sorted}`, { planAnew });
   }
+  const nearRows = raw(NEAR_ROWS);
   const near = await query<Placed<Row> & { missing: boolean }>(
     sql`WITH near AS MATERIALIZED (
-       SELECT * FROM (SELECT * FROM ${next} ${sorted} LIMIT ${raw(NEAR_ROWS)}) next
+       SELECT * FROM ${next(nearRows)}
        ${whereClause(filters)} ${sorted} LIMIT ${limit}
      ), missing AS MATERIALIZED (
        SELECT (SELECT count(*) FROM near) < ${limit}
-         AND EXISTS (SELECT 1 FROM ${next} ${sorted} OFFSET ${raw(NEAR_ROWS)}) AS "missing"
+         AND EXISTS (SELECT 1 FROM ${next(raw(NEAR_ROWS + 1))} OFFSET ${nearRows}) AS "missing"
      )
      SELECT "missing", ${placed} FROM missing LEFT JOIN near ON NOT "missing" ${sorted}`,
     { planAnew, takesLong: true },
@@ -166,10 +168,29 @@ async function readRows<Row extends object>(
       .map(({ missing: _, ...row }) => row as unknown as Placed<Row>);
   }
   return query<Placed<Row>>(
-    sql`WITH matching AS MATERIALIZED (SELECT * FROM ${table} ${whereClause([...where, ...filters])})
+    sql`WITH matching AS MATERIALIZED (SELECT * FROM ${table} ${whereClause([...anyOf(parts), ...where, ...filters])})
      SELECT ${placed} FROM matching ${whereClause(beyond)} ${sorted} LIMIT ${limit}`,
     SEARCH,
   );
+}
+
+/** The first rows of a list as a source `next`, in order. */
+function nextRows(
+  { from, where, parts = [] }: Pick<Listing, 'from' | 'where' | 'parts'>,
+  sorted: Statement,
+): (limit: Statement | Param) => Statement {
+  const rows = (limit: Statement | Param, conditions: Statement[]) =>
+    sql`(SELECT * FROM ${raw(from)} ${whereClause(conditions)} ${sorted} LIMIT ${limit})`;
+  return (limit) => {
+    if (parts.length === 0) return sql`${rows(limit, where)} next`;
+    const each = parts.map((part) => rows(limit, [part, ...where]));
+    return sql`(SELECT * FROM (${join(each, ' UNION ALL ')}) part ${sorted} LIMIT ${limit}) next`;
+  };
+}
+
+/** The parts of a list as one condition. */
+function anyOf(parts: Listing['parts'] = []): Statement[] {
+  return parts.length === 0 ? [] : [join(parts, ' OR ')];
 }
 
 /** Only the values of a filter show where its rows are. */
@@ -178,9 +199,10 @@ export const SEARCH = { planAnew: true, takesLong: true };
 /** The number of rows that meet the conditions: exact up to 10,000, and 10,001 for more. */
 export async function countRows(
   query: Query,
-  { from, where, filters = [] }: Pick<Listing, 'from' | 'where' | 'filters'>,
+  { from, where, parts, filters = [] }: Pick<Listing, 'from' | 'where' | 'parts' | 'filters'>,
 ): Promise<number> {
-  const rows = sql`SELECT 1 FROM ${raw(from)} ${whereClause([...where, ...filters])}`;
+  const conditions = [...anyOf(parts), ...where, ...filters];
+  const rows = sql`SELECT 1 FROM ${raw(from)} ${whereClause(conditions)}`;
   const [row] = await query<{ count: number }>(
     sql`SELECT count(*) AS "count" FROM (${rows} LIMIT ${raw(LARGEST_COUNT + 1)}) AS "found"`,
     SEARCH,

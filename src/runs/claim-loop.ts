@@ -3,7 +3,8 @@ import { DatabaseAwayError } from '../errors.ts';
 import { reasonOf, type Logger } from '../log.ts';
 import { POLL_MS } from '../repeat.ts';
 import { within } from '../within.ts';
-import type { ClaimedRun, RunQueue } from './queue.ts';
+import { remember } from '../remember.ts';
+import { ownerKey, type ClaimedRun, type RunQueue } from './queue.ts';
 
 /** Claims due runs for the free worker slots: after a notification, after the end of a run, and once per poll interval. */
 export interface ClaimLoop {
@@ -32,6 +33,10 @@ interface LoopState {
   announced: Set<string>;
   /** The last claim filled all free slots: more runs may be due. */
   isFull: boolean;
+  /** The last claim found runs of several owners. */
+  isShared: boolean;
+  /** The owners of the last claimed runs, the latest last. */
+  served: Map<string, true>;
   /** Claims without an answer: several if the database answers slowly. */
   pending: Set<Promise<void>>;
   /** Time of the last claim that failed because the database was away. */
@@ -44,12 +49,15 @@ interface LoopState {
 
 /** A run is orphaned if its claim is stored but has no attempt: the answer was lost, or the end could not be stored. */
 const RELEASE_ORPHANS_MS = 5000;
+const MOST_SERVED = 1000;
 
 export function startClaimLoop(options: ClaimLoopOptions): ClaimLoop {
   const stopping = new AbortController();
   const state: LoopState = {
     announced: new Set(),
     isFull: false,
+    isShared: false,
+    served: new Map(),
     pending: new Set(),
     awayAt: -Infinity,
     orphansReleasedAt: performance.now(),
@@ -92,16 +100,29 @@ export function startClaimLoop(options: ClaimLoopOptions): ClaimLoop {
 }
 
 async function claimDueRuns(options: ClaimLoopOptions, state: LoopState): Promise<void> {
+  const mayBeShared = state.isFull && (state.isShared || state.announced.size > 0);
   state.announced.clear();
-  const limit = options.freeSlots();
+  let free = options.freeSlots();
   await releaseOrphans(options, state);
   const takeOver = mayTakeOver(options, state);
-  const claims = limit > 0 ? await options.queue.claim(limit, { takeOver }) : [];
-  state.isFull = claims.length >= limit;
-  for (const claim of claims) {
-    state.announced.delete(claim.id);
-    options.start(claim);
+  const start = (claims: readonly ClaimedRun[]): void => {
+    free -= claims.length;
+    for (const claim of claims) {
+      state.announced.delete(claim.id);
+      state.served.delete(ownerKey(claim));
+      remember(state.served, ownerKey(claim), true, MOST_SERVED);
+      options.start(claim);
+    }
+  };
+  // While runs wait for a slot, an owner with many runs must not delay the first run of another owner.
+  if (free > 0 && mayBeShared) {
+    start(await options.queue.claimForIdleOwners(free, [...state.served.keys()]));
   }
+  const claims = free > 0 ? await options.queue.claim(free, { takeOver }) : [];
+  start(claims);
+  state.isFull = free <= 0;
+  state.isShared =
+    claims.length > 0 ? claims.some(({ isQueueShared }) => isQueueShared) : mayBeShared;
 }
 
 /**

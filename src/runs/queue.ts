@@ -1,6 +1,6 @@
 import { RUNS_CHANNEL } from '../db/channels.ts';
 import type { Query, Sql } from '../db/query.ts';
-import { param, raw, sql, type Statement } from '../db/sql.ts';
+import { empty, param, raw, sql, type Statement } from '../db/sql.ts';
 import type { CancelAction, Run } from '../generated/prisma/client.ts';
 import { isRunningOrDue } from './busy.ts';
 import { endRun, type Ended, type Outcome } from './end.ts';
@@ -19,6 +19,11 @@ export interface RunQueue {
    * With `takeOver`, also claims RUNNING runs with an expired lease.
    */
   claim(limit: number, options: { takeOver: boolean }): Promise<ClaimedRun[]>;
+  /**
+   * Claims the first run of each owner without a RUNNING run, up to `limit`. `served` has the owners of the last claims, the latest
+   * last: they come after all other owners.
+   */
+  claimForIdleOwners(limit: number, served: readonly string[]): Promise<ClaimedRun[]>;
   /** Extends the lease. */
   renew(claim: ClaimedRun): Promise<Renewal>;
   /**
@@ -54,6 +59,9 @@ export function createRunQueue(db: Sql, { worker, leaseSeconds }: QueueOptions):
 
     claim: (limit, { takeOver }) =>
       db.query<ClaimedRun>(claimRuns({ worker, lease, limit, takeOver })),
+
+    claimForIdleOwners: (limit, served) =>
+      db.query<ClaimedRun>(claimRuns({ worker, lease, limit, takeOver: false, served })),
 
     async renew({ id, claimToken }) {
       const [held] = await db.query<{ cancelAction: CancelAction | null }>(
@@ -104,6 +112,8 @@ export interface ClaimedRun extends Run, StartedEventColumns {
   secondsLeft: number | null;
   /** The run has used all of its attempts: this claim only ends it. */
   isExhausted: boolean;
+  /** Several owners have PENDING runs. */
+  isQueueShared: boolean;
 }
 
 /** After the loss of so many workers, a run ends in ERROR. */
@@ -119,7 +129,40 @@ interface Claim {
   lease: string;
   limit: number;
   takeOver: boolean;
+  /** Only the first run of each owner without a RUNNING run; these owners come last. */
+  served?: readonly string[];
 }
+
+/** The owner of a run, for `claimForIdleOwners`. */
+export function ownerKey({ tenant, owner }: Pick<Run, 'tenant' | 'owner'>): string {
+  return `${tenant}\n${owner}`;
+}
+
+/** SQL: the owners of PENDING runs, each found with one step in the index. */
+const OWNERS = sql`owners AS (
+  (SELECT "tenant", "owner" FROM "Run" WHERE "status" = 'PENDING' ORDER BY "tenant", "owner" LIMIT 1)
+  UNION ALL
+  SELECT n."tenant", n."owner" FROM owners o, LATERAL (
+    SELECT "tenant", "owner" FROM "Run" WHERE "status" = 'PENDING' AND ("tenant", "owner") > (o."tenant", o."owner")
+    ORDER BY "tenant", "owner" LIMIT 1) n
+)`;
+
+/** SQL: the first due run of each owner without a RUNNING run. */
+const idleOwners = (
+  served: readonly string[],
+): Statement => sql`RECURSIVE ${OWNERS}, first AS MATERIALIZED (
+  SELECT f."id", coalesce(array_position(${served}::text[], w."tenant" || E'\\n' || w."owner"), 0) AS "turn" FROM owners w, LATERAL (
+    SELECT r."id" FROM "Run" r WHERE r."status" = 'PENDING' AND r."tenant" = w."tenant" AND r."owner" = w."owner"
+      AND r."dueAt" <= statement_timestamp() AND ${isFirstOfThread()}
+    ORDER BY r."dueAt", r."seq" LIMIT 1) f
+  WHERE NOT EXISTS (SELECT 1 FROM "Run" b WHERE b."status" = 'RUNNING' AND b."tenant" = w."tenant" AND b."owner" = w."owner")
+), `;
+
+/** SQL: whether several owners have PENDING runs. */
+const IS_SHARED = sql`(
+  (SELECT ROW("tenant", "owner") FROM "Run" WHERE "status" = 'PENDING' ORDER BY "tenant", "owner" LIMIT 1)
+  IS DISTINCT FROM
+  (SELECT ROW("tenant", "owner") FROM "Run" WHERE "status" = 'PENDING' ORDER BY "tenant" DESC, "owner" DESC LIMIT 1))`;
 
 /**
  * Claims runs with a single statement.
@@ -134,19 +177,18 @@ interface Claim {
  * - Events: the statement stores the STARTED event of a first attempt, because no attempt of the thread can write events at the
  *   same time. A later attempt appends the event itself, after it has found its checkpoint.
  */
-function claimRuns({ worker: name, lease, limit, takeOver }: Claim): Statement {
+function claimRuns({ worker: name, lease, limit, takeOver, served }: Claim): Statement {
   const worker = param(name);
-  return sql`WITH found AS (
+  return sql`WITH ${served ? idleOwners(served) : empty}found AS (
   SELECT r."id", r."threadId", t."xmin", r."attempt" >= ${MAX} AS "isExhausted", r."startedAt" IS NOT NULL AS "retried",
     r."startedAt" IS NULL AND ${hasNoCheckpoint(raw('r."threadId"'))} AS "isFresh",
     greatest(t."lastEvent", coalesce((SELECT max("number") FROM "RunEvent" e WHERE e."threadId" = r."threadId"), 0)) AS "before"
   FROM "Run" r JOIN "Thread" t ON t."id" = r."threadId"
   WHERE r."dueAt" <= statement_timestamp()
     AND (r."status" = 'PENDING' OR r."status" = 'RUNNING' AND r."leaseExpiresAt" < now() AND ${takeOver})
-    AND NOT EXISTS (SELECT 1 FROM "Run" o WHERE o."threadId" = r."threadId" AND o."id" <> r."id"
-      AND ${isRunningOrDue('o')} AND (o."status" = 'RUNNING' OR (${rankOf('o')}) < (${rankOf('r')})))
-    AND ${isLastAttemptAlone(worker)}
-  ORDER BY r."dueAt", r."seq" LIMIT ${limit}
+    AND ${isFirstOfThread()} AND ${isLastAttemptAlone(worker)}
+    ${served ? sql`AND r."id" IN (SELECT "id" FROM first)` : empty}
+  ORDER BY ${served ? sql`(SELECT "turn" FROM first WHERE first."id" = r."id"), ` : empty}r."dueAt", r."seq" LIMIT ${limit}
   FOR NO KEY UPDATE OF t SKIP LOCKED FOR UPDATE OF r SKIP LOCKED
 ), next AS (
   SELECT * FROM found WHERE "xmin" = (SELECT seen."xmin" FROM "Thread" seen WHERE seen."id" = "threadId")
@@ -161,7 +203,13 @@ function claimRuns({ worker: name, lease, limit, takeOver }: Claim): Statement {
 ), started AS (
   ${insertStartedEvents('claimed', raw('NOT "retried"'))}
 )
-SELECT claimed.*, ${STARTED_EVENT_COLUMNS} FROM claimed LEFT JOIN started ON started."runId" = claimed."id"`;
+SELECT claimed.*, ${IS_SHARED} AS "isQueueShared", ${STARTED_EVENT_COLUMNS} FROM claimed LEFT JOIN started ON started."runId" = claimed."id"`;
+}
+
+/** SQL: true if no other run of the thread of `r` is RUNNING or comes first. */
+function isFirstOfThread(): Statement {
+  return sql`NOT EXISTS (SELECT 1 FROM "Run" o WHERE o."threadId" = r."threadId" AND o."id" <> r."id"
+    AND ${isRunningOrDue('o')} AND (o."status" = 'RUNNING' OR (${rankOf('o')}) < (${rankOf('r')})))`;
 }
 
 /** SQL: true if a thread has no checkpoint. ORDER BY, as in the index: without it, the planner scans the heads of all threads. */

@@ -14,11 +14,37 @@ globalThis.MonacoEnvironment = {
   getWorkerUrl: (_module, label) => new URL(settings.workers[label], location.href).toString(),
 };
 
-// A retry would begin with the first event again.
-const socket = graphqlWs.createClient({
-  url: endpoint.replace('http', 'ws'),
-  retryAttempts: 0,
-});
+/** GraphiQL stores the headers of tabs and of its history. They may contain a key, so the browser keeps none of them. */
+const store = Storage.prototype.setItem;
+Storage.prototype.setItem = function setItem(name, text) {
+  if (name !== 'graphiql:headers') store.call(this, name, withoutHeaders(text));
+};
+
+function withoutHeaders(text) {
+  try {
+    return JSON.stringify(JSON.parse(text), (name, value) => (name === 'headers' ? null : value));
+  } catch {
+    return text;
+  }
+}
+
+/** The WebSocket with the headers of the last subscription. */
+let socket;
+let socketHeaders;
+
+function socketWith(headers = {}) {
+  const text = JSON.stringify(headers);
+  if (text === socketHeaders) return socket;
+  socket?.dispose();
+  socketHeaders = text;
+  socket = graphqlWs.createClient({
+    url: endpoint.replace('http', 'ws'),
+    connectionParams: headers,
+    // A retry would begin with the first event again.
+    retryAttempts: 0,
+  });
+  return socket;
+}
 
 /** Sends an operation of GraphiQL. Subscriptions use a WebSocket. */
 function fetcher({ query, variables, operationName }, { headers, documentAST } = {}) {
@@ -28,7 +54,7 @@ function fetcher({ query, variables, operationName }, { headers, documentAST } =
       kind === 'OperationDefinition' && (!operationName || name?.value === operationName),
   );
   return definition?.operation === 'subscription'
-    ? { subscribe: (sink) => ({ unsubscribe: follow(operation, sink) }) }
+    ? { subscribe: (sink) => ({ unsubscribe: follow(operation, sink, headers) }) }
     : ask(operation, headers);
 }
 
@@ -46,7 +72,7 @@ async function ask(operation, headers) {
 }
 
 /** Shows all answers of a subscription, the newest first. GraphiQL itself shows only the newest. */
-function follow(operation, sink) {
+function follow(operation, sink, headers) {
   const answers = [];
   let showing;
   const show = () => {
@@ -65,7 +91,7 @@ function follow(operation, sink) {
     show();
     sink.complete();
   };
-  return socket.subscribe(operation, {
+  return socketWith(headers).subscribe(operation, {
     next: add,
     error(error) {
       add({ errors: errorsOf(error) });
