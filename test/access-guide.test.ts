@@ -11,12 +11,21 @@ import { createEmptyDatabase, type TestDatabase } from './support/databases.ts';
 import { it } from './support/fixture.ts';
 import { createGate } from './support/gates.ts';
 import { AUDIENCE, createIssuerKey, epoch, signToken, startJwksServer } from './support/jwks.ts';
+import { createProject } from './support/projects.ts';
 import { SEVERAL_STARTS_MS } from './support/servers.ts';
 import { settingsOf } from './support/settings.ts';
 
 // Browsers have this global, and Node from version 22.
 beforeAll(() => void vi.stubGlobal('WebSocket', WebSocket));
 afterAll(() => void vi.unstubAllGlobals());
+
+const AGENT = `
+  import { Annotation, END, START, StateGraph } from '@langchain/langgraph';
+  export const graph = new StateGraph(Annotation.Root({ text: Annotation() }))
+    .addNode('answer', () => ({}))
+    .addEdge(START, 'answer')
+    .addEdge('answer', END);
+`;
 
 const ROOT = path.join(import.meta.dirname, '..');
 const PAGE = path.join(ROOT, 'docs/access-control.md');
@@ -181,6 +190,38 @@ describe('docs/access-control.md', { timeout: SEVERAL_STARTS_MS }, () => {
     const all = await client.follow(run.id);
     expect(seen).toEqual(all.map(({ id, __typename }) => ({ id, __typename })));
     expect(seen.at(-1)?.__typename).toBe('RunFinishedEvent');
+  });
+
+  it('asks the handlers of a project, as it shows them', async ({ startServer, ownDatabase }) => {
+    await using project = await createProject({
+      'langgraph.json': blockAt(11, 'json'),
+      'src/auth.ts': blockAt(12, 'ts'),
+      'src/agent.ts': AGENT,
+    });
+    const { server } = await startServer({ graphsFile: project.file }, ownDatabase);
+    const request = blockAt(13, 'sh');
+    expect(await curl(server.url, request, {})).toEqual({
+      status: 200,
+      body: JSON.parse(blockAt(14, 'json')),
+    });
+    const unknown = await curl(server.url, request.replace('session-1', 'session-9'), {});
+    expect(unknown).toMatchObject({
+      status: 401,
+      body: { errors: [{ message: 'Please log in.' }] },
+    });
+
+    const [ann, bob] = ['session-1', 'session-2'].map((session) =>
+      createClient(server.as({ 'x-session': session })),
+    );
+    const threadId = (await ann?.createThread()) ?? '';
+    const run = await ann?.runToEnd({ threadId, assistantId: 'agent', input: { text: 'Hi' } });
+    expect(run).toMatchObject({ status: 'SUCCESS' });
+    expect(await ann?.findThread(threadId)).toMatchObject({ values: { text: 'Hi' } });
+    expect(await bob?.findThread(threadId)).toBeNull();
+    const errors = await bob?.errors(
+      'mutation { createAssistant(input: { graphId: "agent" }) { id } }',
+    );
+    expect(errors).toMatchObject([{ extensions: { code: 'FORBIDDEN' } }]);
   });
 
   it('ends with the error of the request', async ({ client }) => {
