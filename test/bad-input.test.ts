@@ -270,25 +270,25 @@ describe('A list of supersteps', () => {
       what: 'an empty one',
       ...create([]),
       ...badInput('input.supersteps'),
-      message: /is 0; it must be from 1 to 100/,
+      message: /has 0 entries; it must have 1 to 100/,
     },
     {
       what: 'one of 101',
       ...create(Array.from({ length: 101 }, () => input)),
       ...badInput('input.supersteps'),
-      message: /is 101; it must be from 1 to 100/,
+      message: /has 101 entries; it must have 1 to 100/,
     },
     {
       what: 'one with an empty superstep',
       ...create([input, { updates: [] }]),
       ...badInput('input.supersteps[1].updates'),
-      message: /is 0; it must be from 1 to 100/,
+      message: /has 0 entries; it must have 1 to 100/,
     },
     {
       what: 'one with a superstep of 101 updates',
       ...create([{ updates: Array.from({ length: 101 }, () => input.updates[0]) }]),
       ...badInput('input.supersteps[0].updates'),
-      message: /is 101; it must be from 1 to 100/,
+      message: /has 101 entries; it must have 1 to 100/,
     },
     {
       what: 'one with an update of both values and command',
@@ -454,7 +454,7 @@ describe('A page', () => {
         document: `query ($ids: [ID!]) { ${field}(filter: { ids: $ids }) { totalCount } }`,
         variables: { ids: Array.from({ length: size }, () => UNKNOWN_ID) },
         ...badInput('filter.ids'),
-        message: new RegExp(`is ${size}; it must be from 1 to 100`),
+        message: new RegExp(`has ${size} entries; it must have 1 to 100`),
       })),
     ),
   );

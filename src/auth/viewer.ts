@@ -60,11 +60,7 @@ export function scopeKey({ kind, tenant, identity, roles, sees, ...rest }: Viewe
   return JSON.stringify([kind, tenant, identity, roles, sees, user]);
 }
 
-/**
- * Admins see their tenant; other viewers as AUTH_SCOPE says.
- *
- * @public
- */
+/** Admins see their tenant; other viewers as AUTH_SCOPE says. */
 export function visibleRows(
   roles: readonly Role[],
   authScope: 'owner' | 'tenant',

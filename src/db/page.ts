@@ -249,7 +249,7 @@ export function readPageRequest({ first, after, last, before }: PageRequest): Wa
   };
 }
 
-/** The size of a page or batch, from 1 to `max` (default 100). If the client gives none: `otherwise` (default 20). */
+/** The size of a page, from 1 to `max` (default 100). If the client gives none: `otherwise` (default 20). */
 export function readSize(
   argument: string,
   size: number | null | undefined,
@@ -262,9 +262,18 @@ export function readSize(
   return size;
 }
 
+/** Refuses an empty list, and a list with more entries than the largest page. */
+export function checkLength(argument: string, { length }: readonly unknown[]): void {
+  if (length >= 1 && length <= LARGEST_PAGE) return;
+  throw new BadInputError(
+    argument,
+    `${argument} has ${length} entries; it must have 1 to ${LARGEST_PAGE}.`,
+  );
+}
+
 /** The ids of a filter, as PostgreSQL writes them. Throws a BadInputError with the name of the argument or the id. */
 export function readIds(argument: string, ids: readonly string[]): string[] {
-  readSize(argument, ids.length);
+  checkLength(argument, ids);
   return ids.map((id, i) => parseUuid(`${argument}[${i}]`, id));
 }
 

@@ -1,6 +1,6 @@
 import { Command as LangGraphCommand } from '@langchain/langgraph';
 import { NULL_TASK_ID } from '../checkpoints/new-records.ts';
-import { readSize } from '../db/page.ts';
+import { checkLength } from '../db/page.ts';
 import type { Query } from '../db/query.ts';
 import { sql } from '../db/sql.ts';
 import { BadInputError } from '../errors.ts';
@@ -29,8 +29,8 @@ export function checkCommand(
   if (!resume && update == null && !goto) {
     throw new BadInputError(argument, 'A command needs at least one of resume, update and goto.');
   }
-  if (resume) readSize(`${argument}.resume`, resume.length);
-  if (goto) readSize(`${argument}.goto`, goto.length);
+  if (resume) checkLength(`${argument}.resume`, resume);
+  if (goto) checkLength(`${argument}.goto`, goto);
   if (update != null && !isRecord(update)) {
     throw new BadInputError(
       `${argument}.update`,

@@ -3,7 +3,7 @@ import { requireRole } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { RUNS_CHANNEL, THREADS_CHANNEL } from '../db/channels.ts';
 import type { Created } from '../db/node-id.ts';
-import { readSize } from '../db/page.ts';
+import { checkLength } from '../db/page.ts';
 import { AppError } from '../errors.ts';
 import type { EventTail } from '../events/tail.ts';
 import type { Run } from '../generated/prisma/client.ts';
@@ -41,7 +41,7 @@ export async function createRuns(
   viewer: Viewer,
   requests: readonly NewRun[],
 ): Promise<Created<Run>[]> {
-  readSize('inputs', requests.length);
+  checkLength('inputs', requests);
   return retryIfAssistantChanged(app, viewer, async () => {
     const checked: (CheckedRun | RepeatedRun)[] = [];
     const turns = createTurns();

@@ -1,7 +1,7 @@
 import { isReadable } from '../auth/scope.ts';
 import { SYSTEM, type Viewer } from '../auth/viewer.ts';
 import { THREADS_CHANNEL } from '../db/channels.ts';
-import { readSize } from '../db/page.ts';
+import { checkLength } from '../db/page.ts';
 import type { Sql } from '../db/query.ts';
 import { sql } from '../db/sql.ts';
 import { parseUuid } from '../db/uuid.ts';
@@ -270,7 +270,7 @@ export async function watchThreads(
     return changes.watch({ viewer, matches });
   }
   if (ids == null) return changes.watch({ viewer });
-  readSize('ids', ids.length);
+  checkLength('ids', ids);
   return changes.watch({
     viewer,
     ids: [...new Set(ids.map((id, i) => parseUuid(`ids[${i}]`, id)))],

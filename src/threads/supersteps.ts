@@ -4,7 +4,7 @@ import { EditSaver } from '../checkpoints/edit-saver.ts';
 import { configuredAt, type Place } from '../checkpoints/graphs.ts';
 import { serdeOf } from '../checkpoints/serde.ts';
 import type { Config } from '../config.ts';
-import { readSize } from '../db/page.ts';
+import { checkLength } from '../db/page.ts';
 import type { Sql } from '../db/query.ts';
 import { AppError, BadInputError, StateLimitError, summarizeError } from '../errors.ts';
 import { classesOf, type Classes } from '../graphs/classes.ts';
@@ -26,7 +26,7 @@ export async function applySupersteps(
     supersteps,
   }: { threadId: string; graphId: string; supersteps: readonly Superstep[] },
 ): Promise<EditSaver> {
-  readSize('input.supersteps', supersteps.length);
+  checkLength('input.supersteps', supersteps);
   checkSuperstepWork(app.config, 'input.supersteps', supersteps);
   const place = { threadId, namespace: '', checkpointId: null, graphId };
   const { graph: served, config } = await graphToEdit(app, place, 'input.graphId');
@@ -99,7 +99,7 @@ function checkUpdates(
   superstep: number,
   updates: readonly StateUpdate[],
 ): void {
-  readSize(`input.supersteps[${superstep}].updates`, updates.length);
+  checkLength(`input.supersteps[${superstep}].updates`, updates);
   for (const [i, { values, asNode, command }] of updates.entries()) {
     const targets = (command?.goto ?? []).map(({ node }) => node);
     const unknown = unknownNode(graph, [asNode, ...targets]);
