@@ -117,9 +117,10 @@ interface Owner {
 export function hasOwnerRoom({ tenant, owner }: Owner, ownerRunLimit: number): Statement {
   if (ownerRunLimit === 0) return sql`true`;
   const limit = param(ownerRunLimit);
+  const runs = sql`SELECT 1 FROM "Run" r WHERE r."tenant" = ${tenant} AND r."owner" = ${owner}`;
+  // Each status has an index of its own; the index of the owner also has all ended runs.
   return sql`(SELECT count(*) FROM (
-    SELECT FROM "Run" r WHERE r."tenant" = ${tenant} AND r."owner" = ${owner}
-      AND r."status" IN ('PENDING', 'RUNNING') LIMIT ${limit}) active) < ${limit}`;
+    ${runs} AND r."status" = 'PENDING' UNION ALL ${runs} AND r."status" = 'RUNNING' LIMIT ${limit}) active) < ${limit}`;
 }
 
 /** Throws if the owner has too many runs. */
