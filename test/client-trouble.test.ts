@@ -1,4 +1,6 @@
 import { describe, expect } from 'vitest';
+import { WebSocket } from 'ws';
+import { createThreadClient, type ClientSettings } from '../src/client/client.ts';
 import { sql } from '../src/db/sql.ts';
 import { randomId, until } from './support/app.ts';
 import { queryDirectly } from './support/databases.ts';
@@ -9,6 +11,7 @@ import { createGate } from './support/gates.ts';
 import { operation } from './support/graphql.ts';
 import { SEVERAL_STARTS_MS } from './support/servers.ts';
 import { FIRST_HALF, untilReaders } from './support/streams.ts';
+import { createViewer } from './support/viewers.ts';
 import { connectThreads, isDone, linesOf, watch } from './support/thread-clients.ts';
 
 const SECOND_HALF = 'four five six ';
@@ -115,6 +118,35 @@ describe('a store whose connection breaks', () => {
     const id = await client.createThread({ metadata: { topic } });
     proxy.mend();
     await list.until(({ threads }) => threads[0]?.id === id);
+  });
+});
+
+describe('a store whose credentials end', () => {
+  it('continues with the next ones, and ends without any', async ({ startServer }) => {
+    const { server } = await startServer({ auth: 'keys' });
+    const owner = { tenant: 'acme', owner: 'alice', role: 'member' } as const;
+    const [first, second] = await Promise.all([
+      createViewer(server, owner),
+      createViewer(server, owner),
+    ]);
+    await server.app.sql.query(
+      sql`UPDATE "ApiKey" SET "expiresAt" = now() + interval '3 seconds' WHERE "last4" = ${first.headers['x-api-key'].slice(-4)}`,
+    );
+    const keys = [first.headers, second.headers, second.headers, second.headers];
+    const url = `${server.url}/graphql`;
+    const open = (connectionParams: ClientSettings['connectionParams']) => {
+      const client = createThreadClient({ url, webSocketImpl: WebSocket, connectionParams });
+      return watch(client.thread(randomId(), { assistantId: 'echo' }));
+    };
+    const renewed = open(() => keys.shift());
+    const ended = open(first.headers);
+    await renewed.until(({ connection }) => connection === 'live');
+    await renewed.until(() => renewed.seen.some(({ connection }) => connection === 'reconnecting'));
+    await renewed.until(({ connection }) => connection === 'live');
+    await renewed.store.send('Hello?');
+    expect(linesOf(await renewed.until(isDone))).toEqual(['HUMAN Hello?', 'AI echo: Hello?']);
+    await ended.until(({ connection }) => connection === 'closed');
+    expect(ended.now().error).toMatchObject({ code: '4403' });
   });
 });
 

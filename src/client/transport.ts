@@ -10,14 +10,19 @@ const LONGEST_PAUSE_MS = 10_000;
 const LINGER_MS = 1000;
 
 /** Close codes with which a server refuses a client for good. */
-const REFUSING_CODES = new Set([4400, 4401, 4403, 4406]);
+const REFUSING_CODES = new Set([4400, 4401, 4406]);
+/** The credentials are not valid, or no longer. */
+const BAD_CREDENTIALS = 4403;
 
 export interface ClientSettings {
   /** The GraphQL endpoint: `http://…`, `https://…`, `ws://…` or `wss://…`. */
   url: string;
   /** A WebSocket class. Default: the global one. */
   webSocketImpl?: unknown;
-  /** Sent when a connection opens, such as a token; a function is called for each connection. */
+  /**
+   * Sent when a connection opens, such as `{ authorization: "Bearer …" }`. A function is called for each connection: when a token
+   * has expired, the client connects again with the next one. Without a function, an expired token ends the stores.
+   */
   connectionParams?: ClientOptions['connectionParams'];
   /**
    * Keeps messages until the server has accepted them: after a reload or a crash of the page, the next page sends them. Default: the
@@ -61,6 +66,21 @@ export interface Transport {
 
 export function createTransport(settings: ClientSettings): Transport {
   const client = connect(settings);
+  const mayRenew = typeof settings.connectionParams === 'function';
+
+  /** The errors of graphql-ws: a list of GraphQL errors, a close event, or an Error. */
+  function errorOf(thrown: unknown): Error {
+    if (Array.isArray(thrown)) {
+      const [{ message, extensions }] = thrown;
+      return new RefusedError(message, String(extensions?.code));
+    }
+    if (thrown instanceof Error) return thrown;
+    const { code = 0, reason = '' } = thrown as { code?: number; reason?: string };
+    const isFinal = REFUSING_CODES.has(code) || (code === BAD_CREDENTIALS && !mayRenew);
+    return isFinal
+      ? new RefusedError(reason, String(code))
+      : new Error(`The connection closed: ${code} ${reason}`.trim());
+  }
 
   async function follow<Result, Variables extends Record<string, unknown>>(
     document: Document<Result, Variables>,
@@ -135,19 +155,6 @@ function settleable() {
     reject = fail;
   });
   return { promise, resolve, reject };
-}
-
-/** The errors of graphql-ws: a list of GraphQL errors, a close event, or an Error. */
-function errorOf(thrown: unknown): Error {
-  if (Array.isArray(thrown)) {
-    const [{ message, extensions }] = thrown;
-    return new RefusedError(message, String(extensions?.code));
-  }
-  if (thrown instanceof Error) return thrown;
-  const { code = 0, reason = '' } = thrown as { code?: number; reason?: string };
-  return REFUSING_CODES.has(code)
-    ? new RefusedError(reason, String(code))
-    : new Error(`The connection closed: ${code} ${reason}`.trim());
 }
 
 /** Repeats a request until it has an answer. Only a final refusal rejects. */
