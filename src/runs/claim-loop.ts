@@ -3,8 +3,7 @@ import { DatabaseAwayError } from '../errors.ts';
 import { reasonOf, type Logger } from '../log.ts';
 import { POLL_MS } from '../repeat.ts';
 import { within } from '../within.ts';
-import { remember } from '../remember.ts';
-import { ownerKey, type ClaimedRun, type RunQueue } from './queue.ts';
+import type { ClaimedRun, Owner, RunQueue } from './queue.ts';
 
 /** Claims due runs for the free worker slots: after a notification, after the end of a run, and once per poll interval. */
 export interface ClaimLoop {
@@ -35,8 +34,10 @@ interface LoopState {
   isFull: boolean;
   /** The last claim found runs of several owners. */
   isShared: boolean;
-  /** The owners of the last claimed runs, the latest last. */
-  served: Map<string, true>;
+  /** The owner of the last claimed run. */
+  served: Owner;
+  /** Time of the last claim of any due run. */
+  claimedAt: number;
   /** Claims without an answer: several if the database answers slowly. */
   pending: Set<Promise<void>>;
   /** Time of the last claim that failed because the database was away. */
@@ -49,7 +50,8 @@ interface LoopState {
 
 /** A run is orphaned if its claim is stored but has no attempt: the answer was lost, or the end could not be stored. */
 const RELEASE_ORPHANS_MS = 5000;
-const MOST_SERVED = 1000;
+/** Before all owners. */
+const NO_OWNER: Owner = { tenant: '', owner: '' };
 
 export function startClaimLoop(options: ClaimLoopOptions): ClaimLoop {
   const stopping = new AbortController();
@@ -57,7 +59,8 @@ export function startClaimLoop(options: ClaimLoopOptions): ClaimLoop {
     announced: new Set(),
     isFull: false,
     isShared: false,
-    served: new Map(),
+    served: NO_OWNER,
+    claimedAt: -Infinity,
     pending: new Set(),
     awayAt: -Infinity,
     orphansReleasedAt: performance.now(),
@@ -109,17 +112,24 @@ async function claimDueRuns(options: ClaimLoopOptions, state: LoopState): Promis
     free -= claims.length;
     for (const claim of claims) {
       state.announced.delete(claim.id);
-      state.served.delete(ownerKey(claim));
-      remember(state.served, ownerKey(claim), true, MOST_SERVED);
+      state.served = { tenant: claim.tenant, owner: claim.owner };
       options.start(claim);
     }
   };
-  // While runs wait for a slot, an owner with many runs must not delay the first run of another owner.
-  if (free > 0 && mayBeShared) {
-    start(await options.queue.claimForIdleOwners(free, [...state.served.keys()]));
+  // While runs wait for a slot, an owner with many runs must not delay the first run of another owner. But once a second, the
+  // earliest runs come first: also those of busy owners, and those with an expired lease.
+  const isRecent = performance.now() - state.claimedAt < POLL_MS;
+  if (free > 0 && mayBeShared && isRecent) {
+    // In turn: from the owner after the last one to the end, and then from the first one.
+    start(await options.queue.claimForIdleOwners(free, state.served));
+    if (free > 0) start(await options.queue.claimForIdleOwners(free, NO_OWNER));
   }
-  const claims = free > 0 ? await options.queue.claim(free, { takeOver }) : [];
-  start(claims);
+  let claims: ClaimedRun[] = [];
+  if (free > 0) {
+    claims = await options.queue.claim(free, { takeOver });
+    state.claimedAt = performance.now();
+    start(claims);
+  }
   state.isFull = free <= 0;
   state.isShared =
     claims.length > 0 ? claims.some(({ isQueueShared }) => isQueueShared) : mayBeShared;

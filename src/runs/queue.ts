@@ -19,11 +19,8 @@ export interface RunQueue {
    * With `takeOver`, also claims RUNNING runs with an expired lease.
    */
   claim(limit: number, options: { takeOver: boolean }): Promise<ClaimedRun[]>;
-  /**
-   * Claims the first run of each owner without a RUNNING run, up to `limit`. `served` has the owners of the last claims, the latest
-   * last: they come after all other owners.
-   */
-  claimForIdleOwners(limit: number, served: readonly string[]): Promise<ClaimedRun[]>;
+  /** Claims the first run of each owner without a RUNNING run, up to `limit`, in the order of the owners after the given one. */
+  claimForIdleOwners(limit: number, after: Owner): Promise<ClaimedRun[]>;
   /** Extends the lease. */
   renew(claim: ClaimedRun): Promise<Renewal>;
   /**
@@ -45,6 +42,9 @@ export interface Renewal {
   cancelAction: CancelAction | null;
 }
 
+/** The owner of runs. */
+export type Owner = Pick<Run, 'tenant' | 'owner'>;
+
 export interface QueueOptions {
   worker: string;
   /** The duration of a lease. Infinity: a single process owns the database. */
@@ -60,8 +60,8 @@ export function createRunQueue(db: Sql, { worker, leaseSeconds }: QueueOptions):
     claim: (limit, { takeOver }) =>
       db.query<ClaimedRun>(claimRuns({ worker, lease, limit, takeOver })),
 
-    claimForIdleOwners: (limit, served) =>
-      db.query<ClaimedRun>(claimRuns({ worker, lease, limit, takeOver: false, served })),
+    claimForIdleOwners: (limit, after) =>
+      db.query<ClaimedRun>(claimRuns({ worker, lease, limit, takeOver: false, after })),
 
     async renew({ id, claimToken }) {
       const [held] = await db.query<{ cancelAction: CancelAction | null }>(
@@ -129,34 +129,36 @@ interface Claim {
   lease: string;
   limit: number;
   takeOver: boolean;
-  /** Only the first run of each owner without a RUNNING run; these owners come last. */
-  served?: readonly string[];
+  /** Only the first run of each owner after this one without a RUNNING run. */
+  after?: Owner;
 }
 
-/** The owner of a run, for `claimForIdleOwners`. */
-export function ownerKey({ tenant, owner }: Pick<Run, 'tenant' | 'owner'>): string {
-  return `${tenant}\n${owner}`;
-}
+/** The most owners in a claim for idle owners. */
+const MOST_OWNERS = 100;
 
-/** SQL: the owners of PENDING runs, each found with one step in the index. */
-const OWNERS = sql`owners AS (
-  (SELECT "tenant", "owner" FROM "Run" WHERE "status" = 'PENDING' ORDER BY "tenant", "owner" LIMIT 1)
+/** SQL: the next owners of PENDING runs after this one, each found with one step in the index. */
+function ownersAfter({ tenant, owner }: Owner): Statement {
+  const next = (after: Statement): Statement =>
+    sql`SELECT "tenant", "owner" FROM "Run" WHERE "status" = 'PENDING' AND ("tenant", "owner") > ${after}
+      ORDER BY "tenant", "owner" LIMIT 1`;
+  return sql`owners AS (
+  SELECT f.*, 1 AS "turn" FROM (${next(sql`(${tenant}::text, ${owner}::text)`)}) f
   UNION ALL
-  SELECT n."tenant", n."owner" FROM owners o, LATERAL (
-    SELECT "tenant", "owner" FROM "Run" WHERE "status" = 'PENDING' AND ("tenant", "owner") > (o."tenant", o."owner")
-    ORDER BY "tenant", "owner" LIMIT 1) n
+  SELECT n.*, o."turn" + 1 FROM owners o, LATERAL (${next(sql`(o."tenant", o."owner")`)}) n
+  WHERE o."turn" < ${raw(MOST_OWNERS)}
 )`;
+}
 
-/** SQL: the first due run of each owner without a RUNNING run. */
-const idleOwners = (
-  served: readonly string[],
-): Statement => sql`RECURSIVE ${OWNERS}, first AS MATERIALIZED (
-  SELECT f."id", coalesce(array_position(${served}::text[], w."tenant" || E'\\n' || w."owner"), 0) AS "turn" FROM owners w, LATERAL (
+/** SQL: the first due run of each of these owners without a RUNNING run. */
+function idleOwners(after: Owner): Statement {
+  return sql`RECURSIVE ${ownersAfter(after)}, first AS MATERIALIZED (
+  SELECT f."id", w."turn" FROM owners w, LATERAL (
     SELECT r."id" FROM "Run" r WHERE r."status" = 'PENDING' AND r."tenant" = w."tenant" AND r."owner" = w."owner"
       AND r."dueAt" <= statement_timestamp() AND ${isFirstOfThread()}
     ORDER BY r."dueAt", r."seq" LIMIT 1) f
   WHERE NOT EXISTS (SELECT 1 FROM "Run" b WHERE b."status" = 'RUNNING' AND b."tenant" = w."tenant" AND b."owner" = w."owner")
 ), `;
+}
 
 /** SQL: whether several owners have PENDING runs. */
 const IS_SHARED = sql`(
@@ -177,18 +179,17 @@ const IS_SHARED = sql`(
  * - Events: the statement stores the STARTED event of a first attempt, because no attempt of the thread can write events at the
  *   same time. A later attempt appends the event itself, after it has found its checkpoint.
  */
-function claimRuns({ worker: name, lease, limit, takeOver, served }: Claim): Statement {
+function claimRuns({ worker: name, lease, limit, takeOver, after }: Claim): Statement {
   const worker = param(name);
-  return sql`WITH ${served ? idleOwners(served) : empty}found AS (
+  return sql`WITH ${after ? idleOwners(after) : empty}found AS (
   SELECT r."id", r."threadId", t."xmin", r."attempt" >= ${MAX} AS "isExhausted", r."startedAt" IS NOT NULL AS "retried",
     r."startedAt" IS NULL AND ${hasNoCheckpoint(raw('r."threadId"'))} AS "isFresh",
     greatest(t."lastEvent", coalesce((SELECT max("number") FROM "RunEvent" e WHERE e."threadId" = r."threadId"), 0)) AS "before"
-  FROM "Run" r JOIN "Thread" t ON t."id" = r."threadId"
+  FROM "Run" r JOIN "Thread" t ON t."id" = r."threadId" ${after ? sql`JOIN first ON first."id" = r."id"` : empty}
   WHERE r."dueAt" <= statement_timestamp()
     AND (r."status" = 'PENDING' OR r."status" = 'RUNNING' AND r."leaseExpiresAt" < now() AND ${takeOver})
     AND ${isFirstOfThread()} AND ${isLastAttemptAlone(worker)}
-    ${served ? sql`AND r."id" IN (SELECT "id" FROM first)` : empty}
-  ORDER BY ${served ? sql`(SELECT "turn" FROM first WHERE first."id" = r."id"), ` : empty}r."dueAt", r."seq" LIMIT ${limit}
+  ORDER BY ${after ? sql`first."turn", ` : empty}r."dueAt", r."seq" LIMIT ${limit}
   FOR NO KEY UPDATE OF t SKIP LOCKED FOR UPDATE OF r SKIP LOCKED
 ), next AS (
   SELECT * FROM found WHERE "xmin" = (SELECT seen."xmin" FROM "Thread" seen WHERE seen."id" = "threadId")
