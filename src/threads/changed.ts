@@ -10,7 +10,7 @@ import { interruptible, sleepUntilWoken, type Sleeper } from '../events/interrup
 import type { Logger } from '../log.ts';
 import { POLL_MS, repeat } from '../repeat.ts';
 import { removalOf, type ThreadChange } from './change.ts';
-import { createWatchersOfAll, RECENT, type WatchersOfAll } from './changed-all.ts';
+import { createWatchersOfAll, recentThreads, type WatchersOfAll } from './changed-all.ts';
 import { createMatches, type Matches } from './changed-matches.ts';
 import {
   createRowReader,
@@ -95,7 +95,7 @@ export function createThreadChanges(
       for (const watcher of topic.watchers) receivers.add(watcher);
     }
     if (changed && watchersOfAll.noteChange(id, row)) {
-      for (const watcher of watchersOfAll.all) receivers.add(watcher);
+      for (const watcher of watchersOfAll.of(row)) receivers.add(watcher);
     }
     const change = row ?? removalOf(id, 'DELETED');
     for (const watcher of receivers) put(watcher, id, change);
@@ -145,7 +145,7 @@ async function readMissed(
     FROM unnest(${ids}::uuid[], ${versions}::text[]) AS seen("id", "version")
     LEFT JOIN "Thread" t ON t."id" = seen."id" ${HEAD}
     WHERE ${VERSION} IS DISTINCT FROM seen."version"
-    UNION ${RECENT} AND ${watchersOfAll.all.size > 0}`);
+    UNION ${recentThreads(watchersOfAll.tenants())}`);
   const missed = rows.filter((row) => {
     const topic = topics.get(row.id);
     return (topic && topic.version !== row.version) || watchersOfAll.isNew(row);
@@ -179,7 +179,7 @@ async function* watch(
         await sleepUntilWoken(watcher, returned, () => waiting.get(id) !== 'UNREAD');
         continue;
       }
-      const changes = takeChanges(parts, watcher, matches ? MOST_ROWS : 1);
+      const changes = takeChanges(parts, watcher, matches);
       yield* matches ? await matches.apply(changes) : changes;
     }
   } finally {
@@ -187,8 +187,9 @@ async function* watch(
   }
 }
 
-/** Takes up to `most` changes with a known row. */
-function takeChanges(parts: Parts, watcher: Watcher, most: number): ThreadChange[] {
+/** Takes changes with a known row: one, or several for `matches`, which reads the rows again in the scope of the viewer. */
+function takeChanges(parts: Parts, watcher: Watcher, matches: Matches | undefined): ThreadChange[] {
+  const most = matches ? MOST_ROWS : 1;
   const { viewer, ids, waiting, sent } = watcher;
   const changes: ThreadChange[] = [];
   for (const [id, row] of waiting) {
@@ -199,7 +200,7 @@ function takeChanges(parts: Parts, watcher: Watcher, most: number): ThreadChange
       if (ids && !sent.has(id)) continue;
       leaveTopic(parts, watcher, id);
     } else {
-      if (!isReadable(viewer, row) || sent.get(id) === row.version) continue;
+      if (!(matches || isReadable(viewer, row)) || sent.get(id) === row.version) continue;
       if (ids) sent.set(id, row.version);
     }
     changes.push(row);
@@ -223,7 +224,7 @@ function leaveTopic({ topics }: Parts, watcher: Watcher, id: string): void {
 
 function leave(parts: Parts, watcher: Watcher): void {
   parts.watchers.delete(watcher);
-  parts.watchersOfAll.all.delete(watcher);
+  parts.watchersOfAll.remove(watcher);
   for (const id of watcher.ids ?? []) leaveTopic(parts, watcher, id);
 }
 

@@ -31,22 +31,24 @@ export async function createThread(
   asking: Viewer,
   { id: givenId, metadata: given, graphId, supersteps, ifExists }: NewThread,
 ): Promise<Created<Thread>> {
+  const ownId = newId();
   const { viewer, value } = await authorize(asking, 'threads:create', {
-    thread_id: givenId ?? newId(),
+    thread_id: givenId ?? ownId,
     metadata: given ?? {},
     if_exists: ifExists.toLowerCase(),
   });
   const { metadata } = value;
   const { tenant, owner } = ownerOf(viewer);
   const id = parseUuid('input.id', value.thread_id);
+  // A client or a handler has chosen the id, so it may be taken.
+  const isChosen = id !== ownId;
   if (graphId != null) checkGraphId(app, 'input.graphId', graphId);
   checkMetadata(app.config, 'input.metadata', metadata);
-  const existing = givenId == null ? undefined : await findThread(app.sql.query, viewer, id);
+  const existing = isChosen ? await findThread(app.sql.query, viewer, id) : undefined;
   // Before the supersteps: they would fail on the state of the existing thread.
   if (existing) return returnExisting(existing, ifExists);
   // The graph of the supersteps would read the state of another viewer's thread.
-  if (givenId != null && supersteps && (await lockId(app.sql.query, id)))
-    throw new IdTakenError(id);
+  if (isChosen && supersteps && (await lockId(app.sql.query, id))) throw new IdTakenError(id);
 
   const edit =
     supersteps == null
@@ -54,7 +56,7 @@ export async function createThread(
       : await applySupersteps(app, { threadId: id, graphId: requireGraph(graphId), supersteps });
 
   const store = async (query: Query): Promise<Created<Thread>> => {
-    const type = givenId == null ? undefined : await lockId(query, id);
+    const type = isChosen ? await lockId(query, id) : undefined;
     const existing = type === 'Thread' ? await findThread(query, viewer, id) : undefined;
     if (existing) return returnExisting(existing, ifExists);
     if (type) throw new IdTakenError(id);
@@ -67,7 +69,7 @@ export async function createThread(
     await edit?.store(query);
     return { ...thread, isNew: true };
   };
-  const isOneStatement = givenId == null && !supersteps;
+  const isOneStatement = !isChosen && !supersteps;
   const thread = await (isOneStatement ? store(app.sql.query) : app.sql.transaction(store));
   app.sql.notify(THREADS_CHANNEL, thread.id);
   return thread;
