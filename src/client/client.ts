@@ -38,7 +38,10 @@ export function createThreadClient(settings: ClientSettings): ThreadClient {
           transport,
           threadId,
           options,
-          outbox: createOutbox(storage ?? undefined, `threadql ${settings.url} ${threadId}`),
+          outbox: createOutbox(
+            storage ?? undefined,
+            ['threadql', settings.url, settings.user ?? '', threadId].join(' '),
+          ),
           onIdle,
         }),
       ),

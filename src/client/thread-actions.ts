@@ -11,7 +11,7 @@ import {
   type Model,
   type RunRequest,
 } from './thread-model.ts';
-import { persist, type Transport } from './transport.ts';
+import { isAboutCredentials, persist, type Transport } from './transport.ts';
 import type { ThreadActions } from './types.ts';
 
 export interface ThreadOptions {
@@ -51,12 +51,13 @@ export function createThreadActions(needs: Needs): SendingActions {
     await act(async () => {
       try {
         setModel(acceptRequest(needs.getModel(), key, await sendRequest(needs, request, key)));
+        outbox.remove(key);
         needs.refresh();
       } catch (error) {
         setModel(refuseRequest(needs.getModel(), key, error as Error));
+        // After a login, the next page sends the request.
+        if (!isAboutCredentials(error)) outbox.remove(key);
         throw error;
-      } finally {
-        outbox.remove(key);
       }
       if (stopped.delete(key)) await cancelRuns();
     });

@@ -29,6 +29,8 @@ export interface ClientSettings {
    * localStorage of the browser; null: nowhere.
    */
   storage?: TextStorage | null;
+  /** Names the person whose messages `storage` keeps, if several people use one browser. */
+  user?: string;
 }
 
 /** A refusal of the server. All other errors are errors of the network. */
@@ -43,9 +45,19 @@ export class RefusedError extends Error {
   }
 }
 
+const TEMPORARY = ['SERVICE_UNAVAILABLE', 'RATE_LIMITED'];
+
+/** Whether the server has refused the credentials, not the request. */
+export function isAboutCredentials(error: unknown): boolean {
+  return (
+    error instanceof RefusedError &&
+    [String(BAD_CREDENTIALS), 'UNAUTHENTICATED'].includes(error.code)
+  );
+}
+
 /** Whether the same request may succeed later. */
 export function isTemporary(error: unknown): boolean {
-  return !(error instanceof RefusedError) || error.code === 'SERVICE_UNAVAILABLE';
+  return !(error instanceof RefusedError) || TEMPORARY.includes(error.code);
 }
 
 export interface Transport {
@@ -126,7 +138,7 @@ export function createTransport(settings: ClientSettings): Transport {
 }
 
 /** The client of graphql-ws. It connects when there is something to send. */
-function connect({ url, ...settings }: ClientSettings): Client {
+function connect({ url, storage: _, user: __, ...settings }: ClientSettings): Client {
   let silence: ReturnType<typeof setTimeout> | undefined;
   const client = createClient({
     ...settings,
