@@ -80,6 +80,7 @@ const unknownKey = () => `tql_${Buffer.from(randomId().slice(0, 32)).toString('b
 /** The tables with a text in one of their rows, also as bytes. */
 async function tablesWith({ app }: TestApp, bytes: string | Buffer): Promise<string[]> {
   const hex = Buffer.from(bytes).toString('hex');
+  const texts = typeof bytes === 'string' ? [bytes, hex] : [hex];
   const tables = await app.sql.query<{ name: string }>(
     sql`SELECT quote_ident(table_name) AS "name" FROM information_schema.tables WHERE table_schema = 'public'`,
   );
@@ -87,7 +88,7 @@ async function tablesWith({ app }: TestApp, bytes: string | Buffer): Promise<str
   for (const { name } of tables) {
     const rows = await app.sql.query(
       sql`SELECT FROM ${raw(name)} AS t
-        WHERE strpos(t::text, ${hex}) > 0 OR strpos(t::text, ${String(bytes)}) > 0 LIMIT 1`,
+        WHERE EXISTS (SELECT FROM unnest(${texts}::text[]) AS s(x) WHERE strpos(t::text, s.x) > 0) LIMIT 1`,
     );
     if (rows.length > 0) found.push(name);
   }
@@ -128,7 +129,6 @@ describe('createApiKey', () => {
 
   it.for([
     `'; DROP TABLE "ApiKey"; --`,
-    'a\tb\nc\u001b[31m',
     '\u202Eright to left',
     '👩‍👩‍👧 é ﷽',
     '%_\\',
@@ -147,6 +147,8 @@ describe('createApiKey', () => {
 
   it.for<[object, string]>([
     [{ name: '' }, 'input.name'],
+    [{ owner: 'a\tb' }, 'input.owner'],
+    [{ owner: 'a\nb' }, 'input.owner'],
     [{ name: 'x'.repeat(256) }, 'input.name'],
     [{ name: 'a\0b' }, 'input.name'],
     [{ name: '\ud800' }, 'input.name'],

@@ -1,12 +1,12 @@
 import { authorize } from '../auth/authorize.ts';
 import { canReadAssistant, ownerOf, SHARED_TENANT } from '../auth/scope.ts';
-import { SYSTEM, type Viewer } from '../auth/viewer.ts';
+import { DEFAULT_TENANT, SYSTEM, type Viewer } from '../auth/viewer.ts';
 import type { Config } from '../config.ts';
 import { lockId, type Created } from '../db/node-id.ts';
 import type { Query, Sql } from '../db/query.ts';
 import { param, sql } from '../db/sql.ts';
 import { newId, parseUuid } from '../db/uuid.ts';
-import { IdTakenError } from '../errors.ts';
+import { BadInputError, IdTakenError } from '../errors.ts';
 import type { Assistant } from '../generated/prisma/client.ts';
 import { assistantIdOf, type Graphs } from '../graphs/load.ts';
 import { checkConfig } from './config.ts';
@@ -33,6 +33,7 @@ export async function createAssistant(
 ): Promise<Created<Assistant>> {
   const { viewer, ...given } = await authorizeNew(asking, asked);
   const id = parseUuid('input.id', given.id);
+  checkFree(viewer, id);
   checkGraphId(app, 'input.graphId', given.graphId);
   checkName('input.name', given.name);
   checkConfig(app.config, 'input.config', given.config);
@@ -52,6 +53,15 @@ export async function createAssistant(
     }
     throw new IdTakenError(id);
   });
+}
+
+/** The default assistant of a graph has a UUID of version 5, made from the name: a client must not take the id of a later graph. */
+function checkFree(viewer: Viewer, id: string): void {
+  if (viewer.kind === 'anonymous' || id[14] !== '5') return;
+  throw new BadInputError(
+    'input.id',
+    `${id} is a UUID of version 5: those are for the default assistants of graphs.`,
+  );
 }
 
 type IfExists = 'RAISE' | 'DO_NOTHING';
@@ -92,17 +102,25 @@ export async function ensureSystemAssistants(
       const given = { graphId, name: graphId, config, context, metadata, ...SHARED };
       const created = await insertAssistant(query, id, given);
       if (created) return;
-      await shareWithTenants(query, id);
+      await shareWithTenants(query, id, graphId);
       await configureUnchanged(query, id, { config, context });
     });
   }
 }
 
-/** A default assistant may be a row of a version without tenants. */
-async function shareWithTenants(query: Query, id: string): Promise<void> {
+/**
+ * A default assistant may be a row of a version without tenants: it has no owner. Throws if an assistant of a viewer has the id: all
+ * tenants would run it.
+ */
+async function shareWithTenants(query: Query, id: string, graphId: string): Promise<void> {
   const { tenant, owner } = SHARED;
-  await query(
-    sql`UPDATE "Assistant" SET "tenant" = ${tenant}, "owner" = ${owner} WHERE "id" = ${id} AND "tenant" <> ${tenant}`,
+  const [found] = await query<{ tenant: string }>(
+    sql`UPDATE "Assistant" SET "tenant" = CASE WHEN "tenant" = ${DEFAULT_TENANT} AND "owner" = ${owner} THEN ${tenant}
+      ELSE "tenant" END WHERE "id" = ${id} RETURNING "tenant"`,
+  );
+  if (!found || found.tenant === tenant) return;
+  throw new Error(
+    `The default assistant of the graph "${graphId}" needs the id ${id}, but an assistant of the tenant "${found.tenant}" has it. Delete that assistant, or give the graph another name.`,
   );
 }
 

@@ -24,21 +24,24 @@ export interface LoginRequest {
 /** A way to log in. Undefined: it does not know such credentials. Throws UnauthenticatedError for bad ones. */
 export type Login = (credentials: Credentials) => Promise<Viewer | undefined>;
 
+/** The login of a project. */
+export interface CustomLogin {
+  logIn(request: LoginRequest): Promise<Viewer>;
+  /** The viewer of another login, whose actions the handlers of the project decide too. */
+  decideFor(viewer: Viewer): Viewer;
+}
+
 /**
- * Without a login, every client is the anonymous viewer. `custom` is the login of the project: it decides about each request
- * without credentials for the other logins, and may read any header.
+ * Without a login, every client is the anonymous viewer. `custom` logs in each request without credentials for the other logins,
+ * and may read any header.
  */
-export function createAuthenticator(
-  logins: readonly Login[],
-  custom?: (request: LoginRequest) => Promise<Viewer>,
-): Authenticator {
+export function createAuthenticator(logins: readonly Login[], custom?: CustomLogin): Authenticator {
   return {
     async authenticate(headers, request) {
       if (custom) {
-        return (
-          (await findKnown(logins, headers)) ??
-          custom({ headers, method: request?.method, url: request?.url })
-        );
+        const known = await findKnown(logins, headers);
+        if (known) return custom.decideFor(known);
+        return custom.logIn({ headers, method: request?.method, url: request?.url });
       }
       if (logins.length === 0) return ANONYMOUS;
       const credentials = readCredentials(headers);

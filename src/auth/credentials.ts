@@ -1,6 +1,6 @@
 import { AppError } from '../errors.ts';
 import type { Authenticator, LoginRequest } from './authenticate.ts';
-import { scopeKey, type Viewer } from './viewer.ts';
+import { rightsKey, type Viewer } from './viewer.ts';
 
 /** A revoked key ends its open connections within this time, and the time for which a login may be remembered. */
 const RECHECK_MS = 25_000;
@@ -47,7 +47,7 @@ export function watchCredentials(watched: Watched, onEnd: () => void): () => voi
 async function areValid({ auth, headers, request, viewer }: Watched): Promise<boolean> {
   if (viewer.expiresAt && viewer.expiresAt.getTime() <= Date.now()) return false;
   try {
-    return scopeKey(await auth.authenticate(headers, request)) === scopeKey(viewer);
+    return rightsKey(await auth.authenticate(headers, request)) === rightsKey(viewer);
   } catch (error) {
     return !(error instanceof AppError && ['UNAUTHENTICATED', 'FORBIDDEN'].includes(error.code));
   }

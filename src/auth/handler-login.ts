@@ -2,13 +2,13 @@ import { AppError, UnauthenticatedError } from '../errors.ts';
 import { isRecord } from '../json.ts';
 import type { Logger } from '../log.ts';
 import { createAsk } from './authorize.ts';
-import type { LoginRequest } from './authenticate.ts';
+import type { CustomLogin, LoginRequest } from './authenticate.ts';
 import { callHandler, readHttpException } from './call-handler.ts';
 import type { Handlers } from './handlers.ts';
+import { A_NAME, isName } from './names.ts';
 import { DEFAULT_TENANT, ROLES, visibleRows, type Role, type Viewer } from './viewer.ts';
 
 const LARGEST_USER = 65_536;
-const LONGEST_NAME = 255;
 
 export interface HandlerOptions {
   log: Pick<Logger, 'error'>;
@@ -22,11 +22,8 @@ export interface HandlerOptions {
  * A login by the handler `authenticate` of langgraph.json. It gets the request as it is, without its body. The message of an
  * HTTPException is for the client; other errors, and answers that are no user, are logged.
  */
-export function createHandlerLogin(
-  handlers: Handlers,
-  options: HandlerOptions,
-): (request: LoginRequest) => Promise<Viewer> {
-  return async ({ headers, method = 'POST', url }) => {
+export function createHandlerLogin(handlers: Handlers, options: HandlerOptions): CustomLogin {
+  async function logIn({ headers, method = 'POST', url }: LoginRequest): Promise<Viewer> {
     const address = url ?? `http://${headers.get('host') ?? 'localhost'}/graphql`;
     let answer: unknown;
     try {
@@ -40,6 +37,16 @@ export function createHandlerLogin(
     if (typeof user !== 'string') return viewerOf(user, handlers, options);
     options.log.error(`The handler authenticate must return a user: ${user}.`);
     throw new UnauthenticatedError('The request has no valid credentials.');
+  }
+
+  return {
+    logIn,
+    decideFor(viewer) {
+      if (handlers.callbacks.size === 0) return viewer;
+      const { identity, permissions, claims } = viewer;
+      const user = { ...claims, identity, permissions: [...permissions] };
+      return { ...viewer, ask: createAsk(handlers, user, options) };
+    },
   };
 }
 
@@ -51,7 +58,7 @@ function refusalOf(error: unknown, { log }: HandlerOptions): AppError {
   log.error({ err: error }, 'the handler authenticate failed');
   return error instanceof AppError
     ? error
-    : new UnauthenticatedError('The request has no valid credentials.');
+    : new AppError('SERVICE_UNAVAILABLE', 'The server cannot check credentials at the moment.');
 }
 
 /** A user, as handlers and graphs receive it. */
@@ -67,12 +74,12 @@ function readUser(answer: unknown): User | string {
   const user = asJson(given);
   if (!user) return `it is not JSON of at most ${LARGEST_USER} characters`;
   const { identity, permissions = [], tenant } = user;
-  if (!isName(identity)) return `identity must be a text of 1 to ${LONGEST_NAME} characters`;
+  if (!isName(identity)) return `identity must be ${A_NAME}`;
   if (!Array.isArray(permissions) || !permissions.every((each) => typeof each === 'string')) {
     return 'permissions must be a list of texts';
   }
   if (user['is_authenticated'] === false) return 'is_authenticated is false';
-  if (tenant != null && !isName(tenant)) return 'tenant must be a text of 1 to 255 characters';
+  if (tenant != null && !isName(tenant)) return `tenant must be ${A_NAME}`;
   return { is_authenticated: true, display_name: identity, ...user, identity, permissions };
 }
 
@@ -85,16 +92,6 @@ function asJson(given: Record<string, unknown>): Record<string, unknown> | undef
   } catch {
     return undefined;
   }
-}
-
-/** PostgreSQL stores no null character; a name with control characters is a mistake. */
-function isName(value: unknown): value is string {
-  return (
-    typeof value === 'string' &&
-    value !== '' &&
-    value.length <= LONGEST_NAME &&
-    !/[\p{Cc}\p{Surrogate}]/u.test(value)
-  );
 }
 
 function viewerOf(user: User, handlers: Handlers, options: HandlerOptions): Viewer {

@@ -128,7 +128,6 @@ function createRemoteKeys(url: URL, log: Logger): JWTVerifyGetKey {
       nextFetch = Date.now() + RETRY_MS;
       const response = await fetch(href, options);
       if (response.status !== 200) throw new Error(`The HTTP status is ${response.status}.`);
-      nextFetch = 0;
       staleAt = Date.now() + FRESH_MS;
       return response;
     },
@@ -147,16 +146,24 @@ function createRemoteKeys(url: URL, log: Logger): JWTVerifyGetKey {
   }
 
   return async (header, token) => {
-    const search = () =>
-      keys(header, token).catch((error: unknown) => {
-        if (isMissing(error)) throw error;
+    const search = async () => {
+      try {
+        const key = await keys(header, token);
+        nextFetch = 0;
+        return key;
+      } catch (error) {
+        if (isMissing(error)) {
+          nextFetch = 0;
+          throw error;
+        }
         warn(error);
         // Without a cause: a socket's error would pass for one of the database.
         throw new AppError(
           'SERVICE_UNAVAILABLE',
           'The server cannot read the keys of the tokens at the moment.',
         );
-      });
+      }
+    };
     await refresh();
     return search().catch((error: unknown) => {
       // The fetch of another request may have ended between the search and the check of the cooldown.

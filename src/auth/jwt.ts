@@ -6,10 +6,10 @@ import type { Logger } from '../log.ts';
 import type { Login } from './authenticate.ts';
 import { createTokenKeys } from './jwt-keys.ts';
 import { KEY_PREFIX } from './keys.ts';
+import { A_NAME, isName } from './names.ts';
 import { DEFAULT_TENANT, ROLES, visibleRows, type Role, type Viewer } from './viewer.ts';
 
 const TOKEN_LENGTH = 16_384;
-const NAME_LENGTH = 255;
 const CLAIM_LENGTH = 1000;
 
 /** Claims about the token and its session, not about the client. */
@@ -113,14 +113,7 @@ function nameAt(payload: JWTPayload, path: string): string {
   const value = claimAt(payload, path);
   if (value === undefined) throw new UnauthenticatedError(`The token has no claim "${path}".`);
   if (isName(value)) return value;
-  throw new UnauthenticatedError(
-    `The claim "${path}" of the token must be a text of 1 to ${NAME_LENGTH} characters without control characters.`,
-  );
-}
-
-function isName(value: unknown): value is string {
-  if (typeof value !== 'string' || /[\p{Control}\p{Surrogate}]/u.test(value)) return false;
-  return value !== '' && Array.from(value).length <= NAME_LENGTH;
+  throw new UnauthenticatedError(`The claim "${path}" of the token must be ${A_NAME}.`);
 }
 
 function rolesOf(payload: JWTPayload, { authClaimRoles, authDefaultRole }: Config): Role[] {

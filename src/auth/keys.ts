@@ -5,6 +5,7 @@ import type { Sql } from '../db/query.ts';
 import { param, raw, sql } from '../db/sql.ts';
 import { newId, parseUuid } from '../db/uuid.ts';
 import { BadInputError, NotFoundError } from '../errors.ts';
+import { A_NAME, isName } from './names.ts';
 import { canWrite, listScope, requireRole } from './scope.ts';
 import { ROLES, type Role, type Viewer } from './viewer.ts';
 
@@ -35,7 +36,7 @@ export interface CreateApiKeyInput {
 export const KEY_PREFIX = 'tql_';
 
 const KEY_BYTES = 32;
-const LONGEST_TEXT = 255;
+const LONGEST_NAME = 255;
 const COLUMNS =
   '"id", "tenant", "owner", "name", "last4", "roles", "createdAt", "expiresAt", "revokedAt", "lastUsedAt"';
 
@@ -46,8 +47,8 @@ export async function createApiKey(
   { name, owner, roles: given, expiresAt }: CreateApiKeyInput,
 ): Promise<{ key: string; apiKey: ApiKey }> {
   requireRole(viewer, 'admin');
-  checkText('input.name', name);
-  checkText('input.owner', owner);
+  checkName('input.name', name);
+  checkOwner('input.owner', owner);
   const roles = readRoles('input.roles', given);
   const key = KEY_PREFIX + randomBytes(KEY_BYTES).toString('base64url');
   const end = param(expiresAt ?? null);
@@ -116,7 +117,11 @@ function readRoles(argument: string, given: readonly string[]): Role[] {
   );
 }
 
-function checkText(argument: string, text: string): void {
-  if (text.length > 0 && text.length <= LONGEST_TEXT) return;
-  throw new BadInputError(argument, `${argument} must have 1 to ${LONGEST_TEXT} characters.`);
+function checkName(argument: string, name: string): void {
+  if (name.length > 0 && name.length <= LONGEST_NAME) return;
+  throw new BadInputError(argument, `${argument} must have 1 to ${LONGEST_NAME} characters.`);
+}
+
+function checkOwner(argument: string, owner: string): void {
+  if (!isName(owner)) throw new BadInputError(argument, `${argument} must be ${A_NAME}.`);
 }

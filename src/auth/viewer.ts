@@ -53,6 +53,11 @@ export function withoutHandlers(viewer: Viewer): Viewer {
   return { ...viewer, ask: undefined };
 }
 
+/** Equal for logins of one viewer with the same rights. Other fields of a user may change at each login. */
+export function rightsKey({ kind, tenant, identity, roles, permissions, sees }: Viewer): string {
+  return JSON.stringify([kind, tenant, identity, roles, permissions, sees]);
+}
+
 /** Viewers with the same key may share results. */
 export function scopeKey({ kind, tenant, identity, roles, sees, ...rest }: Viewer): string {
   // Handlers may decide by each field of a user.

@@ -39,16 +39,18 @@ async function* readUntilEnded(
   returned: AbortSignal,
 ): AsyncGenerator<ExecutionResult, void> {
   const source = results[Symbol.asyncIterator]();
-  let stop = () => {};
-  const ended = new Promise<'ENDED' | 'LEFT'>((resolve) => {
-    stop = watch(() => resolve('ENDED'));
-    returned.addEventListener('abort', () => resolve('LEFT'));
+  let isExpired = false;
+  const end = (): void => void source.return?.();
+  const stop = watch(() => {
+    isExpired = true;
+    end();
   });
+  returned.addEventListener('abort', end);
   try {
     for (;;) {
-      const next = await Promise.race([source.next(), ended]);
-      if (next === 'LEFT') return;
-      if (next === 'ENDED') {
+      // Ends at once when the source returns.
+      const next = await source.next();
+      if (isExpired) {
         const originalError = new UnauthenticatedError('The credentials have expired.');
         yield { errors: [new GraphQLError(originalError.message, { originalError })] };
         return;

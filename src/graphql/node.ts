@@ -3,7 +3,7 @@ import type { ClientApp } from '../app.ts';
 import { findAssistant } from '../assistants/search.ts';
 import { readableAssistants, readableRows } from '../auth/scope.ts';
 import { parseUuid } from '../db/uuid.ts';
-import { ForbiddenError } from '../errors.ts';
+import { AppError } from '../errors.ts';
 import { findRun } from '../runs/search.ts';
 import { showThread } from '../threads/state.ts';
 import { builder } from './builder.ts';
@@ -50,7 +50,7 @@ builder.queryField('node', (t) =>
 
 const TYPES = ['Assistant', 'Thread', 'Run'] as const;
 
-/** Reads a row with the permission of handlers. Null also after a refusal: it would say that the row exists. */
+/** Reads a row with the permission of handlers. Null also after an error of a handler: it would say that the row exists. */
 async function readAllowed(
   app: ClientApp,
   type: (typeof TYPES)[number],
@@ -62,8 +62,9 @@ async function readAllowed(
     if (type === 'Thread') return (await showThread(app, viewer, id)) ?? null;
     return (await findRun(app, viewer, id)) ?? null;
   } catch (error) {
-    if (error instanceof ForbiddenError) return null;
-    throw error;
+    if (!(error instanceof AppError))
+      app.log.error({ err: error }, 'a handler failed for node(id)');
+    return null;
   }
 }
 

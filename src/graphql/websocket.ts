@@ -15,7 +15,7 @@ import type { App } from '../app.ts';
 import { watchCredentials } from '../auth/credentials.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Config } from '../config.ts';
-import { AppError, summarizeError } from '../errors.ts';
+import { AppError, summarizeError, UnauthenticatedError } from '../errors.ts';
 import { interruptible } from '../events/interruptible.ts';
 import type { Connections } from '../http/connections.ts';
 import { refuseConnection, RefusedError } from '../http/refused.ts';
@@ -135,7 +135,7 @@ function protocolOptions(
       clearTimeout(deadlines.get(socket));
       const usage = usages.get(socket);
       if (usage) usage.initBytes = usage.messageBytes;
-      const viewer = await logIn(app, socket, headersOf(request, connectionParams));
+      const viewer = await logIn(app, socket, { request, connectionParams });
       if (viewer) viewers.set(socket, viewer);
       return viewer !== undefined;
     },
@@ -162,6 +162,11 @@ function protocolOptions(
   };
 }
 
+interface Connecting {
+  request: IncomingMessage;
+  connectionParams: Record<string, unknown> | undefined;
+}
+
 /**
  * The viewer of a connection. Closes the connection if the credentials are not valid, or when they end; a close with 4403 asks the
  * client to connect again with new ones.
@@ -169,10 +174,12 @@ function protocolOptions(
 async function logIn(
   { auth, log }: Pick<App, 'auth' | 'log'>,
   socket: WebSocket,
-  headers: Headers,
+  { request, connectionParams }: Connecting,
 ): Promise<Viewer | undefined> {
   try {
+    const headers = headersOf(request, connectionParams);
     const viewer = await auth.authenticate(headers);
+    if (socket.readyState !== socket.OPEN) return undefined;
     const stop = watchCredentials({ auth, headers, viewer }, () =>
       socket.close(REFUSED, 'The credentials have expired.'),
     );
@@ -194,19 +201,36 @@ function cutToBytes(reason: string): string {
     .replace(/\uFFFD$/, '');
 }
 
-/** The headers of the upgrade request, with `connectionParams` on top: browsers cannot set headers of a WebSocket. */
+/**
+ * The headers of the upgrade request and the `connectionParams`: browsers cannot set headers of a WebSocket. Only credentials
+ * replace a header of the request: a proxy may have set the others. Throws UnauthenticatedError for credentials that are no text.
+ */
 function headersOf({ headers }: IncomingMessage, params: Record<string, unknown> = {}): Headers {
   const merged = new Headers();
-  for (const [name, value] of [...Object.entries(headers), ...Object.entries(params)]) {
-    if (typeof value === 'string' && HEADER_NAME.test(name) && HEADER_VALUE.test(value)) {
-      merged.set(name, value);
+  for (const [name, value] of Object.entries(headers)) {
+    if (typeof value === 'string' && isHeader(name, value)) merged.set(name, value);
+  }
+  const given = new Set<string>();
+  for (const [param, value] of Object.entries(params)) {
+    const name = param.toLowerCase();
+    const isCredential = CREDENTIALS.includes(name);
+    const isText = typeof value === 'string' && isHeader(name, value);
+    if (isCredential && (!isText || given.has(name))) {
+      throw new UnauthenticatedError(`connectionParams.${param} must be one text.`);
     }
+    if (!isText || (!isCredential && (merged.has(name) || OF_PROXIES.test(name)))) continue;
+    given.add(name);
+    merged.set(name, value);
   }
   return merged;
 }
 
-const HEADER_NAME = /^[a-zA-Z0-9-]+$/;
-const HEADER_VALUE = /^[\x20-\x7e]*$/;
+const CREDENTIALS = ['authorization', 'x-api-key'];
+const OF_PROXIES = /^(host|cookie|forwarded|x-forwarded-.*|x-real-ip|via)$/;
+
+function isHeader(name: string, value: string): boolean {
+  return /^[a-zA-Z0-9-]+$/.test(name) && /^[\x20-\x7e]*$/.test(value);
+}
 
 /** Operations count until they end. Operations completed early by the client have a limit of the same size. */
 function isOver(limit: number, count: number, withGivenUp: number): boolean {

@@ -25,6 +25,16 @@ export function checkHost(access: Access, request: IncomingMessage): void {
   );
 }
 
+const CREDENTIALS = ['authorization', 'x-api-key'];
+
+/** Node.js keeps the first of two `authorization` headers, and a proxy may check the second. */
+export function checkCredentials({ rawHeaders }: IncomingMessage): void {
+  const names = rawHeaders.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase());
+  const twice = CREDENTIALS.find((name) => names.indexOf(name) !== names.lastIndexOf(name));
+  if (twice === undefined) return;
+  throw new RefusedError(401, 'UNAUTHENTICATED', `A request has at most one header ${twice}.`);
+}
+
 export function checkExpectation({ headers: { expect } }: IncomingMessage): void {
   if (expect === undefined || expect.toLowerCase() === '100-continue') return;
   throw new RefusedError(

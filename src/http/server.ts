@@ -10,6 +10,7 @@ import { createAccess, isLoopback, type Access } from './access.ts';
 import { checkContentType, parseBody, readBody } from './body.ts';
 import {
   allowOrigin,
+  checkCredentials,
   checkExpectation,
   checkHost,
   checkOrigin,
@@ -135,6 +136,7 @@ async function serve(
   checkHost(access, request);
   noteOrigin(request, { access, noteRefused });
   allowOrigin(access, request, response);
+  checkCredentials(request);
   checkExpectation(request);
   if (request.method === 'OPTIONS') {
     response.writeHead(204).end();
@@ -172,6 +174,7 @@ function upgrade(
     checkHost(access, request);
     noteOrigin(request, { access, noteRefused });
     checkOrigin(access, request);
+    checkCredentials(request);
     if (!isFor(front, request)) {
       throw new RefusedError(404, 'BAD_USER_INPUT', `WebSockets are served at ${front.path}.`);
     }

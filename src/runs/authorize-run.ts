@@ -1,6 +1,6 @@
 import { authorize } from '../auth/authorize.ts';
 import type { Viewer } from '../auth/viewer.ts';
-import { isRecord } from '../json.ts';
+import { isRecord, recordOf } from '../json.ts';
 import type { AuthorizedRun, NewRun } from './request.ts';
 
 /** The fields of a request in LangGraph's `kwargs`. */
@@ -20,7 +20,9 @@ export async function authorizeRun(asking: Viewer, asked: NewRun): Promise<Autho
     if_not_exists: asked.ifThreadMissing.toLowerCase(),
     after_seconds: asked.afterSeconds,
   });
-  const changed = Object.fromEntries(Object.entries(value.kwargs).filter(([key]) => key in kwargs));
+  const changed = Object.fromEntries(
+    Object.entries(recordOf(value.kwargs)).filter(([key]) => key in kwargs),
+  );
   for (const key of ['command', 'config', 'context'] as const) {
     if (changed[key] == null || isRecord(changed[key])) continue;
     throw new Error(`The handler of threads:create_run gave value.kwargs.${key} a wrong type.`);
