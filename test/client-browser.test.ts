@@ -30,6 +30,9 @@ async function chatPage(): Promise<string> {
   return `<!doctype html><meta charset="utf-8"><main></main><script>${outputFiles[0]?.text}</script>`;
 }
 
+/** A page on a busy machine takes its time. */
+const WAIT = { timeout: 30_000 };
+
 async function say(page: Page, text: string): Promise<void> {
   await page.locator('input').fill(text);
   await page.getByRole('button', { name: 'Send' }).click();
@@ -68,18 +71,18 @@ describe.skipIf(!browserPath)('The chat in a browser', { timeout: 90_000 }, () =
     const threadId = randomId();
     const open = await openTabs(proxy.url, threadId);
     const killed = await open();
-    await expect.poll(() => linesOf(killed)).toEqual([]);
+    await expect.poll(() => linesOf(killed), WAIT).toEqual([]);
     proxy.cut();
     await say(killed, 'Hello?');
-    await expect.poll(() => linesOf(killed)).toEqual(['HUMAN: Hello?', 'reconnecting']);
+    await expect.poll(() => linesOf(killed), WAIT).toEqual(['HUMAN: Hello?', 'reconnecting']);
     await killed.close();
     expect(await client.findThread(threadId)).toBeNull();
 
     proxy.mend();
     const opened = await open();
-    await expect.poll(() => linesOf(opened)).toHaveLength(2);
+    await expect.poll(() => linesOf(opened), WAIT).toHaveLength(2);
     expect((await linesOf(opened))[0]).toBe('HUMAN: Hello?');
-    await expect.poll(() => opened.evaluate(() => localStorage.length)).toBe(0);
+    await expect.poll(() => opened.evaluate(() => localStorage.length), WAIT).toBe(0);
     const { thread } = await client.gql(THREAD, { id: threadId });
     expect(thread?.runs.totalCount).toBe(1);
   });
@@ -88,9 +91,9 @@ describe.skipIf(!browserPath)('The chat in a browser', { timeout: 90_000 }, () =
     const threadId = randomId();
     const open = await openTabs(client.url, threadId);
     const page = await open();
-    await expect.poll(() => linesOf(page)).toEqual([]);
+    await expect.poll(() => linesOf(page), WAIT).toEqual([]);
     await say(page, Array.from({ length: 60 }, (_, n) => `word${n}`).join(' '));
-    await expect.poll(() => page.locator('main').textContent()).toContain('AI:');
+    await expect.poll(() => page.locator('main').textContent(), WAIT).toContain('AI:');
     await page.reload();
     const run = await until(async () => {
       const { thread } = await client.gql(THREAD, { id: threadId });
@@ -98,7 +101,9 @@ describe.skipIf(!browserPath)('The chat in a browser', { timeout: 90_000 }, () =
     });
     expect(run.runs.totalCount).toBe(1);
     const [question, answer] = run.messages.map(({ text }) => text);
-    await expect.poll(() => linesOf(page)).toEqual([`HUMAN: ${question}`, `AI: ${answer?.trim()}`]);
+    await expect
+      .poll(() => linesOf(page), WAIT)
+      .toEqual([`HUMAN: ${question}`, `AI: ${answer?.trim()}`]);
     expect(await page.getByRole('button', { name: 'Stop' }).count()).toBe(0);
   });
 });

@@ -154,9 +154,9 @@ describe.skipIf(onPostgres)('a disk that is full', { timeout: SEVERAL_STARTS_MS 
     });
     await gate.open();
     disk.free();
+    await until(isReady);
     expect(await client.untilEnded(id)).toMatchObject({ status: 'SUCCESS', error: null });
     expect(await client.untilEnded(queued.id)).toMatchObject({ status: 'SUCCESS', error: null });
-    await until(isReady);
     await server.stop();
   });
 
