@@ -104,6 +104,6 @@ describe.skipIf(!browserPath)('The chat in a browser', { timeout: 90_000 }, () =
     await expect
       .poll(() => linesOf(page), WAIT)
       .toEqual([`HUMAN: ${question}`, `AI: ${answer?.trim()}`]);
-    expect(await page.getByRole('button', { name: 'Stop' }).count()).toBe(0);
+    await expect.poll(() => page.getByRole('button', { name: 'Stop' }).count(), WAIT).toBe(0);
   });
 });
