@@ -1,4 +1,5 @@
 import { describe, expect } from 'vitest';
+import { assistantIdOf } from '../src/graphs/load.ts';
 import { human, randomId, type Document } from './support/app.ts';
 import { createWorld, missingWorld, withoutIds, type World } from './support/foreign-world.ts';
 import { operation } from './support/graphql.ts';
@@ -318,5 +319,14 @@ describe('a run of an admin on a thread of the tenant', () => {
     const run = await viewers.admin.runToEnd({ threadId, assistantId: 'echo', input: human('hi') });
     expect(await viewers.alice.findRun(run.id)).toMatchObject({ id: run.id });
     expect(await viewers.bob.findRun(run.id)).toBeNull();
+  });
+});
+
+describe('an assistant with the id of a default assistant', () => {
+  it('cannot be made before its graph exists: all tenants would run it', async ({ viewers }) => {
+    // The UUID of version 5 for the graph "later".
+    const input = { id: assistantIdOf('later'), graphId: 'echo', name: 'later' };
+    const [error] = await viewers.admin.errors(CREATE_ASSISTANT, { input });
+    expect(error?.extensions).toEqual({ code: 'BAD_USER_INPUT', argument: 'input.id' });
   });
 });

@@ -43,6 +43,10 @@ describe('A server that does not start', () => {
       },
       'AUTH is "none"; it must be another value with AUTH_JWKS_URL or AUTH_JWT_KEY.',
     ],
+    [
+      { HOST: '0.0.0.0' },
+      'HOST is 0.0.0.0, so other machines reach the server, but no client needs to log in. Set AUTH=keys, AUTH_JWKS_URL, or auth.path in langgraph.json; or AUTH=none if every client may do everything.',
+    ],
   ])('tells of a wrong variable in a sentence: %o', async ([env, sentence]) => {
     expect(await failureOf(env)).toBe(`threadql did not start. ${sentence}\n`);
   });
