@@ -56,7 +56,7 @@ export async function startServer(
   }
 }
 
-/** Throws if other machines reach the server, and nothing says who may do what. */
+/** Throws if other machines reach the server without access control. */
 function openAccess(
   needs: Pick<App, 'config' | 'log' | 'sql'>,
   handlers: Handlers | undefined,

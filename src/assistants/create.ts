@@ -114,11 +114,12 @@ export async function ensureSystemAssistants(
  */
 async function shareWithTenants(query: Query, id: string, graphId: string): Promise<void> {
   const { tenant, owner } = SHARED;
+  const isOld = sql`"tenant" = ${DEFAULT_TENANT} AND "owner" = ${owner}`;
   const [found] = await query<{ tenant: string }>(
-    sql`UPDATE "Assistant" SET "tenant" = CASE WHEN "tenant" = ${DEFAULT_TENANT} AND "owner" = ${owner} THEN ${tenant}
-      ELSE "tenant" END WHERE "id" = ${id} RETURNING "tenant"`,
+    sql`WITH shared AS (UPDATE "Assistant" SET "tenant" = ${tenant} WHERE "id" = ${id} AND ${isOld})
+      SELECT "tenant" FROM "Assistant" WHERE "id" = ${id} AND "tenant" <> ${tenant} AND NOT (${isOld})`,
   );
-  if (!found || found.tenant === tenant) return;
+  if (!found) return;
   throw new Error(
     `The default assistant of the graph "${graphId}" needs the id ${id}, but an assistant of the tenant "${found.tenant}" has it. Delete that assistant, or give the graph another name.`,
   );

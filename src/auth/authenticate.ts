@@ -36,19 +36,25 @@ export interface CustomLogin {
  * and may read any header.
  */
 export function createAuthenticator(logins: readonly Login[], custom?: CustomLogin): Authenticator {
+  async function findKnown(credentials: Credentials): Promise<Viewer | undefined> {
+    for (const login of logins) {
+      const viewer = await login(credentials);
+      if (viewer) return viewer;
+    }
+    return undefined;
+  }
+
   return {
     async authenticate(headers, request) {
       if (custom) {
-        const known = await findKnown(logins, headers);
+        const credentials = logins.length > 0 ? credentialsIn(headers) : undefined;
+        const known = credentials && (await findKnown(credentials));
         if (known) return custom.decideFor(known);
         return custom.logIn({ headers, method: request?.method, url: request?.url });
       }
       if (logins.length === 0) return ANONYMOUS;
-      const credentials = readCredentials(headers);
-      for (const login of logins) {
-        const viewer = await login(credentials);
-        if (viewer) return viewer;
-      }
+      const known = await findKnown(readCredentials(headers));
+      if (known) return known;
       throw new UnauthenticatedError(
         'The request has no valid credentials: send an API key in the header x-api-key, or a token in authorization: Bearer.',
       );
@@ -56,20 +62,13 @@ export function createAuthenticator(logins: readonly Login[], custom?: CustomLog
   };
 }
 
-/** Undefined also for headers that only the login of the project understands. */
-async function findKnown(logins: readonly Login[], headers: Headers): Promise<Viewer | undefined> {
-  if (logins.length === 0) return undefined;
-  let credentials: Credentials;
+/** `readCredentials`; undefined for headers that only the login of the project understands. */
+function credentialsIn(headers: Headers): Credentials | undefined {
   try {
-    credentials = readCredentials(headers);
+    return readCredentials(headers);
   } catch {
     return undefined;
   }
-  for (const login of logins) {
-    const viewer = await login(credentials);
-    if (viewer) return viewer;
-  }
-  return undefined;
 }
 
 /** Reads the headers. Throws UnauthenticatedError for two credentials, and for an authorization of another scheme. */

@@ -6,7 +6,7 @@ import type { CustomLogin, LoginRequest } from './authenticate.ts';
 import { callHandler, readHttpException } from './call-handler.ts';
 import type { Handlers } from './handlers.ts';
 import { A_NAME, isName } from './names.ts';
-import { DEFAULT_TENANT, ROLES, visibleRows, type Role, type Viewer } from './viewer.ts';
+import { DEFAULT_TENANT, rolesIn, visibleRows, type Role, type Viewer } from './viewer.ts';
 
 const LARGEST_USER = 65_536;
 
@@ -20,7 +20,7 @@ export interface HandlerOptions {
 
 /**
  * A login by the handler `authenticate` of langgraph.json. It gets the request as it is, without its body. The message of an
- * HTTPException is for the client; other errors, and answers that are no user, are logged.
+ * HTTPException is for the client. The log has all other errors, and answers without a user.
  */
 export function createHandlerLogin(handlers: Handlers, options: HandlerOptions): CustomLogin {
   async function logIn({ headers, method = 'POST', url }: LoginRequest): Promise<Viewer> {
@@ -111,8 +111,8 @@ function viewerOf(user: User, handlers: Handlers, options: HandlerOptions): View
   };
 }
 
-/** A project may have roles of its own: without a role of this server, the user is a member. */
+/** Without a role of this server, the user is a member. */
 function rolesOf(given: unknown): Role[] {
-  const roles = Array.isArray(given) ? ROLES.filter((role) => given.includes(role)) : [];
+  const roles = Array.isArray(given) ? rolesIn(given) : [];
   return roles.length > 0 ? roles : ['member'];
 }

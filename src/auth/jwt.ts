@@ -7,7 +7,7 @@ import type { Login } from './authenticate.ts';
 import { createTokenKeys } from './jwt-keys.ts';
 import { KEY_PREFIX } from './keys.ts';
 import { A_NAME, isName } from './names.ts';
-import { DEFAULT_TENANT, ROLES, visibleRows, type Role, type Viewer } from './viewer.ts';
+import { DEFAULT_TENANT, rolesIn, visibleRows, type Role, type Viewer } from './viewer.ts';
 
 const TOKEN_LENGTH = 16_384;
 const CLAIM_LENGTH = 1000;
@@ -124,7 +124,7 @@ function rolesOf(payload: JWTPayload, { authClaimRoles, authDefaultRole }: Confi
       `The claim "${authClaimRoles}" of the token must be a text or a list of texts.`,
     );
   }
-  const known = ROLES.filter((role) => given.includes(role));
+  const known = rolesIn(given);
   return known.length > 0 ? known : [authDefaultRole];
 }
 

@@ -6,8 +6,8 @@ import { UnauthenticatedError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { remember } from '../remember.ts';
 import type { Login } from './authenticate.ts';
-import { hashOf, KEY_PREFIX, rolesIn } from './keys.ts';
-import { visibleRows, type Viewer } from './viewer.ts';
+import { hashOf, KEY_PREFIX } from './keys.ts';
+import { rolesIn, visibleRows, type Viewer } from './viewer.ts';
 
 interface Needs {
   sql: Sql;

@@ -7,7 +7,7 @@ import { newId, parseUuid } from '../db/uuid.ts';
 import { BadInputError, NotFoundError } from '../errors.ts';
 import { A_NAME, isName } from './names.ts';
 import { canWrite, listScope, requireRole } from './scope.ts';
-import { ROLES, type Role, type Viewer } from './viewer.ts';
+import { ROLES, rolesIn, type Role, type Viewer } from './viewer.ts';
 
 /** A key without its secret. */
 export interface ApiKey {
@@ -100,11 +100,6 @@ export async function listApiKeys(
 /** The stored form of a key. */
 export function hashOf(key: string): Buffer {
   return createHash('sha256').update(key).digest();
-}
-
-/** The texts that are roles, each once. */
-export function rolesIn(texts: readonly string[]): Role[] {
-  return ROLES.filter((role) => texts.includes(role));
 }
 
 function readRoles(argument: string, given: readonly string[]): Role[] {

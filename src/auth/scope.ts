@@ -82,18 +82,9 @@ export function canWriteRun(viewer: Viewer): Statement {
 }
 
 /**
- * The assistants that the viewer may read: those of its tenant, and the default assistants. A filter of handlers does not hide
- * the default assistants: each graph must be usable.
+ * The assistants that the viewer may read, as the parts of a list: those of its tenant, and the default assistants. A filter of
+ * handlers does not hide the default assistants: each graph must be usable.
  */
-export function canReadAssistant(viewer: Viewer, alias?: string): Statement {
-  if (viewer.sees === 'everything') return sql`true`;
-  const { tenant, metadata } = columnsOf(alias);
-  const { filter } = viewer;
-  if (!filter) return sql`${tenant} IN (${viewer.tenant}, ${SHARED})`;
-  return sql`(${tenant} = ${SHARED} OR ${tenant} = ${viewer.tenant} AND ${metadataMeets(filter, metadata)})`;
-}
-
-/** The conditions of `canReadAssistant` with an index for each: the tenant of the viewer, and the shared tenant. */
 export function assistantParts({ sees, tenant, filter }: Viewer): Statement[] {
   if (sees === 'everything') return [];
   const own = sql`"tenant" = ${tenant}`;
@@ -101,17 +92,22 @@ export function assistantParts({ sees, tenant, filter }: Viewer): Statement[] {
   return [readable, sql`"tenant" = ${SHARED}`];
 }
 
+/** The assistants that the viewer may read, as one condition. */
+export function canReadAssistant(viewer: Viewer): Statement {
+  const parts = assistantParts(viewer);
+  return parts.length === 0 ? sql`true` : sql`(${join(parts, ' OR ')})`;
+}
+
 /**
  * The assistants that the viewer may change: its own, or with the right to see the tenant, those of the tenant. An admin of the
  * tenant "default" also changes the default assistants.
  */
-export function canWriteAssistant(viewer: Viewer, alias?: string): Statement {
-  const own = canWrite(viewer, alias);
+export function canWriteAssistant(viewer: Viewer): Statement {
+  const own = canWrite(viewer);
   const isOperator = viewer.tenant === DEFAULT_TENANT && viewer.roles.includes('admin');
   if (!isOperator) return own;
-  const { tenant, metadata } = columnsOf(alias);
-  const met = viewer.filter ? metadataMeets(viewer.filter, metadata) : raw('true');
-  return sql`(${own} OR ${tenant} = ${SHARED} AND ${met})`;
+  const met = viewer.filter ? metadataMeets(viewer.filter, raw('"metadata"')) : raw('true');
+  return sql`(${own} OR "tenant" = ${SHARED} AND ${met})`;
 }
 
 /** The rows that the viewer may read, as a condition of Prisma. */
@@ -121,11 +117,6 @@ export function readableRows({ sees, tenant, identity: owner }: Viewer): {
 } {
   if (sees === 'everything') return {};
   return sees === 'own' ? { tenant, owner } : { tenant };
-}
-
-/** `canReadAssistant` as a condition of Prisma. */
-export function readableAssistants({ sees, tenant }: Viewer): { tenant?: { in: string[] } } {
-  return sees === 'everything' ? {} : { tenant: { in: [tenant, SHARED_TENANT] } };
 }
 
 /** Whether the viewer may read a thread that the server has read for several viewers. */

@@ -6,6 +6,11 @@ export type Role = 'reader' | 'member' | 'admin';
 /** From the lowest to the highest. */
 export const ROLES: readonly Role[] = ['reader', 'member', 'admin'];
 
+/** The roles among these values, each once. A project may have roles of its own. */
+export function rolesIn(values: readonly unknown[]): Role[] {
+  return ROLES.filter((role) => values.includes(role));
+}
+
 /** The client behind a request. Each domain function for clients takes one, and puts its scope into its statements. */
 export interface Viewer {
   kind: 'anonymous' | 'apiKey' | 'jwt' | 'custom' | 'system';

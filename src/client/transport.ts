@@ -29,7 +29,7 @@ export interface ClientSettings {
    * localStorage of the browser; null: nowhere.
    */
   storage?: TextStorage | null;
-  /** Names the person whose messages `storage` keeps, if several people use one browser. */
+  /** The person at the browser: `storage` keeps unsent messages for each one. */
   user?: string;
 }
 

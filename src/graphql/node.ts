@@ -1,7 +1,8 @@
 import { brandWithType } from '@pothos/core';
-import type { ClientApp } from '../app.ts';
+import type { App } from '../app.ts';
 import { findAssistant } from '../assistants/search.ts';
-import { readableAssistants, readableRows } from '../auth/scope.ts';
+import { withoutHandlers, type Viewer } from '../auth/viewer.ts';
+import type { NodeType } from '../db/node-id.ts';
 import { parseUuid } from '../db/uuid.ts';
 import { AppError } from '../errors.ts';
 import { findRun } from '../runs/search.ts';
@@ -29,44 +30,45 @@ builder.queryField('node', (t) =>
     description: 'The assistant, thread or run with this UUID. Null if none exists.',
     args: { id: t.arg.id({ required: true }) },
     resolve: async (_root, args, app) => {
-      const { db, viewer } = app;
+      const { viewer } = app;
       const id = parseUuid('id', args.id);
-      const readable = readableRows(viewer);
-      const [assistant, thread, run] = await Promise.all([
-        db.assistant.findUnique({
-          where: { id, deletedAt: null, ...readableAssistants(viewer) },
-        }),
-        db.thread.findUnique({ where: { id, ...readable } }),
-        db.run.findUnique({ where: { id, tombstone: false, ...readable } }),
-      ]);
-      const found = { Assistant: assistant, Thread: thread, Run: run };
-      const type = TYPES.find((each) => found[each] !== null);
+      const find = (as: Viewer, type: NodeType) => READERS[type](app, as, id);
+      const found = await Promise.all(TYPES.map((type) => find(withoutHandlers(viewer), type)));
+      const type = TYPES.find((_, i) => found[i]);
       if (!type) return null;
-      const row = viewer.ask ? await readAllowed(app, type, id) : found[type];
-      return row && branded(row, type);
+      const row = viewer.ask
+        ? await orNull(app, () => find(viewer, type))
+        : found[TYPES.indexOf(type)];
+      return row ? branded(row, type) : null;
     },
   }),
 );
 
-const TYPES = ['Assistant', 'Thread', 'Run'] as const;
-
-/** Reads a row with the permission of handlers. Null also after an error of a handler: it would say that the row exists. */
-async function readAllowed(
-  app: ClientApp,
-  type: (typeof TYPES)[number],
-  id: string,
-): Promise<{ id: string } | null> {
-  const { viewer } = app;
+/** Null also after an error of a handler: it would say that the row exists. */
+async function orNull<Row>(
+  { log }: Pick<App, 'log'>,
+  find: () => Promise<Row>,
+): Promise<Row | null> {
   try {
-    if (type === 'Assistant') return await findAssistant(app, viewer, id);
-    if (type === 'Thread') return (await showThread(app, viewer, id)) ?? null;
-    return (await findRun(app, viewer, id)) ?? null;
+    return await find();
   } catch (error) {
-    if (!(error instanceof AppError))
-      app.log.error({ err: error }, 'a handler failed for node(id)');
+    if (!(error instanceof AppError)) log.error({ err: error }, 'a handler failed for node(id)');
     return null;
   }
 }
+
+type Reader = (app: App, viewer: Viewer, id: string) => Promise<{ id: string } | null | undefined>;
+
+const READERS: Record<NodeType, Reader> = {
+  Assistant: findAssistant,
+  Thread: showThread,
+  async Run(app, viewer, id) {
+    const run = await findRun(app, viewer, id);
+    return run?.tombstone ? null : run;
+  },
+};
+
+const TYPES = Object.keys(READERS) as NodeType[];
 
 function branded<Row extends object>(row: Row, type: string): Row {
   brandWithType(row, type as never);

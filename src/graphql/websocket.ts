@@ -17,6 +17,7 @@ import type { Viewer } from '../auth/viewer.ts';
 import type { Config } from '../config.ts';
 import { AppError, summarizeError, UnauthenticatedError } from '../errors.ts';
 import { interruptible } from '../events/interruptible.ts';
+import { CREDENTIALS } from '../http/checks.ts';
 import type { Connections } from '../http/connections.ts';
 import { refuseConnection, RefusedError } from '../http/refused.ts';
 import { limitTraffic, startPulse, type Usage } from '../http/socket-traffic.ts';
@@ -225,7 +226,6 @@ function headersOf({ headers }: IncomingMessage, params: Record<string, unknown>
   return merged;
 }
 
-const CREDENTIALS = ['authorization', 'x-api-key'];
 const OF_PROXIES = /^(host|cookie|forwarded|x-forwarded-.*|x-real-ip|via)$/;
 
 function isHeader(name: string, value: string): boolean {

@@ -57,9 +57,9 @@ export function createAccess({
   };
 }
 
-/** Whether the request has a single Host header. Proxies and servers choose differently among several. */
-export function hasOneHost({ rawHeaders }: IncomingMessage): boolean {
-  return rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'host').length === 1;
+/** The number of headers with this name. Of several, proxies and servers choose differently. */
+export function countHeaders({ rawHeaders }: IncomingMessage, header: string): number {
+  return rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === header).length;
 }
 
 /** The path and query of the target. Undefined unless the target is a path, or a URL with the host of the Host header. */

@@ -1,12 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { hasOneHost, pathOf, type Access } from './access.ts';
+import { countHeaders, pathOf, type Access } from './access.ts';
 import { RefusedError } from './refused.ts';
 
 /** Paths without a query. */
 const NO_QUERY = ['/health', '/ready'];
 
 export function checkHost(access: Access, request: IncomingMessage): void {
-  if (!hasOneHost(request)) {
+  if (countHeaders(request, 'host') !== 1) {
     throw new RefusedError(400, 'BAD_USER_INPUT', 'A request needs one Host header.');
   }
   const path = pathOf(request);
@@ -25,12 +25,12 @@ export function checkHost(access: Access, request: IncomingMessage): void {
   );
 }
 
-const CREDENTIALS = ['authorization', 'x-api-key'];
+/** The headers with credentials. */
+export const CREDENTIALS: readonly string[] = ['authorization', 'x-api-key'];
 
 /** Node.js keeps the first of two `authorization` headers, and a proxy may check the second. */
-export function checkCredentials({ rawHeaders }: IncomingMessage): void {
-  const names = rawHeaders.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase());
-  const twice = CREDENTIALS.find((name) => names.indexOf(name) !== names.lastIndexOf(name));
+export function checkCredentials(request: IncomingMessage): void {
+  const twice = CREDENTIALS.find((name) => countHeaders(request, name) > 1);
   if (twice === undefined) return;
   throw new RefusedError(401, 'UNAUTHENTICATED', `A request has at most one header ${twice}.`);
 }

@@ -1,8 +1,9 @@
 import { expect } from 'vitest';
 import { eventId } from '../../src/events/event.ts';
 import { human, randomId } from './app.ts';
-import type { Client, RunInput } from './client.ts';
+import type { Client } from './client.ts';
 import { operation } from './graphql.ts';
+import { ALL_MODES } from './stream-events.ts';
 
 /** The ids of what a viewer owns: a thread with messages, and a thread with a question in a subgraph. */
 export interface World {
@@ -51,15 +52,7 @@ export async function createWorld(client: Client): Promise<World> {
   const chat = await client.createThread({ metadata });
   const asking = await client.createThread({ metadata });
   const idempotencyKey = randomId();
-  const streamModes: RunInput['streamModes'] = [
-    'VALUES',
-    'UPDATES',
-    'MESSAGES',
-    'CUSTOM',
-    'TASKS',
-    'CHECKPOINTS',
-  ];
-  const all = { metadata, streamModes, streamSubgraphs: true };
+  const all = { metadata, streamModes: ALL_MODES, streamSubgraphs: true };
   const talk = { ...all, threadId: chat, assistantId: assistant };
   const first = await client.runToEnd({ ...talk, input: human(`${mark} one`), idempotencyKey });
   const last = await client.runToEnd({ ...talk, input: human(`${mark} two`) });
