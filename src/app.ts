@@ -1,5 +1,6 @@
 import type { RunAssistants } from './assistants/run-assistant.ts';
 import type { Authenticator } from './auth/authenticate.ts';
+import type { RateLimit } from './auth/rate-limit.ts';
 import type { Viewer } from './auth/viewer.ts';
 import type { MadeGraphs } from './checkpoints/graphs.ts';
 import type { Config } from './config.ts';
@@ -15,12 +16,14 @@ import type { MessageTexts } from './runs/message-texts.ts';
 import type { Waits } from './runs/wait.ts';
 import type { ThreadChanges } from './threads/changed.ts';
 
-/** The parts of the server. A domain function takes the parts it needs; GraphQL takes all of them as its context. */
+/** The parts of the server. A domain function takes the parts it needs; a front takes all of them. */
 export interface App {
   config: Config;
   log: Logger;
   /** Finds the viewer of a request. */
   auth: Authenticator;
+  /** Limits the requests of each viewer, over all fronts. */
+  rateLimit: RateLimit;
   /** Prisma models, for single statements. */
   db: PrismaClient;
   /** Statements of the hot path, and all transactions. */
@@ -30,7 +33,7 @@ export interface App {
   graphs: Graphs;
   /** The results of graph functions in one request. */
   made?: MadeGraphs;
-  /** The current GraphQL operation: `sql` reads within its limits. */
+  /** The current operation: `sql` reads within its limits. */
   operation?: Operation;
   /** `sql` without the limits of an operation, for mutations. */
   unlimitedSql?: Sql;
@@ -50,7 +53,7 @@ export interface App {
   largeReads: LargeReads;
 }
 
-/** The parts of the server for a request: the context of GraphQL. */
+/** The parts of the server for a request, such as the context of GraphQL. */
 export interface ClientApp extends App {
   viewer: Viewer;
 }

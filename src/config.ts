@@ -176,6 +176,14 @@ const SETTINGS = {
   introspection: onOff('INTROSPECTION', { otherwise: 'on' }),
   /** Whether browsers get GraphiQL. */
   graphiql: onOff('GRAPHIQL', { otherwise: 'on' }),
+  /** Whether the server answers LangGraph's REST clients, beside GraphQL. */
+  rest: onOff('REST', { otherwise: 'on' }),
+  /** The largest request body of a REST client. */
+  restBodyLimitBytes: integer('REST_BODY_LIMIT_BYTES', {
+    otherwise: 33_554_432,
+    min: 1024,
+    max: 1_073_741_824,
+  }),
   /** Allowed values of the Host header, besides HOST, localhost and loopback addresses. */
   allowedHosts: list('ALLOWED_HOSTS'),
   /** Allowed web origins for browsers, besides the server's own origin. */

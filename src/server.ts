@@ -7,6 +7,7 @@ import { createAuthenticator, type Authenticator } from './auth/authenticate.ts'
 import { createHandlerLogin } from './auth/handler-login.ts';
 import type { Handlers } from './auth/handlers.ts';
 import { createLogins } from './auth/logins.ts';
+import { createRateLimit } from './auth/rate-limit.ts';
 import type { Config } from './config.ts';
 import { createLargeReads } from './db/large-reads.ts';
 import { openDatabase, type Database } from './db/open.ts';
@@ -16,6 +17,7 @@ import { createGraphqlFront } from './graphql/front.ts';
 import { loadHandlers } from './graphs/load-handlers.ts';
 import { loadGraphs } from './graphs/load.ts';
 import { isLoopback } from './http/access.ts';
+import { createRestFront } from './rest/front.ts';
 import { createHttpServer } from './http/server.ts';
 import type { Logger } from './log.ts';
 import { createLeaseRenewer } from './runs/lease-renewer.ts';
@@ -93,7 +95,10 @@ async function startOn(
     leaseSeconds: database.embedded ? Infinity : config.leaseSeconds,
   });
   if (database.embedded) await queue.expireOthers([]);
-  const http = createHttpServer(app, (connections) => createGraphqlFront(app, connections));
+  const http = createHttpServer(app, (connections) => ({
+    main: createGraphqlFront(app, connections),
+    others: config.rest ? [createRestFront(app)] : [],
+  }));
   const url = await http.listen();
   const worker = startWorker(
     { ...app, log: log.child({ worker: name }) },
@@ -131,6 +136,7 @@ function createApp(
     config,
     log,
     auth,
+    rateLimit: createRateLimit(config.rateLimit),
     db,
     sql,
     isReady,

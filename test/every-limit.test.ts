@@ -52,6 +52,7 @@ const ROWS = cellsOf(read('docs/limits.md')).map(
 /** Limits for a single small request, on the server of this file. */
 const SMALL = {
   BODY_LIMIT_BYTES: '100000',
+  REST_BODY_LIMIT_BYTES: '200000',
   DEPTH_LIMIT: '5',
   ALIAS_LIMIT: '5',
   DIRECTIVE_LIMIT: '5',
@@ -160,6 +161,11 @@ const CASES: Record<string, Case> = {
     socket.socket.send(body);
     const [closed] = await once(socket.socket, 'close');
     return `status ${response.status}, ${await response.text()}, close code ${closed}`;
+  },
+  async REST_BODY_LIMIT_BYTES(client) {
+    const body = JSON.stringify({ metadata: { text: 'x'.repeat(200_000) } });
+    const response = await fetch(`${client.url}/threads`, { method: 'POST', body });
+    return `status ${response.status}: ${await response.text()}`;
   },
   DEPTH_LIMIT: refused(
     `{ graphs { nodes { name } } runs { nodes { thread { runs { nodes { id } } } } } }`,

@@ -7,16 +7,10 @@ import {
   type ExecutionArgs,
   type ExecutionResult,
 } from 'graphql';
-import pLimit from 'p-limit';
 import type { App } from '../app.ts';
-import { startOperation, type Operation } from '../db/operation.ts';
-import type { Sql } from '../db/query.ts';
-import {
-  AnswerTooLargeError,
-  AppError,
-  DatabaseAwayError,
-  OperationTimeoutError,
-} from '../errors.ts';
+import { startOperation } from '../db/operation.ts';
+import { limitedSql, reasonOf } from '../db/operation-limits.ts';
+import { AnswerTooLargeError, AppError } from '../errors.ts';
 import { isLarger } from './answer-size.ts';
 
 /** An operation, or an event of a subscription as `rootValue`. */
@@ -37,11 +31,11 @@ export async function executeWithin({ clientGone, ...args }: Execution): Promise
     largeReads: app.largeReads,
   });
   // Graphs made by functions live only as long as the operation.
-  const own = { made: new Map(), operation, sql: limited(app.sql, operation) };
+  const own = { made: new Map(), operation, sql: limitedSql(app.sql, operation) };
   const contextValue: App = { ...app, ...own, unlimitedSql: app.sql };
   try {
     const result = await Promise.race([execute({ ...args, contextValue }), operation.exceeded]);
-    if (result instanceof AppError) return refusal(await reasonOf(result, app), args);
+    if (result instanceof AppError) return refusal(await reasonOf(app, result), args);
     const limit = app.config.answerLimitBytes;
     const isTooLarge = await isLarger(result.data, limit);
     return isTooLarge ? refusal(AnswerTooLargeError.ofAnswer(limit), args) : result;
@@ -60,28 +54,6 @@ export function fieldsOf(document: DocumentNode): ReadonlySet<string> {
   visit(document, { Field: ({ name }) => void names.add(name.value) });
   fields.set(document, names);
   return names;
-}
-
-/** Concurrent statements of an operation. */
-const MOST_STATEMENTS = 10;
-
-/** The database for reads: limited per operation, and refused after the end of the operation. */
-function limited(sql: Sql, { check, charge }: Operation): Sql {
-  const inTurn = pLimit(MOST_STATEMENTS);
-  return {
-    ...sql,
-    query: (statement, options) =>
-      inTurn(() => {
-        check();
-        return sql.query(statement, { ...options, onJson: charge });
-      }),
-  };
-}
-
-/** If the database does not answer, a timeout becomes DatabaseAwayError: the client may send the operation again later. */
-async function reasonOf(error: AppError, { isReady }: Pick<App, 'isReady'>): Promise<AppError> {
-  const isLong = error instanceof OperationTimeoutError;
-  return isLong && !(await isReady()) ? new DatabaseAwayError() : error;
 }
 
 function refusal(error: AppError, { document, operationName }: ExecutionArgs): ExecutionResult {

@@ -8,7 +8,6 @@ import {
   type YogaServerInstance,
 } from 'graphql-yoga';
 import type { App, ClientApp } from '../app.ts';
-import { createRateLimit } from '../auth/rate-limit.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { isStream } from '../http/streams.ts';
 import { useCompression } from './compression.ts';
@@ -38,13 +37,12 @@ export type Yoga = YogaServerInstance<Asked, ClientApp>;
 export function createGraphql(app: App): Yoga {
   const { config, log } = app;
   const maskError = createMaskError(log);
-  const rateLimit = createRateLimit(config.rateLimit);
   return createYoga<Asked, ClientApp>({
     schema,
     // Once per operation, before its execution.
     async context({ request, viewer: known, cost = 1 }: YogaInitialContext & Asked & Costed) {
       const viewer = known ?? (await app.auth.authenticate(request.headers, request));
-      rateLimit.charge(viewer, Math.max(cost, 1), performance.now());
+      app.rateLimit.charge(viewer, Math.max(cost, 1), performance.now());
       return { ...app, viewer };
     },
     maskedErrors: { maskError: config.introspection ? maskError : withoutSuggestions(maskError) },

@@ -2,8 +2,18 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { countHeaders, pathOf, type Access } from './access.ts';
 import { RefusedError } from './refused.ts';
 
-/** Paths without a query. */
-const NO_QUERY = ['/health', '/ready'];
+/** Which requests a front accepts. */
+export interface FrontRules {
+  /** The methods of pages of allowed origins, such as `GET, POST`. */
+  methods: string;
+  /** The headers of answers that such pages may read. */
+  exposedHeaders: string;
+  /** Paths that every page may get: they show nothing of a viewer. */
+  openPaths: readonly string[];
+  /** True: a body of any content type is read as JSON, and a page of another origin is refused. False: only application/json. */
+  anyContentType: boolean;
+  bodyLimitBytes: number;
+}
 
 export function checkHost(access: Access, request: IncomingMessage): void {
   if (countHeaders(request, 'host') !== 1) {
@@ -51,9 +61,12 @@ export function isEmbedded({ headers }: IncomingMessage): boolean {
 }
 
 /** Refuses a query if a page of another site made the browser send it. */
-export function checkSite(access: Access, request: IncomingMessage): void {
+export function checkSite(
+  { access, rules }: { access: Access; rules: FrontRules },
+  request: IncomingMessage,
+): void {
   if (request.method !== 'GET' && request.method !== 'HEAD') return;
-  if (NO_QUERY.includes(request.url ?? '') || access.allowsQuery(request)) return;
+  if (rules.openPaths.includes(request.url ?? '') || access.allowsQuery(request)) return;
   throw new RefusedError(
     403,
     'FORBIDDEN',
@@ -69,7 +82,7 @@ export function checkOrigin(access: Access, request: IncomingMessage): void {
 
 /** CORS: without these headers, a browser hides answers from pages of other origins and does not send their JSON. */
 export function allowOrigin(
-  access: Access,
+  { access, rules }: { access: Access; rules: FrontRules },
   request: IncomingMessage,
   response: ServerResponse,
 ): void {
@@ -77,8 +90,13 @@ export function allowOrigin(
   response.setHeader('vary', 'origin, access-control-request-headers, accept-encoding');
   if (origin === undefined || !access.allowsOrigin(request)) return;
   response.setHeader('access-control-allow-origin', origin);
+  response.setHeader('access-control-expose-headers', rules.exposedHeaders);
   if (request.method !== 'OPTIONS') return;
-  response.setHeader('access-control-allow-methods', 'GET, POST');
+  response.setHeader('access-control-allow-methods', rules.methods);
+  // Browsers ask before a page of the internet reaches a server in a private network.
+  if (request.headers['access-control-request-private-network'] === 'true') {
+    response.setHeader('access-control-allow-private-network', 'true');
+  }
   response.setHeader('access-control-max-age', '600');
   if (headers !== undefined) response.setHeader('access-control-allow-headers', headers);
 }

@@ -34,9 +34,9 @@ export function tooSlow(part: string, variable: string, seconds: number): Refuse
 export async function refuseRequest(
   request: IncomingMessage,
   response: ServerResponse,
-  error: RefusedError,
+  { error, body: described }: { error: RefusedError; body: object },
 ): Promise<void> {
-  const body = bodyOf(error);
+  const body = JSON.stringify(described);
   response.writeHead(error.status, {
     'content-type': 'application/json; charset=utf-8',
     'content-length': Buffer.byteLength(body),
@@ -57,7 +57,7 @@ let lingering = 0;
 /** Answers on a connection without a response object, and closes it. */
 export function refuseConnection(connection: Duplex, error: RefusedError): void {
   if (!connection.writable) return void connection.destroy();
-  const body = bodyOf(error);
+  const body = JSON.stringify(describeRefusal(error));
   const head = {
     connection: 'close',
     'content-type': 'application/json; charset=utf-8',
@@ -79,6 +79,7 @@ export function refuseConnection(connection: Duplex, error: RefusedError): void 
   });
 }
 
-function bodyOf({ message, code }: RefusedError): string {
-  return JSON.stringify({ errors: [{ message, extensions: { code } }] });
+/** A refusal in the form of GraphQL's errors. */
+export function describeRefusal({ message, code }: RefusedError): object {
+  return { errors: [{ message, extensions: { code } }] };
 }

@@ -6,8 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.ts';
 import { corkThisTurn } from './cork.ts';
 import type { Logger } from '../log.ts';
-import { createAccess, isLoopback, type Access } from './access.ts';
-import { checkContentType, parseBody, readBody } from './body.ts';
+import { createAccess, isLoopback, pathOf as targetOf, type Access } from './access.ts';
+import { checkContentType, readBody } from './body.ts';
 import {
   allowOrigin,
   checkCredentials,
@@ -16,13 +16,14 @@ import {
   checkOrigin,
   checkSite,
   isEmbedded,
+  type FrontRules,
 } from './checks.ts';
 import { createConnections, type Connections } from './connections.ts';
 import { createRefusedOrigins } from './refused-origins.ts';
 import { COMMON_HEADERS, refuseConnection, RefusedError, refuseRequest } from './refused.ts';
 import { isStream } from './streams.ts';
 
-/** The API on the network: GraphQL over HTTP, SSE and WebSocket at /graphql, GraphiQL for browsers, /health, /ready. */
+/** The APIs on the network: each front answers at its own paths. */
 export interface HttpServer {
   /** Returns the URL of the server, such as http://127.0.0.1:4000. Throws if the port is taken. */
   listen(): Promise<string>;
@@ -36,17 +37,33 @@ export interface HttpServer {
 /** Sends a file to a browser. */
 export type SendFile = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
-/** An API at one path, over HTTP, SSE and WebSocket. */
+/** An API over HTTP and SSE. */
 export interface Front {
-  path: string;
-  /** Answers a request after the checks of its host, origin and body size. A JSON body is parsed: `request.body`. */
-  answer(request: IncomingMessage, response: ServerResponse): unknown;
+  /** Whether it answers at this path, such as /graphql. */
+  serves(path: string): boolean;
+  /** Which requests it accepts, and which headers pages of other origins may use. */
+  rules: FrontRules;
+  /** Answers a request after the checks of its host, origin and body size. `body` has the bytes of a request that may have a body. */
+  answer(request: IncomingMessage, response: ServerResponse, body: Buffer): unknown;
+  /** The body of an answer to a refused request, as JSON. */
+  describeRefusal(error: RefusedError): object;
   /** Finds the page that a browser asks for at this path, and the files of the page below it. Absent: no page. */
   findFile?: ((request: IncomingMessage) => SendFile | undefined) | undefined;
+}
+
+/** A front that also accepts WebSockets. */
+export interface SocketFront extends Front {
+  path: string;
   /** Takes over a connection for a WebSocket. */
   acceptSocket(request: IncomingMessage, connection: Duplex, head: Buffer): void;
   /** Asks the clients of all WebSockets to connect again later, and closes the WebSockets. */
   closeSockets(): Promise<void>;
+}
+
+/** The fronts of the server. The first one that serves a path answers; the main one answers the rest. */
+export interface Fronts {
+  main: SocketFront;
+  others: readonly Front[];
 }
 
 const ANSWER_WITHIN_MS = 5000;
@@ -57,14 +74,14 @@ interface Serving {
   log: Logger;
   access: Access;
   connections: Connections;
-  front: Front;
+  fronts: Fronts;
   /** Logs an origin that the server refuses. */
   noteRefused: (origin: string) => void;
 }
 
 export function createHttpServer(
   { config, log }: { config: Config; log: Logger },
-  createFront: (connections: Connections) => Front,
+  createFronts: (connections: Connections) => Fronts,
 ): HttpServer {
   const answers = new Set<ServerResponse>();
   // connections.ts has the limits of time.
@@ -83,10 +100,10 @@ export function createHttpServer(
       answer(serving, request, response);
     },
   });
-  const front = createFront(connections);
+  const fronts = createFronts(connections);
   const access = createAccess(config);
   const noteRefused = createRefusedOrigins(log);
-  const serving = { config, log, access, connections, front, noteRefused };
+  const serving = { config, log, access, connections, fronts, noteRefused };
   server.on('request', connections.takeTurn);
   server.on('checkExpectation', connections.takeTurn);
   server.on('upgrade', (request, connection, head) =>
@@ -109,7 +126,7 @@ export function createHttpServer(
       server.close();
       for (const answer of answers)
         if (isStream(answer.getHeader('content-type'))) answer.destroy();
-      await front.closeSockets();
+      await fronts.main.closeSockets();
       const answered = Promise.allSettled([...answers].map((answer) => once(answer, 'close')));
       await Promise.race([answered, sleep(ANSWER_WITHIN_MS, undefined, { ref: false })]);
       // Idle connections, and connections without a request.
@@ -121,37 +138,48 @@ export function createHttpServer(
 
 function answer(serving: Serving, request: IncomingMessage, response: ServerResponse): void {
   for (const [name, value] of Object.entries(COMMON_HEADERS)) response.setHeader(name, value);
-  serve(serving, request, response).catch(async (error: unknown) => {
-    if (error instanceof RefusedError) return refuseRequest(request, response, error);
+  const front = frontOf(serving.fronts, request);
+  serve(serving, front, { request, response }).catch(async (error: unknown) => {
+    if (error instanceof RefusedError) {
+      return refuseRequest(request, response, { error, body: front.describeRefusal(error) });
+    }
     serving.log.debug({ err: error }, 'a client closed its connection during a request');
     return void response.destroy();
   });
 }
 
+/** The front of the path. A target that is no path is refused later. */
+function frontOf({ main, others }: Fronts, request: IncomingMessage): Front {
+  const path = targetOf(request)?.split('?')[0] ?? '';
+  return others.find((front) => front.serves(path)) ?? main;
+}
+
 async function serve(
-  { config, access, connections, front, noteRefused }: Serving,
-  request: IncomingMessage,
-  response: ServerResponse,
+  { config, access, connections, fronts, noteRefused }: Serving,
+  front: Front,
+  { request, response }: { request: IncomingMessage; response: ServerResponse },
 ): Promise<void> {
   checkHost(access, request);
   noteOrigin(request, { access, noteRefused });
-  allowOrigin(access, request, response);
+  allowOrigin({ access, rules: front.rules }, request, response);
   checkCredentials(request);
   checkExpectation(request);
   if (request.method === 'OPTIONS') {
     response.writeHead(204).end();
     return;
   }
-  if (pathOf(request) === '/') return welcome(front, request, response);
+  if (pathOf(request) === '/') return welcome(fronts, request, response);
   const sendFile = isEmbedded(request) ? undefined : front.findFile?.(request);
   if (sendFile) return sendFile(request, response);
-  checkSite(access, request);
-  // Yoga takes the parsed body. It also accepts other content types, and pages may send those without a preflight.
-  if (request.method === 'POST') checkContentType(request);
-  const body = await readBody(request, { config, connections });
-  if (request.method === 'POST') Object.assign(request, { body: parseBody(body) });
+  checkSite({ access, rules: front.rules }, request);
+  const { bodyLimitBytes, anyContentType } = front.rules;
+  if (anyContentType) {
+    // Pages of any origin may send text without a preflight.
+    checkOrigin(access, request);
+  } else if (request.method === 'POST') checkContentType(request);
+  const body = await readBody(request, { config: { ...config, bodyLimitBytes }, connections });
   gatherEvents(response);
-  await front.answer(request, response);
+  await front.answer(request, response, body);
 }
 
 /** The server executes a POST from a page of any origin, but the browser hides the answer or does not send the request. */
@@ -164,7 +192,7 @@ function noteOrigin(
 }
 
 function upgrade(
-  { log, access, connections, front, noteRefused }: Serving,
+  { log, access, connections, fronts: { main }, noteRefused }: Serving,
   request: IncomingMessage,
   { connection, head }: { connection: Duplex; head: Buffer },
 ): void {
@@ -175,10 +203,10 @@ function upgrade(
     noteOrigin(request, { access, noteRefused });
     checkOrigin(access, request);
     checkCredentials(request);
-    if (!isFor(front, request)) {
-      throw new RefusedError(404, 'BAD_USER_INPUT', `WebSockets are served at ${front.path}.`);
+    if (pathOf(request) !== main.path) {
+      throw new RefusedError(404, 'BAD_USER_INPUT', `WebSockets are served at ${main.path}.`);
     }
-    front.acceptSocket(request, connection, head);
+    main.acceptSocket(request, connection, head);
   } catch (error) {
     if (!(error instanceof RefusedError)) throw error;
     refuseConnection(connection, error);
@@ -186,19 +214,20 @@ function upgrade(
 }
 
 /** The way from the root of the server: browsers go on to the page, and other clients get the paths. */
-function welcome(front: Front, { headers }: IncomingMessage, response: ServerResponse): void {
+function welcome(
+  { main, others }: Fronts,
+  { headers }: IncomingMessage,
+  response: ServerResponse,
+): void {
   response.appendHeader('vary', 'accept');
-  if (front.findFile && headers.accept?.includes('text/html')) {
+  if (main.findFile && headers.accept?.includes('text/html')) {
     // Relative: a proxy may serve this server below another path.
-    response.writeHead(302, { location: front.path.slice(1) }).end();
+    response.writeHead(302, { location: main.path.slice(1) }).end();
     return;
   }
   response.setHeader('content-type', 'application/json; charset=utf-8');
-  response.end(JSON.stringify({ graphql: front.path, health: '/health', ready: '/ready' }));
-}
-
-function isFor({ path }: Front, request: IncomingMessage): boolean {
-  return pathOf(request) === path;
+  const paths = { graphql: main.path, health: '/health', ready: '/ready' };
+  response.end(JSON.stringify({ ...paths, ...(others.length > 0 && { rest: '/docs' }) }));
 }
 
 function pathOf({ url = '' }: IncomingMessage): string {

@@ -1,0 +1,91 @@
+import { z } from 'zod';
+import { describeZodError } from '../describe-zod-error.ts';
+import { AppError, DatabaseAwayError, isDatabaseAway, type ErrorCode } from '../errors.ts';
+import type { Logger } from '../log.ts';
+
+/** A refusal with a status of its own. */
+export class RestError extends Error {
+  readonly status: number;
+  readonly code: ErrorCode = 'BAD_USER_INPUT';
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** 422 for all other codes. */
+const STATUS: Partial<Record<ErrorCode, number>> = {
+  UNAUTHENTICATED: 401,
+  FORBIDDEN: 403,
+  NOT_FOUND: 404,
+  CONFLICT: 409,
+  THREAD_BUSY: 409,
+  PAYLOAD_TOO_LARGE: 413,
+  RATE_LIMITED: 429,
+  INTERNAL_SERVER_ERROR: 500,
+  SERVICE_UNAVAILABLE: 503,
+  OPERATION_TIMEOUT: 503,
+};
+
+/** The SDKs show one of the two texts: Python `detail`, the transports of JavaScript `message`. The code is that of GraphQL. */
+export function errorBody(message: string, code: ErrorCode) {
+  return { detail: message, message, code };
+}
+
+/** The answer to a request that failed. Logs what is not the client's mistake. */
+export function answerError(thrown: unknown, log: Logger): Response {
+  const { status, code, message, headers } = readError(thrown, log);
+  return Response.json(errorBody(message, code), { status, ...(headers && { headers }) });
+}
+
+interface Failure {
+  status: number;
+  code: ErrorCode;
+  message: string;
+  headers?: Record<string, string>;
+}
+
+function readError(thrown: unknown, log: Logger): Failure {
+  if (thrown instanceof z.ZodError) {
+    return { status: 422, code: 'BAD_USER_INPUT', message: describeZodError(thrown) };
+  }
+  if (thrown instanceof RestError) return thrown;
+  if (thrown instanceof DatabaseAwayError || isDatabaseAway(thrown)) {
+    log.error({ err: thrown }, 'a request failed: the database is away');
+    const { code, message } = new DatabaseAwayError();
+    return { status: 503, code, message };
+  }
+  if (thrown instanceof AppError) {
+    const { retryAfterSeconds } = thrown.details;
+    return {
+      status: STATUS[thrown.code] ?? 422,
+      code: thrown.code,
+      message: inRestWords(thrown.message),
+      ...(typeof retryAfterSeconds === 'number' && {
+        headers: { 'retry-after': String(retryAfterSeconds) },
+      }),
+    };
+  }
+  if (!isAbort(thrown)) log.error({ err: thrown }, 'a request failed unexpectedly');
+  return { status: 500, code: 'INTERNAL_SERVER_ERROR', message: 'Unexpected error.' };
+}
+
+/** The fields of requests, as the domain names them. */
+const FIELDS =
+  /\b(?:input\.|filter\.)?(threadId|assistantId|graphId|checkpointId|checkpointNamespace|runId|asNode|ifExists|multitaskStrategy|streamModes|interruptBefore|interruptAfter|afterSeconds|onCompletion|interruptId)\b/g;
+
+/** The message with the names of the REST interface: `thread_id` for `input.threadId`. */
+function inRestWords(message: string): string {
+  return message
+    .replaceAll(FIELDS, (_, name: string) => toSnakeCase(name))
+    .replaceAll(/\binput\.(?=[a-z])/g, '');
+}
+
+function toSnakeCase(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError';
+}

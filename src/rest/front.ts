@@ -1,0 +1,145 @@
+import { getRequestListener } from '@hono/node-server';
+import { Hono, type Context } from 'hono';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { App, ClientApp } from '../app.ts';
+import { checkJson } from '../check-json.ts';
+import { limitedSql, reasonOf } from '../db/operation-limits.ts';
+import { startOperation } from '../db/operation.ts';
+import { AppError } from '../errors.ts';
+import type { Front } from '../http/server.ts';
+import { answerError, errorBody, RestError } from './errors.ts';
+import type { Call, Route } from './route.ts';
+import { ANONYMOUS, type Viewer } from '../auth/viewer.ts';
+import { OPEN_PATHS, routes } from './routes.ts';
+
+/** The headers of answers that the SDKs read in browsers. */
+const EXPOSED = [
+  'content-location',
+  'location',
+  'x-pagination-total',
+  'x-pagination-next',
+  'retry-after',
+];
+
+/** LangGraph's Agent Server interface at the root of the server: REST and SSE. */
+export function createRestFront(app: App): Front {
+  const hono = new Hono<{ Bindings: { body: Buffer } }>();
+  for (const each of routes) {
+    hono.on(each.method, honoPath(each.path), (context) => answer(app, each, context));
+  }
+  hono.notFound(() =>
+    answerError(new RestError(404, 'There is no such route; see /openapi.json.'), app.log),
+  );
+  hono.onError((error) => answerError(error, app.log));
+  const bodies = new WeakMap<IncomingMessage, Buffer>();
+  const listener = getRequestListener(
+    (request, { incoming }) =>
+      hono.fetch(request, { body: bodies.get(incoming as IncomingMessage) ?? Buffer.alloc(0) }),
+    { overrideGlobalObjects: false },
+  );
+
+  return {
+    serves: (path) => /^\/./.test(path) && !OTHER_PATHS.test(path),
+    rules: {
+      methods: 'GET, POST, PUT, PATCH, DELETE, OPTIONS',
+      exposedHeaders: EXPOSED.join(', '),
+      openPaths: OPEN_PATHS,
+      anyContentType: true,
+      bodyLimitBytes: app.config.restBodyLimitBytes,
+    },
+    describeRefusal: ({ message, code }) => errorBody(message, code),
+    answer(request: IncomingMessage, response: ServerResponse, body: Buffer) {
+      bodies.set(request, body);
+      return listener(request, response);
+    },
+  };
+}
+
+/** The viewer of a route without a login: it may read what all tenants share. */
+const NOBODY: Viewer = { ...ANONYMOUS, tenant: '', roles: [], sees: 'own' };
+
+/** The paths of the other fronts. */
+const OTHER_PATHS = /^\/(graphql|health|ready)(\/|$)/;
+
+/** `/threads/{thread_id}` → `/threads/:thread_id`. */
+function honoPath(path: string): string {
+  return path.replaceAll(/\{(\w+)\}/g, ':$1');
+}
+
+async function answer(
+  app: App,
+  found: Route,
+  context: Context<{ Bindings: { body: Buffer } }>,
+): Promise<Response> {
+  const { raw } = context.req;
+  try {
+    if (found.access === 'open') return await handle({ ...app, viewer: NOBODY }, found, context);
+    const viewer = await app.auth.authenticate(raw.headers, raw);
+    app.rateLimit.charge(viewer, 1, performance.now());
+    return await handle({ ...app, viewer }, found, context);
+  } catch (error) {
+    return answerError(error, app.log);
+  }
+}
+
+/** Runs the handler within the limits of an operation, as GraphQL does. */
+async function handle(
+  app: ClientApp,
+  found: Route,
+  context: Context<{ Bindings: { body: Buffer } }>,
+): Promise<Response> {
+  const { raw } = context.req;
+  const operation = startOperation(app.config, {
+    fields: EVERY_FIELD,
+    left: found.changes ? undefined : raw.signal,
+    largeReads: app.largeReads,
+  });
+  try {
+    const call: Call = {
+      app: {
+        ...app,
+        made: new Map(),
+        operation,
+        sql: found.changes ? app.sql : limitedSql(app.sql, operation),
+        unlimitedSql: app.sql,
+      },
+      params: context.req.param(),
+      query: found.query ? found.query.parse(readQuery(context)) : undefined,
+      body: found.body ? found.body.parse(readBody(context.env.body)) : undefined,
+      headers: raw.headers,
+      url: context.req.url,
+      signal: raw.signal,
+    };
+    const result = await Promise.race([found.handle(call), operation.exceeded]);
+    if (result instanceof AppError) throw await reasonOf(app, result);
+    return result;
+  } finally {
+    operation.close();
+  }
+}
+
+/** The large columns that an answer of this interface has. */
+const EVERY_FIELD: ReadonlySet<string> = new Set(['input', 'command', 'config', 'context']);
+
+/** One value of a key, or the list of its values. */
+function readQuery({ req }: Context): Record<string, string | string[]> {
+  return Object.fromEntries(
+    Object.entries(req.queries()).map(([key, values]) => {
+      const [first = '', ...others] = values;
+      return [key, others.length > 0 ? values : first];
+    }),
+  );
+}
+
+/** The JSON of a body, whatever its content type says; an empty body is an empty object. */
+function readBody(bytes: Buffer): unknown {
+  if (bytes.length === 0) return {};
+  let body: unknown;
+  try {
+    body = JSON.parse(bytes.toString());
+  } catch {
+    throw new RestError(400, 'The body is not valid JSON.');
+  }
+  checkJson(body, 'body');
+  return body ?? {};
+}
