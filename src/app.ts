@@ -30,6 +30,8 @@ export interface App {
   sql: Sql;
   /** Whether the database can be read and written. */
   isReady: () => Promise<boolean>;
+  /** Whether the server is closing its connections: clients then connect again, to this server or another. */
+  isStopping: () => boolean;
   graphs: Graphs;
   /** The results of graph functions in one request. */
   made?: MadeGraphs;

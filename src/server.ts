@@ -86,7 +86,8 @@ async function startOn(
   database: Database,
   parts: Pick<App, 'config' | 'log' | 'graphs' | 'auth'>,
 ): Promise<Server> {
-  const app = createApp(database, parts);
+  const stopping = new AbortController();
+  const app = createApp(database, parts, stopping.signal);
   const { config, log, sql } = app;
   // A single process owns an embedded database. Its claims do not expire, and at its start every RUNNING run is an orphan.
   const name = `${hostname()}/${process.pid}`;
@@ -117,6 +118,7 @@ async function startOn(
     app,
     worker,
     async stop() {
+      stopping.abort();
       await http.close();
       await worker.stop();
       await retention.stop();
@@ -130,6 +132,7 @@ async function startOn(
 function createApp(
   { db, sql, isReady }: Database,
   { config, log, graphs, auth }: Pick<App, 'config' | 'log' | 'graphs' | 'auth'>,
+  stopping: AbortSignal,
 ): App {
   const tail = createEventTail(sql, log);
   return {
@@ -140,6 +143,7 @@ function createApp(
     db,
     sql,
     isReady,
+    isStopping: () => stopping.aborted,
     graphs,
     assistants: createRunAssistants(sql.query),
     events: createEventBatches(sql, tail, log),

@@ -8,7 +8,7 @@ import { UNCONSUMED } from './store.ts';
 
 /** An answer to an interrupt, as a client sends it. */
 export interface Answer {
-  /** Optional if the thread has a single pending interrupt. */
+  /** Our UUID, or LangGraph's id if no other pending interrupt has it. Optional if the thread has a single pending interrupt. */
   interruptId?: string | null | undefined;
   value?: unknown;
 }
@@ -28,12 +28,13 @@ export async function acceptAnswers(
   { threadId, runId, argument }: { threadId: string; runId: string; argument: string },
   answers: readonly Answer[],
 ): Promise<AcceptedAnswer[]> {
-  const open = await query<{ id: string }>(
-    sql`SELECT "id" FROM "Interrupt" WHERE "threadId" = ${threadId} AND "pending" ORDER BY "seq"`,
+  const open = await query<{ id: string; langgraphId: string }>(
+    sql`SELECT "id", "langgraphId" FROM "Interrupt" WHERE "threadId" = ${threadId} AND "pending" ORDER BY "seq"`,
   );
   const ids = new Set(open.map(({ id }) => id));
   const accepted = answers.map(({ interruptId, value }, i) => {
-    const id = interruptId ?? onlyOne(ids, threadId, `${argument}[${i}].interruptId`);
+    const named = interruptId ?? onlyOne(ids, threadId, `${argument}[${i}].interruptId`);
+    const id = byLanggraphId(open, named) ?? named;
     if (ids.has(id)) return { interruptId: id, value: value ?? null };
     throw new ConflictError(`Interrupt ${id} is not pending on thread ${threadId}.`);
   });
@@ -44,6 +45,15 @@ export async function acceptAnswers(
     sql`UPDATE "Interrupt" SET "pending" = false, "answeredById" = ${runId} WHERE "id" = ANY(${named}::uuid[])`,
   );
   return accepted;
+}
+
+/** Of several interrupts with one id of LangGraph, none is found: the id does not name one of them. */
+function byLanggraphId(
+  open: readonly { id: string; langgraphId: string }[],
+  named: string,
+): string | undefined {
+  const [found, ...others] = open.filter(({ langgraphId }) => langgraphId === named);
+  return others.length === 0 ? found?.id : undefined;
 }
 
 function onlyOne(open: ReadonlySet<string>, threadId: string, argument: string): string {

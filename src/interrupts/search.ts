@@ -72,3 +72,24 @@ export async function interruptsOf(
      ) latest ORDER BY "seq"`,
   );
 }
+
+/** The interrupts with these ids, in the order of their creation. */
+export async function findInterrupts(
+  { sql: { query } }: { sql: Sql },
+  ids: readonly string[],
+): Promise<Interrupt[]> {
+  return query<Interrupt>(
+    sql`SELECT * FROM "Interrupt" WHERE "id" = ANY(${ids}::uuid[]) ORDER BY "seq"`,
+  );
+}
+
+/** The pending interrupts of a run that the viewer may read. */
+export async function findInterruptsOfRun(
+  { sql: { query } }: { sql: Sql },
+  run: { id: string; threadId: string | null },
+): Promise<Interrupt[]> {
+  if (run.threadId === null) return [];
+  return query<Interrupt>(
+    sql`SELECT * FROM "Interrupt" WHERE "threadId" = ${run.threadId} AND "runId" = ${run.id} AND "pending" ORDER BY "seq"`,
+  );
+}

@@ -76,7 +76,7 @@ const FIELDS =
   /\b(?:input\.|filter\.)?(threadId|assistantId|graphId|checkpointId|checkpointNamespace|runId|asNode|ifExists|multitaskStrategy|streamModes|interruptBefore|interruptAfter|afterSeconds|onCompletion|interruptId)\b/g;
 
 /** The message with the names of the REST interface: `thread_id` for `input.threadId`. */
-function inRestWords(message: string): string {
+export function inRestWords(message: string): string {
   return message
     .replaceAll(FIELDS, (_, name: string) => toSnakeCase(name))
     .replaceAll(/\binput\.(?=[a-z])/g, '');

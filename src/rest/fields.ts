@@ -2,7 +2,40 @@ import { z } from 'zod';
 
 // Fields of requests. Unknown fields of a request are accepted: the SDKs of several versions send some that have no meaning here.
 
+/** A JSON object. */
+export const jsonObject = z.record(z.string(), z.unknown());
+
+const LARGEST_LIMIT = 1000;
+
+/** The part of a list. `limit` is 1 to 1,000. */
+export const paging = {
+  limit: z.coerce.number().int().min(1).max(LARGEST_LIMIT).default(10),
+  offset: z.coerce.number().int().min(0).max(1_000_000_000).default(0),
+};
+
 /** A boolean in a query: `true`, `false`, `1` or `0`. */
 export const flag = z
   .enum(['true', 'false', '1', '0'])
   .transform((text) => ['true', '1'].includes(text));
+
+/** A list in a query: a repeated key, or one value. */
+export const repeated = z.union([z.array(z.string()), z.string().transform((one) => [one])]);
+
+/** A field with a meaning that the server does not have: a request with it is refused, because ignoring it would change the result. */
+export function unsupported(name: string) {
+  return z
+    .unknown()
+    .optional()
+    .refine((value) => value == null || (Array.isArray(value) && value.length === 0), {
+      message: `${name} is not supported by this server`,
+    });
+}
+
+/** The fields of an object that the client wants; all without `select`. */
+export function selected(
+  object: Record<string, unknown>,
+  select: readonly string[] | null | undefined,
+): Record<string, unknown> {
+  if (!select) return object;
+  return Object.fromEntries(Object.entries(object).filter(([key]) => select.includes(key)));
+}

@@ -1,8 +1,10 @@
+import { statelessRunRoutes } from '../runs/rest-stateless.ts';
+import { runRoutes } from '../runs/rest.ts';
 import type { Route } from './route.ts';
 import { systemRoutes } from './system.ts';
 
 /** All routes. The access of each is in its own declaration. */
-export const routes: readonly Route[] = [...systemRoutes];
+export const routes: readonly Route[] = [...runRoutes, ...statelessRunRoutes, ...systemRoutes];
 
 /** The paths that every page may get. */
 export const OPEN_PATHS = routes.filter(({ access }) => access === 'open').map(({ path }) => path);

@@ -80,6 +80,14 @@ async function findStreamed(
   );
 }
 
+/** The events of a run that the viewer may read, from its first event on. */
+export async function followFromStart(
+  app: { sql: Sql; tail: EventTail },
+  run: Run,
+): Promise<AsyncIterableIterator<StoredEvent, void>> {
+  return followFrom(app, { runId: run.id, threadId: await threadOfEvents(app, run) }, 0, null);
+}
+
 function followIn(
   app: { tail: EventTail },
   followed: Followed,

@@ -151,6 +151,7 @@ function columnsOf(run: NewRow, { viewer, graphId, assistantId, delay }: Params)
     context: sql`${JSON.stringify(run.context)}::json`,
     metadata: sql`${JSON.stringify(run.metadata)}::jsonb`,
     streamModes: sql`${run.streamModes}::text[]`,
+    restModes: sql`${run.restModes}::text[]`,
     streamSubgraphs: sql`${run.streamSubgraphs}::boolean`,
     interruptBefore: sql`${run.interruptBefore}::text[]`,
     interruptAfter: sql`${run.interruptAfter}::text[]`,

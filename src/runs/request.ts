@@ -2,10 +2,12 @@ import { checkConfig, mergeConfig, mergeContext } from '../assistants/config.ts'
 import { readAssistantId } from '../assistants/input.ts';
 import type { RunAssistant, RunAssistants } from '../assistants/run-assistant.ts';
 import { userOf, type GraphUser } from '../auth/graph-user.ts';
+import { canRead } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Config } from '../config.ts';
 import type { Sql } from '../db/query.ts';
-import { newId, parseUuid } from '../db/uuid.ts';
+import { sql } from '../db/sql.ts';
+import { isUuid, newId, parseUuid } from '../db/uuid.ts';
 import { BadInputError, NotFoundError } from '../errors.ts';
 import type { StreamMode } from '../events/event.ts';
 import type {
@@ -41,6 +43,8 @@ export interface NewRun {
   context?: Record<string, unknown> | null | undefined;
   metadata?: Record<string, unknown> | null | undefined;
   streamModes: readonly StreamMode[];
+  /** The stream modes as a REST client named them. */
+  restModes?: readonly string[] | undefined;
   streamSubgraphs: boolean;
   /** Node names, or "*" for every node. */
   interruptBefore?: readonly string[] | null | undefined;
@@ -114,8 +118,9 @@ export async function checkRequest(
 
 async function checkNewRun(
   app: CheckNeeds,
-  { viewer, argument, request }: { viewer: Viewer; argument: string; request: NewRun },
+  { viewer, argument, request: asked }: { viewer: Viewer; argument: string; request: NewRun },
 ): Promise<Omit<CheckedRun, 'viewer' | 'key'>> {
+  const request = await withoutHead(app, viewer, asked);
   const threadId = readUuid(`${argument}.threadId`, request.threadId);
   const checkpointId = readUuid(`${argument}.checkpointId`, request.checkpointId) ?? null;
   checkCombinations(argument, request);
@@ -146,6 +151,25 @@ async function checkNewRun(
     ifThreadMissing: request.ifThreadMissing,
     onCompletion: threadId === undefined ? request.onCompletion : null,
   };
+}
+
+/**
+ * An answer goes to the newest checkpoint, so a request with an answer may name this checkpoint: LangGraph's useStream sends the
+ * checkpoint that it shows with each request.
+ */
+async function withoutHead(
+  { sql: { query } }: { sql: Sql },
+  viewer: Viewer,
+  request: NewRun,
+): Promise<NewRun> {
+  const { threadId, checkpointId, checkpointNamespace: namespace, command } = request;
+  if (threadId == null || checkpointId == null || !command?.resume) return request;
+  if (!isUuid(threadId) || !isUuid(checkpointId)) return request;
+  const [head] = await query(
+    sql`SELECT 1 FROM "CheckpointHead" h JOIN "Thread" t ON t."id" = h."threadId"
+      WHERE h."threadId" = ${threadId} AND h."namespace" = ${namespace} AND h."checkpointId" = ${checkpointId} AND ${canRead(viewer, 't')}`,
+  );
+  return head ? { ...request, checkpointId: null, checkpointNamespace: '' } : request;
 }
 
 function readUuid(argument: string, id: string | null | undefined): string | undefined {
@@ -228,6 +252,7 @@ function configureRun({ runSeconds }: Config, assistant: RunAssistant, request: 
     context: mergeContext(assistant.context, request.context),
     metadata: { ...ownMetadata(assistant), ...request.metadata },
     streamModes: [...new Set(request.streamModes)],
+    restModes: [...(request.restModes ?? [])],
     streamSubgraphs: request.streamSubgraphs,
     interruptBefore: request.interruptBefore ?? [],
     interruptAfter: request.interruptAfter ?? [],

@@ -4,7 +4,6 @@ import { showRunAssistant } from '../assistants/run-assistant.ts';
 import { AssistantRef } from '../assistants/schema.ts';
 import { entryOf, MessageRef, TokenUsageRef } from '../checkpoints/schema-messages.ts';
 import { CheckpointRef } from '../checkpoints/schema.ts';
-import { findValues, valuesOfFinal } from '../checkpoints/states.ts';
 import { findUsage } from '../checkpoints/usage.ts';
 import { parseUuid } from '../db/uuid.ts';
 import type { Run } from '../generated/prisma/client.ts';
@@ -16,10 +15,9 @@ import { NodeRef } from '../graphql/node.ts';
 import { InterruptRef } from '../interrupts/schema.ts';
 import { RunErrorRef, shownError, ThreadRef } from '../threads/schema.ts';
 import { showThread } from '../threads/state.ts';
-import type { EndedRun } from './end.ts';
 import { findLastRun } from './last.ts';
+import { outputOf } from './output.ts';
 import { countRuns, findRun, searchRuns } from './search.ts';
-import { isFinal } from './status.ts';
 
 export const RunStatus = builder.enumType('RunStatus', {
   description: 'Progress or outcome of a run.',
@@ -126,16 +124,7 @@ builder.prismaObjectFields(RunRef, (t) => ({
     type: 'JSON',
     nullable: true,
     description: 'Final state values, also after ERROR or CANCELLED; null before the run ends.',
-    resolve: async (
-      { status, output, threadId, headId, finalCheckpoint }: EndedRun,
-      _args,
-      app,
-    ) => {
-      if (!isFinal(status) || output !== null) return output;
-      if (finalCheckpoint?.isUnchanged()) return valuesOfFinal(app, finalCheckpoint);
-      if (threadId === null || headId === null) return null;
-      return findValues(app, threadId, { checkpointId: headId });
-    },
+    resolve: (run, _args, app) => outputOf(app, run),
   }),
   interrupts: t.field({
     type: [InterruptRef],

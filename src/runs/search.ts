@@ -5,7 +5,7 @@ import type { Viewer } from '../auth/viewer.ts';
 import { countByStatus } from '../db/count-by-status.ts';
 import type { Operation } from '../db/operation.ts';
 import type { Conditions, Listing, Page, PageRequest } from '../db/page.ts';
-import { bySeq, readIds, readPage } from '../db/page.ts';
+import { bySeq, readIds, readPage, readSlice } from '../db/page.ts';
 import type { Query, Sql } from '../db/query.ts';
 import { checkInterval, widened, within, type Interval } from '../db/interval.ts';
 import { join, raw, sql, type Statement } from '../db/sql.ts';
@@ -81,6 +81,19 @@ export async function searchRuns(
     order,
   };
   return readPage<Run>(app.sql.query, listing, page);
+}
+
+/** A part of the runs of the filter by its position, newest first. */
+export async function listRuns(
+  app: { sql: Sql; graphs: Graphs; operation?: Operation | undefined },
+  asking: Viewer,
+  filter: RunFilter,
+  part: { limit: number; offset: number },
+): Promise<Run[]> {
+  const viewer = await authorizeSearch(asking, filter);
+  const found = readFilter(app, viewer, { filter, orderedBy: 'CREATED_AT' });
+  const listing = { from: '"Run"', columns: columnsFor(app), ...found, order: bySeq('DESC') };
+  return (await readSlice<Run>(app.sql.query, listing, part)).rows;
 }
 
 type RunsRequest = PageRequest & Pick<Listing, 'owner'> & { orderBy?: RunOrder | null | undefined };

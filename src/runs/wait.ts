@@ -55,7 +55,10 @@ class TooManyWaitsError extends AppError {
   }
 }
 
-/** Does the work on a run, and waits for the run. Does nothing if too many requests wait. Returns the run before and after its end. */
+/**
+ * Does the work on a run, and waits for the run, at most WAIT_SECONDS. Does nothing if too many requests wait. Returns the run
+ * before and after its end.
+ */
 export async function workAndWait<R extends Run>(
   app: {
     sql: Sql;
@@ -69,23 +72,31 @@ export async function workAndWait<R extends Run>(
   const free = app.waits.take();
   try {
     const run = await work();
-    const wait = () => waitForRun(app, run, app.operation?.signal);
+    const limit = { closed: app.operation?.signal, seconds: app.config.waitSeconds };
+    const wait = () => waitForRun(app, run, limit);
     return { run, ended: await (app.operation?.untimed(wait) ?? wait()) };
   } finally {
     free();
   }
 }
 
-/** The run after its end. Returns earlier after WAIT_SECONDS, or when the client closes the request. */
-async function waitForRun(
-  { sql, tail, config, waits }: { sql: Sql; tail: EventTail; config: Config; waits: Waits },
+interface WaitLimit {
+  /** Aborted when the client closes the request. */
+  closed?: AbortSignal | undefined;
+  /** Undefined: no limit. */
+  seconds?: number | undefined;
+}
+
+/** The run after its end. Returns earlier after the limit of time, or when the client closes the request. */
+export async function waitForRun(
+  { sql, tail, waits }: { sql: Sql; tail: EventTail; waits: Waits },
   run: Run,
-  closed?: AbortSignal,
+  limit: WaitLimit,
 ): Promise<EndedRun> {
   const take = waits.expect(run.id);
   let handedOver: EndedRun | undefined;
   try {
-    await untilEnded({ tail, config }, run, closed);
+    await untilEnded(tail, run, limit);
   } finally {
     handedOver = take();
   }
@@ -94,14 +105,14 @@ async function waitForRun(
 }
 
 async function untilEnded(
-  { tail, config }: { tail: EventTail; config: Config },
+  tail: EventTail,
   { id: runId, threadId, status }: Run,
-  closed?: AbortSignal,
+  { closed, seconds }: WaitLimit,
 ): Promise<void> {
   if (threadId === null || isFinal(status) || closed?.aborted) return;
   const end = tail.follow({ runId, threadId }, { after: 'now', types: ['FINISHED'] });
   const stop = (): void => void end.return?.();
-  const timer = setTimeout(stop, config.waitSeconds * 1000);
+  const timer = seconds === undefined ? undefined : setTimeout(stop, seconds * 1000);
   closed?.addEventListener('abort', stop);
   try {
     await end.next();

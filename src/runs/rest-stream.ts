@@ -1,0 +1,130 @@
+import type { ClientApp } from '../app.ts';
+import { watchCredentials } from '../auth/credentials.ts';
+import { findValues } from '../checkpoints/states.ts';
+import { limitedSql } from '../db/operation-limits.ts';
+import { startOperation } from '../db/operation.ts';
+import { AppError } from '../errors.ts';
+import type { StoredEvent } from '../events/event.ts';
+import { interruptible } from '../events/interruptible.ts';
+import type { Run } from '../generated/prisma/client.ts';
+import { interruptShape } from '../interrupts/rest.ts';
+import { findInterrupts } from '../interrupts/search.ts';
+import { recordOf } from '../json.ts';
+import { inRestWords } from '../rest/errors.ts';
+import type { Call } from '../rest/route.ts';
+import { eventStream, type SentEvent } from '../rest/sse.ts';
+import { followFromStart } from './events.ts';
+import { createFrames, type FrameSource } from './rest-frames.ts';
+import { cancelAbandoned } from './rest-leave.ts';
+import type { RestMode } from './rest-modes.ts';
+import { statusName } from './rest-shapes.ts';
+
+interface RunStream {
+  run: Run;
+  /** The id of the last event that the client has. Undefined: none. */
+  lastEventId?: string | undefined;
+  /** Undefined: all modes of the run. */
+  modes?: readonly RestMode[] | undefined;
+  /** Cancels the run if the client leaves. */
+  cancelOnLeave: boolean;
+  /** Adds the event `end`, as LangGraph's closed server does. */
+  withEnd: boolean;
+  headers: Record<string, string>;
+}
+
+/** The events of a run as Server-Sent Events: stored ones, then live ones, until the run has ended. */
+export function streamRunEvents(call: Call, stream: RunStream): Response {
+  const events = interruptible((left) => sentEvents(call, stream, left));
+  return eventStream(events, {
+    headers: stream.headers,
+    onLeave: stream.cancelOnLeave ? () => void cancelAbandoned(call.app, stream.run) : undefined,
+  });
+}
+
+async function* sentEvents(
+  { app, headers, url }: Call,
+  { run, lastEventId, modes, withEnd }: RunStream,
+  left: AbortSignal,
+): AsyncGenerator<SentEvent, void> {
+  // After the end of the request's operation, each event has an operation of its own.
+  const own = { ...app, sql: app.unlimitedSql ?? app.sql, operation: undefined };
+  const events = await followFromStart(own, run);
+  const frames = createFrames(run, sourceOf(own));
+  const end = (): void => void events.return?.();
+  left.addEventListener('abort', end);
+  let isExpired = false;
+  const watched = { auth: app.auth, headers, request: { url }, viewer: app.viewer };
+  const stop = watchCredentials(watched, () => {
+    isExpired = true;
+    end();
+  });
+  const after = positionOf(lastEventId);
+  let position = -1;
+  try {
+    for await (const event of events) {
+      for await (const { mode, event: name, data } of frames.of(event)) {
+        position += 1;
+        if (position <= after || (mode && modes && !modes.includes(mode))) continue;
+        yield { id: String(position), event: name, data: await data() };
+      }
+      if (withEnd && event.type === 'FINISHED') yield endEvent(run, event);
+    }
+    if (isExpired) yield failure('UnauthenticatedError', 'The credentials have expired.');
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    yield failure(error.code, inRestWords(error.message));
+  } finally {
+    left.removeEventListener('abort', end);
+    stop();
+    end();
+  }
+}
+
+function endEvent({ id }: Run, { data }: StoredEvent): SentEvent {
+  const { status } = recordOf(data);
+  return { event: 'end', data: { run_id: id, status: statusName(status as Run['status']) } };
+}
+
+function failure(error: string, message: string): SentEvent {
+  return { event: 'error', data: { error, message } };
+}
+
+/** The ids of a run's events are 0, 1, 2 …; any other id stands for the beginning. */
+function positionOf(id: string | undefined): number {
+  return id !== undefined && /^\d{1,15}$/.test(id) ? Number(id) : -1;
+}
+
+function sourceOf(app: ClientApp): FrameSource {
+  return {
+    values: (event) => withinLimits(app, (limited) => valuesShown(limited, event)),
+    async interrupts({ data }) {
+      const ids = recordOf(data)['interruptIds'] as string[];
+      return (await findInterrupts(app, ids)).map(interruptShape);
+    },
+  };
+}
+
+/** The state of the event: stored in the event, or else in its checkpoint. */
+async function valuesShown(app: ClientApp, event: StoredEvent): Promise<unknown> {
+  const { threadId, namespace, checkpointId } = event;
+  const data = recordOf(event.data);
+  if ('values' in data) return data['values'];
+  if (!checkpointId) return {};
+  return findValues(app, threadId, { namespace: namespace.join('|'), checkpointId });
+}
+
+async function withinLimits<T>(app: ClientApp, read: (app: ClientApp) => Promise<T>): Promise<T> {
+  const operation = startOperation(app.config, {
+    fields: new Set(),
+    left: undefined,
+    largeReads: app.largeReads,
+  });
+  try {
+    const own = { ...app, made: new Map(), operation, sql: limitedSql(app.sql, operation) };
+    const result = await Promise.race([read(own), operation.exceeded]);
+    if (result instanceof AppError) throw result;
+    return result;
+  } finally {
+    operation.close();
+  }
+}

@@ -1,0 +1,104 @@
+import type { ClientApp } from '../app.ts';
+import { wireValue } from '../checkpoints/rest-values.ts';
+import { AppError } from '../errors.ts';
+import type { Run } from '../generated/prisma/client.ts';
+import { interruptShape } from '../interrupts/rest.ts';
+import { findInterruptsOfRun } from '../interrupts/search.ts';
+import { recordOf } from '../json.ts';
+import { json, type Call } from '../rest/route.ts';
+import { cancelAbandoned } from './rest-leave.ts';
+import type { EndedRun } from './end.ts';
+import { outputOf } from './output.ts';
+import { shownFailure } from './rest-frames.ts';
+import { waitForRun } from './wait.ts';
+
+/** Time between two bytes that keep the connection of a waiting client open. */
+const KEEP_ALIVE_MS = 1000;
+
+interface WaitOptions {
+  cancelOnLeave: boolean;
+  headers: Record<string, string>;
+}
+
+/**
+ * Answers with the final values of the run. A failure of the run is in the answer, not in the status. An answer that takes longer
+ * begins with line breaks, which JSON allows: proxies then keep the connection.
+ */
+export async function answerWithResult(
+  { app, signal }: Pick<Call, 'app' | 'signal'>,
+  run: Run,
+  { cancelOnLeave, headers }: WaitOptions,
+): Promise<Response> {
+  const free = app.waits.take();
+  const leaving = new AbortController();
+  const leave = (): void => {
+    if (cancelOnLeave && !leaving.signal.aborted) void cancelAbandoned(app, run);
+    leaving.abort();
+  };
+  signal.addEventListener('abort', leave);
+  const result = resultOf(app, run, leaving.signal).finally(() => {
+    free();
+    signal.removeEventListener('abort', leave);
+  });
+  const early = await Promise.race([result, pause(KEEP_ALIVE_MS)]);
+  return early ? json(early, headers) : slowAnswer(result, headers, leave);
+}
+
+function pause(ms: number): Promise<undefined> {
+  return new Promise((resolve) => {
+    setTimeout(() => resolve(undefined), ms).unref();
+  });
+}
+
+function slowAnswer(
+  result: Promise<object>,
+  headers: Record<string, string>,
+  onLeave: () => void,
+): Response {
+  const encoder = new TextEncoder();
+  let beat: NodeJS.Timeout | undefined;
+  const body = new ReadableStream<Uint8Array>({
+    async start(controller) {
+      beat = setInterval(() => controller.enqueue(encoder.encode('\n')), KEEP_ALIVE_MS);
+      try {
+        controller.enqueue(encoder.encode(JSON.stringify(await result)));
+        controller.close();
+      } catch (error) {
+        controller.error(error);
+      } finally {
+        clearInterval(beat);
+      }
+    },
+    cancel() {
+      clearInterval(beat);
+      onLeave();
+    },
+  });
+  return new Response(body, { headers: { 'content-type': 'application/json', ...headers } });
+}
+
+/** The values of the ended run, with its open questions; or its error. Always an object: clients look for keys in it. */
+async function resultOf(app: ClientApp, run: Run, closed: AbortSignal): Promise<object> {
+  const own = { ...app, sql: app.unlimitedSql ?? app.sql };
+  const wait = () => waitForRun(own, run, { closed });
+  const ended = await (app.operation?.untimed(wait) ?? wait());
+  try {
+    return await shownResult(own, ended);
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    return { __error__: { error: error.code, message: error.message } };
+  }
+}
+
+async function shownResult(app: ClientApp, run: EndedRun): Promise<object> {
+  const { status, error } = run;
+  if (status === 'ERROR' || status === 'TIMEOUT') return { __error__: shownFailure(status, error) };
+  const values = wireValue(await outputOf(app, run));
+  if (status !== 'INTERRUPTED') return toObject(values);
+  const interrupts = await findInterruptsOfRun(app, run);
+  return { ...recordOf(values), __interrupt__: interrupts.map(interruptShape) };
+}
+
+function toObject(values: unknown): object {
+  return typeof values === 'object' && values !== null ? values : {};
+}
