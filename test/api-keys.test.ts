@@ -4,6 +4,7 @@ import { describe, expect, inject } from 'vitest';
 import { createApiKey, hashOf } from '../src/auth/keys.ts';
 import { SYSTEM } from '../src/auth/viewer.ts';
 import { raw, sql } from '../src/db/sql.ts';
+import { startRetention } from '../src/runs/retention.ts';
 import { randomId, until, type GraphqlResult, type TestApp } from './support/app.ts';
 import { createEmptyDatabase, type TestDatabase } from './support/databases.ts';
 import { it } from './support/fixture.ts';
@@ -389,6 +390,38 @@ describe('apiKeys', () => {
   });
 });
 
+describe('A key after its end', () => {
+  it('stays in the list for 30 days', async ({ startServer, ownDatabase }) => {
+    const { server } = await startServer({ auth: 'keys' }, ownDatabase);
+    const admin = await makeKey(server);
+    const ends = [
+      { owner: 'expired-31', expiresAt: 31 },
+      { owner: 'expired-29', expiresAt: 29 },
+      { owner: 'revoked-31', revokedAt: 31 },
+      { owner: 'revoked-29', revokedAt: 29 },
+      { owner: 'revoked-first', expiresAt: 29, revokedAt: 31 },
+      { owner: 'valid', expiresAt: -31 },
+    ];
+    for (const { owner, expiresAt = null, revokedAt = null } of ends) {
+      const { id } = await makeKey(server, { owner });
+      await server.app.sql.query(
+        sql`UPDATE "ApiKey" SET "expiresAt" = now() - make_interval(days => ${expiresAt}),
+          "revokedAt" = now() - make_interval(days => ${revokedAt}) WHERE "id" = ${id}`,
+      );
+    }
+    const owners = async () => {
+      const { apiKeys } = await dataOf(server, admin.key, LIST);
+      return apiKeys.nodes.map(({ owner }: { owner: string }) => owner);
+    };
+    expect(await owners()).toHaveLength(7);
+    // A server sweeps at its start.
+    const retention = startRetention(server.app);
+    await until(async () => (await owners()).length < 7);
+    await retention.stop();
+    expect(await owners()).toEqual(['valid', 'revoked-29', 'expired-29', 'alice']);
+  });
+});
+
 describe('A server without access control', () => {
   it('lets every client create keys, and has one viewer', async ({ startServer, ownDatabase }) => {
     const { client } = await startServer({}, ownDatabase);
@@ -516,7 +549,10 @@ describe('The command for keys', { timeout: SEVERAL_STARTS_MS }, () => {
         '--expires must be a time such as 90s, 30m, 24h or 7d.',
       ],
       [[...CREATE_ADMIN, '--expires', '0s'], '--expires is in the past.'],
-      [[...CREATE_ADMIN, '--tenant', ''], '--tenant must have 1 to 255 characters.'],
+      ...['', 'a\nb', '\u009b', 'x'.repeat(256)].map((tenant): [string[], string] => [
+        [...CREATE_ADMIN, '--tenant', tenant],
+        '--tenant must be a text of 1 to 255 characters without control characters.',
+      ]),
       [
         [...CREATE_ADMIN, '--role', 'boss'],
         '--role must have one or more of the roles reader, member, admin.',

@@ -98,6 +98,7 @@ describe('Origin', () => {
     expect(preflight.headers.get('access-control-allow-origin')).toBe(origin);
     const answer = await post(client, JSON.stringify({ query: SEARCH }), { ...JSON_TYPE, origin });
     expect(answer.headers.get('access-control-allow-origin')).toBe(origin);
+    expect(answer.headers.get('access-control-expose-headers')).toBe('retry-after');
   });
 });
 

@@ -7,6 +7,7 @@ import { BadInputError } from '../errors.ts';
 import { createLogger } from '../log.ts';
 import { secondsOf } from '../settings.ts';
 import { createApiKey, listApiKeys, revokeApiKey, type ApiKey } from './keys.ts';
+import { A_NAME, isName } from './names.ts';
 import { DEFAULT_TENANT, SYSTEM, type Viewer } from './viewer.ts';
 
 const USAGE = `Usage:
@@ -126,9 +127,7 @@ function revoke(id: string): Work {
 
 /** An admin of a tenant. */
 function operatorOf(tenant: string): Viewer {
-  if (tenant === '' || tenant.length > 255) {
-    throw new UsageError('--tenant must have 1 to 255 characters.');
-  }
+  if (!isName(tenant)) throw new UsageError(`--tenant must be ${A_NAME}.`);
   return { ...SYSTEM, tenant, sees: 'tenant' };
 }
 

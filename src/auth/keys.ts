@@ -97,6 +97,18 @@ export async function listApiKeys(
   return readPage<ApiKey>(app.sql.query, listing, request);
 }
 
+/** The time for which a key remains in the list after its end. */
+const ENDED_DAYS = 30;
+
+/** Deletes the keys that were revoked or expired more than 30 days ago. */
+export async function deleteEndedKeys({ sql: database }: { sql: Sql }): Promise<void> {
+  const latest = sql`now() - make_interval(days => ${raw(ENDED_DAYS)})`;
+  await database.query(
+    sql`DELETE FROM "ApiKey" WHERE "expiresAt" < ${latest} OR "revokedAt" < ${latest}`,
+    { takesLong: true },
+  );
+}
+
 /** The stored form of a key. */
 export function hashOf(key: string): Buffer {
   return createHash('sha256').update(key).digest();

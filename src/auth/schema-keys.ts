@@ -67,7 +67,7 @@ builder.queryFields((t) => ({
     type: ApiKeyConnection,
     nullable: true,
     description:
-      'The API keys of the tenant, newest first, with revoked and expired ones. Needs the role ADMIN.',
+      'The API keys of the tenant, newest first. Revoked and expired keys stay in the list for 30 days. Needs the role ADMIN.',
     args: pageArgs(t),
     resolve: (_root, args, app) => listApiKeys(app, app.viewer, args),
   }),

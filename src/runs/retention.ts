@@ -1,3 +1,4 @@
+import { deleteEndedKeys } from '../auth/keys.ts';
 import type { Config } from '../config.ts';
 import type { Sql } from '../db/query.ts';
 import { raw, sql, type Statement } from '../db/sql.ts';
@@ -16,7 +17,7 @@ const LATEST_COMMIT_SECONDS = 60;
 
 /**
  * Sweeps at once, and then every minute, over the runs with an end longer than EVENT_RETENTION ago. Deletes their events except
- * the final event, and the rows of tombstones and of runs without a thread.
+ * the final event, and the rows of tombstones and of runs without a thread. Also deletes API keys a while after their end.
  */
 export function startRetention({
   sql: database,
@@ -35,11 +36,12 @@ export function startRetention({
   return repeat(
     async (stopping) => {
       for (const sweep of sweeps) await sweep(stopping);
+      if (!stopping.aborted) await deleteEndedKeys({ sql: database });
     },
     {
       pauseMs: EVERY_MS,
       atOnce: true,
-      onError: (error) => log.warn({ err: error }, 'Old events could not be deleted.'),
+      onError: (error) => log.warn({ err: error }, 'Old events and API keys could not be deleted.'),
     },
   );
 }
