@@ -134,6 +134,12 @@ const SETTINGS = {
   queuedRunLimit: integer('QUEUED_RUN_LIMIT', { otherwise: 100, min: 1, max: 100_000 }),
   /** Pending and running runs of an owner. 0: no limit. */
   ownerRunLimit: integer('OWNER_RUN_LIMIT', { otherwise: 0, min: 0, max: 1_000_000 }),
+  /** Stored bytes of the threads of an owner. 0: no limit. */
+  ownerStorageLimit: integer('OWNER_STORAGE_LIMIT', {
+    otherwise: 0,
+    min: 0,
+    max: 1_000_000_000_000_000,
+  }),
   /** Bytes of a state, of a run's input and of its output. */
   stateLimitBytes: integer('STATE_LIMIT_BYTES', {
     otherwise: 67_108_864,

@@ -24,6 +24,7 @@ import { createLeaseRenewer } from './runs/lease-renewer.ts';
 import { createMessageTexts } from './runs/message-texts.ts';
 import { createRunQueue } from './runs/queue.ts';
 import { startRetention } from './runs/retention.ts';
+import { startStorageMeasurements } from './runs/storage-measurements.ts';
 import { createWaits } from './runs/wait.ts';
 import { startWorker, type Worker } from './runs/worker.ts';
 import { createThreadChanges } from './threads/changed.ts';
@@ -112,6 +113,7 @@ async function startOn(
     },
   );
   const retention = startRetention(app);
+  const measurements = startStorageMeasurements(app);
 
   return {
     url,
@@ -122,6 +124,7 @@ async function startOn(
       await http.close();
       await worker.stop();
       await retention.stop();
+      await measurements.stop();
       app.changes.close();
       app.tail.close();
       await database.close();

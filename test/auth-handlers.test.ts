@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { createClient } from 'graphql-sse';
-import { describe, expect } from 'vitest';
+import { describe, expect, inject } from 'vitest';
+import { sql } from '../src/db/sql.ts';
 import { createTestApp, randomId, until, type GraphqlResult, type TestApp } from './support/app.ts';
 import { it } from './support/fixture.ts';
 import { createProject } from './support/projects.ts';
@@ -473,4 +474,44 @@ describe('A start', () => {
       /AUTH=none contradicts/,
     );
   });
+});
+
+describe('createRuns with a filter of handlers for each run', () => {
+  const RUNS = `mutation ($inputs: [CreateRunInput!]!) { createRuns(inputs: $inputs) { id } }`;
+
+  it.skipIf(inject('database') === 'embedded')(
+    'counts the queue of each thread exactly',
+    async ({ startServer }) => {
+      const { server } = await startServer({ graphsFile, queuedRunLimit: 1 });
+      const shared = `ffffffff-ffff-4fff-8fff-${randomId().slice(-12)}`;
+      await newThread(server, ANN, { id: shared, metadata: { side: 'right' } });
+      const requests: Promise<GraphqlResult>[] = [];
+      await server.app.sql.transaction(async (query) => {
+        await query(sql`SELECT 1 FROM "Thread" WHERE "id" = ${shared} FOR NO KEY UPDATE`);
+        for (let n = 0; n < 3; n++) {
+          const own = await newThread(server, ANN, { metadata: { side: 'left' } });
+          const filters = { [own]: { side: 'left' }, [shared]: { side: 'right' } };
+          const inputs = [own, shared].map((threadId) => ({
+            threadId,
+            assistantId: 'whoCalls',
+            input: {},
+            afterSeconds: 1000,
+          }));
+          requests.push(send(server, { ...ANN, filters }, RUNS, { inputs }));
+        }
+        await until(async () => {
+          // Not in this transaction: it would see the same activity each time.
+          const [waiting] = await server.app.sql.query<{ count: number }>(
+            sql`SELECT count(*) AS "count" FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+          );
+          return waiting?.count === 3;
+        });
+      });
+      const answers = await Promise.all(requests);
+      expect(answers.filter(({ errors }) => !errors)).toHaveLength(1);
+      const refused = answers.filter(({ errors }) => errors).map(messageOf);
+      const full = `Thread ${shared} has 1 queued runs; no more are accepted. QUEUED_RUN_LIMIT sets the limit.`;
+      expect(refused).toEqual([full, full]);
+    },
+  );
 });

@@ -106,6 +106,10 @@ const ELSEWHERE: Record<string, [file: string, test: string]> = {
   OPERATION_SECONDS: ['operations', 'ends a query that takes longer, and its work'],
   RATE_LIMIT: ['rate-limit', 'refuses an operation with status 429 and the time to wait'],
   OWNER_RUN_LIMIT: ['owner-run-limit', 'refuses one more run of the owner, and of no other owner'],
+  OWNER_STORAGE_LIMIT: [
+    'owner-storage-limit',
+    'refuses runs, supersteps, edits and copies of an owner with more bytes, and of no other owner',
+  ],
   ANSWER_LIMIT_BYTES: ['operations', 'refuses a page of states by their stored sizes'],
   CONNECTION_LIMIT: ['connections', 'of all addresses closes one more'],
   ADDRESS_CONNECTIONS: ['connections', 'of an address refuses one more of that address'],

@@ -77,6 +77,41 @@ describe('OWNER_RUN_LIMIT', () => {
     await alice.gql(document, several(2));
   });
 
+  it.for([2, 60])(
+    'accepts exactly as many runs of many requests at once: %i',
+    async (ownerRunLimit, { startServer }) => {
+      const { server } = await startServer({ auth: 'keys', ownerRunLimit });
+      const { alice, bob } = await createOwners(server);
+      const threadId = await alice.createThread();
+      const inputs = [later(), later({ threadId }), later({ idempotencyKey: 'once' })];
+      const send = (_: unknown, n: number) =>
+        alice.request(CREATE_RUN, { input: inputs[n % 10] ?? later() });
+      const requests = Array.from({ length: 2 * ownerRunLimit + 20 }, send);
+      const others = Array.from({ length: 2 }, () => bob.startRun(later()));
+      const answers = await Promise.all(requests);
+      await Promise.all(others);
+      const limit = full().map((error) => ({
+        ...error,
+        message: error.message.replace('2', String(ownerRunLimit)),
+      }));
+      for (const { errors } of answers) if (errors) expect(errors).toMatchObject(limit);
+      expect(await alice.gql('{ runs { totalCount } }')).toEqual({
+        runs: { totalCount: ownerRunLimit },
+      });
+    },
+  );
+
+  it('gives the same refusal while runs of the owner end', async ({ owners: { alice } }) => {
+    const threadId = await alice.createThread();
+    const send = (_: unknown, n: number) =>
+      alice.request(CREATE_RUN, {
+        input: { assistantId: 'echo', input: human('x'), ...(n % 2 === 0 && { threadId }) },
+      });
+    const answers = await Promise.all(Array.from({ length: 100 }, send));
+    expect(answers.filter(({ errors }) => !errors).length).toBeGreaterThanOrEqual(2);
+    for (const { errors } of answers) if (errors) expect(errors).toMatchObject(full());
+  });
+
   it('returns the run of a repeated request', async ({ owners: { alice } }) => {
     const input = later({ idempotencyKey: randomId() });
     const { id } = await alice.startRun(input);

@@ -1,3 +1,4 @@
+import { canWrite } from '../auth/scope.ts';
 import { lockId, type Created } from '../db/node-id.ts';
 import type { Query } from '../db/query.ts';
 import { sql } from '../db/sql.ts';
@@ -9,7 +10,7 @@ import type { Stops } from './cancel.ts';
 import type { StoredCommand } from './command.ts';
 import { findRunByKey, lockKey } from './idempotency.ts';
 import { insertRun } from './insert.ts';
-import { roomIn } from './limits.ts';
+import { roomsIn, type RunLimits } from './limits.ts';
 import { startOfEdit, withoutRuns } from './edited-message.ts';
 import { lockOrCreateThread, lockThread, lockThreads } from './lock.ts';
 import { applyStrategy, refuseBusy } from './multitask.ts';
@@ -22,24 +23,18 @@ export interface Accepted {
   stops?: Stops | undefined;
 }
 
-export interface AcceptOptions {
-  queuedRunLimit: number;
-  ownerRunLimit: number;
-  /** Locks the thread of a single run before its insertion. Default: the insertion takes the lock. */
-  locksFirst?: boolean;
-}
-
 type RunInThread = CheckedRun & { threadId: string };
 
 /**
  * Accepts runs in the order of their thread ids. For each run: locks the thread, applies the multitask strategy, inserts. Throws
- * if a run is refused, and NearlyFullError if only a second call with `locksFirst` can decide whether a queue is full.
+ * if a run is refused.
  */
 export async function acceptRuns(
   query: Query,
   runs: readonly CheckedRun[],
-  options: AcceptOptions,
+  options: RunLimits,
 ): Promise<Map<CheckedRun, Accepted>> {
+  if (options.ownerRunLimit > 0) await lockOwners(query, runs);
   const areLocked = runs.length > 1;
   if (areLocked) await lockTogether(query, runs);
   const accepted = new Map<CheckedRun, Accepted>();
@@ -49,13 +44,31 @@ export async function acceptRuns(
   return accepted;
 }
 
-/** Accepts a run without decisions with a single statement, which does not look for an earlier run with its key. */
-export function acceptAlone(
-  query: Query,
-  run: CheckedRun,
-  options: AcceptOptions,
-): Promise<Accepted> {
-  return enqueue(query, run, { ...options, isLocked: false });
+/**
+ * Accepts a run without decisions with a single statement, which does not look for an earlier run with its key. Throws
+ * NearlyFullError if only `acceptRuns` can decide whether a limit is reached.
+ */
+export function acceptAlone(query: Query, run: CheckedRun, options: RunLimits): Promise<Accepted> {
+  return insertInQueue(query, run, { ...options, isExact: false });
+}
+
+/** Locks the owners of runs until the end of the transaction: the counts of their runs are then exact. */
+async function lockOwners(query: Query, runs: readonly CheckedRun[]): Promise<void> {
+  const names = new Set(runs.map(({ viewer }) => lockNameOf(viewer.tenant, viewer.identity)));
+  for (const { viewer, threadId } of runs.filter(isInThread)) {
+    // The thread may belong to another owner.
+    const [thread] = await query<{ tenant: string; owner: string }>(
+      sql`SELECT "tenant", "owner" FROM "Thread" WHERE "id" = ${threadId} AND ${canWrite(viewer)}`,
+    );
+    if (thread) names.add(lockNameOf(thread.tenant, thread.owner));
+  }
+  for (const name of [...names].toSorted()) {
+    await query(sql`SELECT pg_advisory_xact_lock(hashtextextended(${name}, 2))`);
+  }
+}
+
+function lockNameOf(tenant: string, owner: string): string {
+  return JSON.stringify([tenant, owner]);
 }
 
 /** Locks idempotency keys, then ids, then threads: the order of a single run. */
@@ -66,16 +79,10 @@ async function lockTogether(query: Query, runs: readonly CheckedRun[]): Promise<
   const named = runs.filter(isInThread);
   const mayBeNew = named.filter(({ ifThreadMissing }) => ifThreadMissing === 'CREATE');
   for (const id of new Set(mayBeNew.map(({ threadId }) => threadId))) await lockId(query, id);
-  const [first] = runs;
-  if (!first) return;
-  await lockThreads(
-    query,
-    first.viewer,
-    named.map(({ threadId }) => threadId),
-  );
+  await lockThreads(query, named);
 }
 
-interface RunOptions extends AcceptOptions {
+interface RunOptions extends RunLimits {
   /** The thread is locked already. */
   isLocked: boolean;
 }
@@ -104,18 +111,21 @@ function isInThread(run: CheckedRun): run is RunInThread {
   return run.threadId !== undefined;
 }
 
-async function enqueue(
+async function enqueue(query: Query, run: CheckedRun, options: RunOptions): Promise<Accepted> {
+  if (!options.isLocked && isInThread(run)) await lockFor(query, run);
+  return insertInQueue(query, run, { ...options, isExact: true });
+}
+
+async function insertInQueue(
   query: Query,
   run: CheckedRun,
-  { queuedRunLimit, ownerRunLimit, isLocked, locksFirst = false }: RunOptions,
+  options: RunLimits & { isExact: boolean },
 ): Promise<Accepted> {
-  if (locksFirst && isInThread(run)) await lockFor(query, run);
   const inserted = await insertRun(
     query,
     { ...run, threadId: run.threadId ?? newId() },
     {
-      room: roomIn(queuedRunLimit, { isExact: isLocked || locksFirst }),
-      ownerRunLimit,
+      ...roomsIn(options, options),
       createsThread: run.threadId === undefined || run.ifThreadMissing === 'CREATE',
     },
   );
@@ -123,11 +133,7 @@ async function enqueue(
 }
 
 /** Locks the thread, applies the strategy to its other runs, and closes the answered interrupts. */
-async function takeTurn(
-  query: Query,
-  run: RunInThread,
-  { queuedRunLimit, ownerRunLimit }: RunOptions,
-): Promise<Accepted> {
+async function takeTurn(query: Query, run: RunInThread, limits: RunOptions): Promise<Accepted> {
   const { threadId, multitaskStrategy, command } = run;
   await lockFor(query, run);
   // A run with answers never waits: another run could change the interrupts.
@@ -137,9 +143,8 @@ async function takeTurn(
     : await applyStrategy(query, threadId, multitaskStrategy);
   const checkpointId = await startOf(query, run, stops);
   const commandJson = await acceptCommand(query, run);
-  const room = roomIn(queuedRunLimit, { isExact: true });
   const accepted = { ...run, checkpointId, commandJson };
-  const options = { room, ownerRunLimit, createsThread: false };
+  const options = { ...roomsIn(limits, { isExact: true }), createsThread: false };
   const inserted = await insertRun(query, accepted, options);
   return { run: { ...inserted, isNew: true }, stops };
 }

@@ -115,7 +115,10 @@ async function cancelEach(
   const ids = found.map(({ id }) => id);
   const { stops, runs } = await app.sql.transaction(async (query) => {
     const threadIds = [...new Set(found.flatMap(({ threadId }) => threadId ?? []))];
-    await lockThreads(query, SYSTEM, threadIds);
+    await lockThreads(
+      query,
+      threadIds.map((threadId) => ({ viewer: SYSTEM, threadId })),
+    );
     const matches = sql`r."id" = ANY(${ids}::uuid[]) AND r."status" = ANY(${statuses}::"RunStatus"[])`;
     const stops = await stopRuns(query, matches, action);
     const runs = await query<Run>(
@@ -160,7 +163,7 @@ export async function stopRuns(
  * final events.
  */
 export async function endRunsOfThread(query: Query, threadId: string): Promise<StoredEvent[]> {
-  await lockThreads(query, SYSTEM, [threadId]);
+  await lockThreads(query, [{ viewer: SYSTEM, threadId }]);
   const runs = await query<Run>(
     sql`SELECT * FROM "Run" WHERE "threadId" = ${threadId} AND "status" IN ('PENDING', 'RUNNING') ORDER BY "seq"`,
   );

@@ -108,15 +108,12 @@ async function acceptAll(
 ): Promise<Map<CheckedRun, Accepted>> {
   const [run] = runs;
   if (!run) return new Map();
-  const { queuedRunLimit, ownerRunLimit } = config;
-  const limits = { queuedRunLimit, ownerRunLimit };
-  const inTransaction = (locksFirst = false) =>
-    sql.transaction((query) => acceptRuns(query, runs, { ...limits, locksFirst }));
+  const inTransaction = () => sql.transaction((query) => acceptRuns(query, runs, config));
   if (runs.length > 1 || needsDecisions(run)) return inTransaction();
   try {
-    return new Map([[run, await acceptAlone(sql.query, run, limits)]]);
+    return new Map([[run, await acceptAlone(sql.query, run, config)]]);
   } catch (error) {
-    if (error instanceof NearlyFullError) return inTransaction(true);
+    if (error instanceof NearlyFullError) return inTransaction();
     // Another request with the key may have come first, and filled the queue.
     const mayBeRepeated = run.key && (isKeyTaken(error) || error instanceof AppError);
     if (mayBeRepeated) return inTransaction();

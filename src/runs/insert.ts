@@ -1,41 +1,50 @@
 import { AssistantChangedError, isUnchanged } from '../assistants/run-assistant.ts';
 import { canWrite, ownerOf } from '../auth/scope.ts';
 import { userOf } from '../auth/graph-user.ts';
+import { hasStorageRoom, refuseStorage } from '../checkpoints/storage.ts';
 import { isForThread } from '../db/node-id.ts';
 import type { Query } from '../db/query.ts';
 import { join, param, raw, sql, type Statement } from '../db/sql.ts';
 import { ConflictError, IdTakenError, NotFoundError } from '../errors.ts';
 import type { Run } from '../generated/prisma/client.ts';
 import { toJsonColumn } from '../json.ts';
-import { hasOwnerRoom, queuedRuns, refuseOwner, refuseQueued, type Room } from './limits.ts';
+import { hasOwnerRoom, queuedRuns, refuseOwner, refuseQueued, type Rooms } from './limits.ts';
 import type { CheckedRun } from './request.ts';
 
 type NewRow = CheckedRun & { threadId: string };
 
-interface InsertOptions {
-  room: Room;
-  ownerRunLimit: number;
+interface InsertOptions extends Rooms {
   /** Creates the thread if it does not exist. */
   createsThread: boolean;
 }
 
+/** The reason of a refusal may disappear before it is read: then the insertion is tried again. */
+const MOST_TRIES = 20;
+
 /**
- * Inserts a run. Throws if the thread does not exist or cannot be used, if its queue is full, if its owner has too many runs, and
- * AssistantChangedError if the assistant has changed since the check of the request.
+ * Inserts a run. Throws if the thread does not exist or cannot be used, if its queue is full, if its owner has too many runs or
+ * stored bytes, and AssistantChangedError if the assistant has changed since the check of the request.
  */
 export async function insertRun(query: Query, run: NewRow, options: InsertOptions): Promise<Run> {
-  const [inserted] = await query<Run>(insertStatement(run, options));
-  return inserted ?? explainRefusal(query, run, options);
+  for (let tries = 1; tries <= MOST_TRIES; tries++) {
+    const [inserted] = await query<Run>(insertStatement(run, options));
+    if (inserted) return inserted;
+    await explainRefusal(query, run, options);
+  }
+  throw new ConflictError(
+    `The limits of runs were reached at each of ${MOST_TRIES} tries to start a run. Repeat the request.`,
+  );
 }
 
+/** Throws the reason of a refusal. Returns if there is none now: since the insertion, runs of the thread or its owner have ended. */
 async function explainRefusal(
   query: Query,
   { viewer, threadId, argument, assistantId, assistantVersion }: NewRow,
-  { room, ownerRunLimit, createsThread }: InsertOptions,
-): Promise<never> {
+  { room, ownerRoom, ownerStorageLimit, createsThread }: InsertOptions,
+): Promise<void> {
   const [found] = await query<Refused>(
     sql`SELECT ${isUnchanged(assistantId, assistantVersion)} AS "isUnchanged", ${isTemporary(threadId)} AS "isTemporary",
-      (SELECT "owner" FROM "Thread" WHERE "id" = ${threadId}) AS "owner",
+      (SELECT "owner" FROM "Thread" WHERE "id" = ${threadId}) AS "owner", ${createsThread ? isForThread(threadId) : sql`true`} AS "isFree",
       EXISTS (SELECT 1 FROM "Thread" WHERE "id" = ${threadId} AND NOT ${canWrite(viewer)}) AS "isForeign"`,
   );
   const unusable = createsThread
@@ -52,14 +61,17 @@ async function explainRefusal(
   // A missing thread has no owner.
   const owner = found.owner ?? (createsThread ? viewer.identity : null);
   const { tenant } = viewer;
-  if (owner !== null) await refuseOwner(query, { argument, tenant, owner }, ownerRunLimit);
-  throw unusable;
+  if (owner === null || !found.isFree) throw unusable;
+  await refuseOwner(query, { argument, tenant, owner }, ownerRoom);
+  await refuseStorage(query, { argument, tenant, owner }, ownerStorageLimit);
 }
 
 interface Refused {
   /** The owner of the thread, if it exists. */
   owner: string | null;
   isUnchanged: boolean;
+  /** The run may create the thread. */
+  isFree: boolean;
   isForeign: boolean;
   isTemporary: boolean;
 }
@@ -83,7 +95,7 @@ function insertStatement(run: NewRow, options: InsertOptions): Statement {
 type Params = ReturnType<typeof paramsOf>;
 
 /** Values and conditions that several parts of the statement share. */
-function paramsOf(run: NewRow, { room, ownerRunLimit }: InsertOptions) {
+function paramsOf(run: NewRow, { room, ownerRoom, ownerStorageLimit }: InsertOptions) {
   const { viewer } = run;
   const threadId = param(run.threadId);
   const graphId = param(run.graphId);
@@ -103,7 +115,8 @@ function paramsOf(run: NewRow, { room, ownerRunLimit }: InsertOptions) {
     metadata: sql`jsonb_build_object('graph_id', ${graphId}::text)`,
     mayBeInserted: sql`${isUnchanged(sql`${assistantId}::uuid`, run.assistantVersion)} AND ${most}::int > 0
       AND ${queuedRuns(threadId, most)} < ${most} AND NOT ${isTemporary(threadId)}
-      AND ${hasOwnerRoom({ tenant: viewer.tenant, owner }, ownerRunLimit)}`,
+      AND ${hasOwnerRoom({ tenant: viewer.tenant, owner }, ownerRoom)}
+      AND ${hasStorageRoom({ tenant: viewer.tenant, owner }, ownerStorageLimit)}`,
   };
 }
 

@@ -82,23 +82,45 @@ function checkSeconds(
   throw new BadInputError(argument, `${argument} is ${seconds}; it must be from ${min} to ${max}.`);
 }
 
-/** The room for a new run in the queue of its thread. */
+/** The room for a new run within a limit. */
 export interface Room {
-  /** The run is accepted if the thread has fewer queued runs. */
+  /** The run is accepted if there are fewer runs. */
   most: number;
-  /** The thread is locked: the count of its queued runs is exact. */
+  /** Locks make the count of runs exact. */
   isExact: boolean;
 }
 
-/** Without the lock of the thread, concurrent insertions do not count each other. The largest number of such insertions at a time. */
-const MOST_AT_ONCE = 50;
-
-/** Without the lock of the thread, less room: `refuseQueued` then throws NearlyFullError. */
-export function roomIn(queuedRunLimit: number, { isExact }: { isExact: boolean }): Room {
-  return { most: isExact ? queuedRunLimit : queuedRunLimit - MOST_AT_ONCE, isExact };
+/** The room in the queue of a thread, and for the active runs of an owner. */
+export interface Rooms {
+  room: Room;
+  /** Undefined: no limit. */
+  ownerRoom: Room | undefined;
+  ownerStorageLimit: number;
 }
 
-/** The queue of the thread may be full: a count under the lock of the thread must decide. */
+/** The limits of owners and threads for new runs. */
+export type RunLimits = Pick<Config, 'queuedRunLimit' | 'ownerRunLimit' | 'ownerStorageLimit'>;
+
+/** Without locks, concurrent insertions do not count each other. The largest number of such insertions at a time. */
+const MOST_AT_ONCE = 50;
+
+/**
+ * The room within the limits. Exact with the locks of the thread and of its owner; without them, there is less room:
+ * `refuseQueued` and `refuseOwner` then throw NearlyFullError.
+ */
+export function roomsIn(
+  { queuedRunLimit, ownerRunLimit, ownerStorageLimit }: RunLimits,
+  { isExact }: { isExact: boolean },
+): Rooms {
+  const within = (limit: number) => ({ most: isExact ? limit : limit - MOST_AT_ONCE, isExact });
+  return {
+    room: within(queuedRunLimit),
+    ownerRoom: ownerRunLimit === 0 ? undefined : within(ownerRunLimit),
+    ownerStorageLimit,
+  };
+}
+
+/** A limit may be reached: counts under locks must decide. */
 export class NearlyFullError extends Error {}
 
 /** The number of queued runs of the thread, counted up to `most`. */
@@ -113,10 +135,10 @@ interface Owner {
   owner: unknown;
 }
 
-/** Whether the owner may have one more run. Concurrent insertions do not count each other. 0: no limit. */
-export function hasOwnerRoom({ tenant, owner }: Owner, ownerRunLimit: number): Statement {
-  if (ownerRunLimit === 0) return sql`true`;
-  const limit = param(ownerRunLimit);
+/** Whether the owner may have one more run. */
+export function hasOwnerRoom({ tenant, owner }: Owner, room: Room | undefined): Statement {
+  if (!room) return sql`true`;
+  const limit = param(Math.max(room.most, 0));
   const runs = sql`SELECT 1 FROM "Run" r WHERE r."tenant" = ${tenant} AND r."owner" = ${owner}`;
   // Each status has an index of its own; the index of the owner also has all ended runs.
   return sql`(SELECT count(*) FROM (
@@ -127,15 +149,16 @@ export function hasOwnerRoom({ tenant, owner }: Owner, ownerRunLimit: number): S
 export async function refuseOwner(
   query: Query,
   { argument, ...owner }: Owner & { argument: string },
-  ownerRunLimit: number,
+  room: Room | undefined,
 ): Promise<void> {
-  if (ownerRunLimit === 0) return;
+  if (!room) return;
   const [found] = await query<{ hasRoom: boolean }>(
-    sql`SELECT ${hasOwnerRoom(owner, ownerRunLimit)} AS "hasRoom"`,
+    sql`SELECT ${hasOwnerRoom(owner, room)} AS "hasRoom"`,
   );
   if (found?.hasRoom) return;
+  if (!room.isExact) throw new NearlyFullError();
   throw new LimitError(
-    `The owner has ${ownerRunLimit} pending and running runs; no more are accepted.`,
+    `The owner has ${room.most} pending and running runs; no more are accepted.`,
     'OWNER_RUN_LIMIT',
     argument,
   );

@@ -2,7 +2,7 @@ import { canRead, canReadRun, canWrite, ownerOf } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { isForThread } from '../db/node-id.ts';
 import type { Query } from '../db/query.ts';
-import { sql } from '../db/sql.ts';
+import { join, sql, type Statement } from '../db/sql.ts';
 import { IdTakenError, NotFoundError } from '../errors.ts';
 
 /**
@@ -36,21 +36,43 @@ export async function lockOrCreateThread(
   if (!thread) throw new IdTakenError(id);
 }
 
+/** A thread, and the viewer whose scope decides whether it exists. */
+interface LockedThread {
+  viewer: Viewer;
+  threadId: string;
+}
+
 /**
  * Locks the existing threads, and then their active runs: until the end of the transaction, no attempt can store events or
  * checkpoints. For the order of locks, see src/README.md.
  */
-export async function lockThreads(
-  query: Query,
-  viewer: Viewer,
-  ids: readonly string[],
-): Promise<void> {
-  if (ids.length === 0) return;
-  await query(
-    sql`SELECT 1 FROM "Thread" WHERE "id" = ANY(${ids}::uuid[]) AND ${canRead(viewer)} ORDER BY "id" FOR NO KEY UPDATE`,
+export async function lockThreads(query: Query, threads: readonly LockedThread[]): Promise<void> {
+  if (threads.length === 0) return;
+  const isThread = forEachViewer(
+    threads,
+    (viewer, ids) => sql`"id" = ANY(${ids}::uuid[]) AND ${canRead(viewer)}`,
+  );
+  await query(sql`SELECT 1 FROM "Thread" WHERE ${isThread} ORDER BY "id" FOR NO KEY UPDATE`);
+  const isRun = forEachViewer(
+    threads,
+    (viewer, ids) => sql`"threadId" = ANY(${ids}::uuid[]) AND ${canReadRun(viewer)}`,
   );
   await query(
-    sql`SELECT 1 FROM "Run" WHERE "threadId" = ANY(${ids}::uuid[]) AND "status" IN ('PENDING', 'RUNNING') AND ${canReadRun(viewer)}
-      ORDER BY "id" FOR UPDATE`,
+    sql`SELECT 1 FROM "Run" WHERE (${isRun}) AND "status" IN ('PENDING', 'RUNNING') ORDER BY "id" FOR UPDATE`,
+  );
+}
+
+/** The condition of one of the viewers must hold. Handlers give each run a viewer with a filter of its own. */
+function forEachViewer(
+  threads: readonly LockedThread[],
+  conditionOf: (viewer: Viewer, ids: string[]) => Statement,
+): Statement {
+  const viewers = new Map<Viewer, string[]>();
+  for (const { viewer, threadId } of threads) {
+    viewers.set(viewer, [...(viewers.get(viewer) ?? []), threadId]);
+  }
+  return join(
+    Array.from(viewers, ([viewer, ids]) => conditionOf(viewer, ids)),
+    ' OR ',
   );
 }

@@ -25,7 +25,7 @@ export async function applyStrategy(
   if (strategy === 'REJECT') await refuseBusy(query, threadId);
   const action = CANCEL_ACTIONS[strategy];
   if (!action) return undefined;
-  await lockThreads(query, SYSTEM, [threadId]);
+  await lockThreads(query, [{ viewer: SYSTEM, threadId }]);
   return stopRuns(query, sql`r."threadId" = ${threadId} AND ${isRunningOrDue('r')}`, action);
 }
 

@@ -2,6 +2,7 @@ import { checkMetadata } from '../assistants/limits.ts';
 import { authorize } from '../auth/authorize.ts';
 import { canRead, ownerOf, requireRole } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
+import { measureStorage, refuseStorage } from '../checkpoints/storage.ts';
 import type { Config } from '../config.ts';
 import { THREADS_CHANNEL } from '../db/channels.ts';
 import type { Created } from '../db/node-id.ts';
@@ -146,11 +147,13 @@ export async function copyThread(
   const source = parseUuid('id', sourceId);
   const end = checkpointId == null ? undefined : parseUuid('checkpointId', checkpointId);
   const id = newId();
+  const limit = config.ownerStorageLimit;
   const { viewer } = await authorize(asking, 'threads:read', { thread_id: source });
   const created = await authorize(asking, 'threads:create', { thread_id: id, metadata: {} });
   const metadata = created.value.metadata ?? {};
   checkMetadata(config, 'metadata', metadata);
   const copy = await database.transaction(async (query) => {
+    await refuseStorage(query, ownerOf(viewer), limit);
     if (end !== undefined) await checkEnd(query, viewer, { threadId: source, checkpointId: end });
     await query(BY_INDEX);
     const thread = param(source);
@@ -166,6 +169,7 @@ export async function copyThread(
       await forgetUnfinished(query, { threadId: id, runId });
       await reopenAnswered(query, { threadId: id, runId });
     }
+    await measureStorage(query, id, limit);
     return { ...copied, isNew: true };
   });
   database.notify(THREADS_CHANNEL, id);

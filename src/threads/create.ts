@@ -3,6 +3,7 @@ import { checkMetadata } from '../assistants/limits.ts';
 import { authorize } from '../auth/authorize.ts';
 import { ownerOf } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
+import { measureStorage, refuseStorage } from '../checkpoints/storage.ts';
 import type { Config } from '../config.ts';
 import { THREADS_CHANNEL } from '../db/channels.ts';
 import { lockId, type Created } from '../db/node-id.ts';
@@ -55,18 +56,23 @@ export async function createThread(
       ? undefined
       : await applySupersteps(app, { threadId: id, graphId: requireGraph(graphId), supersteps });
 
+  const limit = app.config.ownerStorageLimit;
   const store = async (query: Query): Promise<Created<Thread>> => {
     const type = isChosen ? await lockId(query, id) : undefined;
     const existing = type === 'Thread' ? await findThread(query, viewer, id) : undefined;
     if (existing) return returnExisting(existing, ifExists);
     if (type) throw new IdTakenError(id);
+    if (edit) await refuseStorage(query, { argument: 'input.supersteps', tenant, owner }, limit);
     const stored = { ...metadata, ...(graphId != null && { graph_id: graphId }) };
     const [thread] = await query<Thread>(
       sql`INSERT INTO "Thread" ("id", "tenant", "owner", "metadata", "graphId")
        VALUES (${id}, ${tenant}, ${owner}, ${JSON.stringify(stored)}::jsonb, ${graphId ?? null}) RETURNING *`,
     );
     if (!thread) throw new Error(`Thread ${id} was not stored.`);
-    await edit?.store(query);
+    if (edit) {
+      await edit.store(query);
+      await measureStorage(query, id, limit);
+    }
     return { ...thread, isNew: true };
   };
   const isOneStatement = !isChosen && !supersteps;

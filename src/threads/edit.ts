@@ -6,6 +6,7 @@ import { EditSaver } from '../checkpoints/edit-saver.ts';
 import type { Reading } from '../checkpoints/graphs.ts';
 import { serdeOf } from '../checkpoints/serde.ts';
 import { findState, type State } from '../checkpoints/states.ts';
+import { measureStorage, refuseStorage } from '../checkpoints/storage.ts';
 import type { Config } from '../config.ts';
 import { THREADS_CHANNEL } from '../db/channels.ts';
 import type { Query, Sql } from '../db/query.ts';
@@ -237,16 +238,19 @@ function refused(error: unknown): AppError {
 
 /** Stores the edit in a transaction. False, with nothing stored, if the thread has changed since `base`. */
 function storeEdit(
-  app: { sql: Sql },
+  app: { sql: Sql; config: Config },
   edit: EditSaver,
   { target, base }: { target: Target; base: Base },
 ): Promise<boolean> {
   const { viewer, threadId, namespace } = target;
+  const limit = app.config.ownerStorageLimit;
   return app.sql.transaction(async (query) => {
     // A statement of its own: the snapshot of the next statement then includes all commits before the lock.
     await lockThread(query, viewer, threadId);
     const now = await readBase(query, target);
     if (now.checkpointId !== base.checkpointId || now.lastEvent !== base.lastEvent) return false;
+    const owner = sql`(SELECT "owner" FROM "Thread" WHERE "id" = ${threadId})`;
+    await refuseStorage(query, { argument: 'input', tenant: viewer.tenant, owner }, limit);
     await edit.store(query);
     await closeInterrupts(query, { threadId, namespace });
     await query(
@@ -255,6 +259,7 @@ function storeEdit(
          THEN 'INTERRUPTED' ELSE 'IDLE' END)::"ThreadStatus" AS status) resting
        WHERE t."id" = ${threadId}`,
     );
+    await measureStorage(query, threadId, limit);
     return true;
   });
 }

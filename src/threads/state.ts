@@ -3,8 +3,9 @@ import { canRead } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Reading } from '../checkpoints/graphs.ts';
 import { findState, type State } from '../checkpoints/states.ts';
+import { bytesOf } from '../checkpoints/storage.ts';
 import type { Sql } from '../db/query.ts';
-import { join, param, raw, sql } from '../db/sql.ts';
+import { param, sql } from '../db/sql.ts';
 import type { Thread } from '../generated/prisma/client.ts';
 
 /** The current state of a thread, by the thread's object: the fields of an object share a single read. */
@@ -37,14 +38,8 @@ export function currentState(app: Reading, thread: { id: string }): Promise<Stat
 
 /** The bytes of a thread's checkpoints, writes, values and items, after the compression by PostgreSQL. */
 export async function storageBytes(app: { sql: Sql }, threadId: string): Promise<number> {
-  const tables = ['Checkpoint', 'CheckpointHead', 'CheckpointWrite', 'ChannelValue', 'ChannelItem'];
-  const id = param(threadId);
-  const sums = tables.map(
-    (table) =>
-      sql`(SELECT coalesce(sum(pg_column_size(r.*)), 0) FROM ${raw(`"${table}"`)} r WHERE r."threadId" = ${id})`,
-  );
   const [row] = await app.sql.query<{ bytes: number }>(
-    sql`SELECT (${join(sums, ' + ')})::bigint AS "bytes"`,
+    sql`SELECT ${bytesOf(param(threadId))} AS "bytes"`,
   );
   return row?.bytes ?? 0;
 }

@@ -67,11 +67,15 @@ interface TestUser {
   permissions: string[];
   answer?: string;
   filter?: object;
+  /** By the id of the thread in the value of the action. */
+  filters?: Record<string, object>;
 }
 
 /** The user decides what the handlers answer. */
-function filterFor(user: object): any {
-  const { identity, answer, filter } = user as TestUser;
+function filterFor(user: object, value: object): any {
+  const { identity, answer, filter, filters } = user as TestUser;
+  const threadId = 'thread_id' in value ? String(value.thread_id) : '';
+  if (filters?.[threadId]) return filters[threadId];
   if (answer !== undefined) return ANSWERS[answer]?.();
   return filter ?? { owner: identity };
 }
@@ -88,7 +92,7 @@ export const auth = new Auth()
       value.metadata ??= {};
       value.metadata['owner'] = user.identity;
     }
-    return filterFor(user);
+    return filterFor(user, value);
   })
   .on('threads:delete', ({ permissions }) => permissions.includes('delete'))
   .on('assistants', ({ value, user, action }) => {
