@@ -30,6 +30,42 @@ describe('Indirect reference', () => {
     }
   });
 
+  it('hides the run of a checkpoint, if its copy has another owner', async ({
+    viewers,
+    server,
+    world,
+  }) => {
+    const copy = await viewers.admin.copyThread(world.chat);
+    const { client: ada } = await createViewer(server, {
+      tenant: 'acme',
+      owner: 'ada',
+      role: 'member',
+    });
+    const read = `{ thread(id: "${copy}") { history { nodes { runId run { id } } } } }`;
+    const runsFor = async (client: ViewerClient) => {
+      const { nodes } = (await client.gql(read)).thread.history;
+      return nodes.map(({ run }: { run: { id: string } | null }) => run?.id ?? null);
+    };
+    expect(await runsFor(viewers.admin)).toContain(world.chatRun);
+    expect(new Set(await runsFor(ada))).toEqual(new Set([null]));
+  });
+
+  it('does not tell that a thread belongs to a stateless run of others', async ({ viewers }) => {
+    const later = { assistantId: 'echo', input: human('hi'), afterSeconds: 3600 };
+    const { threadId } = await viewers.alice.startRun(later);
+    const refused = async (client: ViewerClient, ifThreadMissing: string) => {
+      const input = { ...later, threadId, ifThreadMissing };
+      const [error] = await client.errors(CREATE_RUN, { input });
+      return [error?.extensions['code'], error?.message.includes('stateless')];
+    };
+    for (const ifThreadMissing of ['REJECT', 'CREATE'])
+      expect(await refused(viewers.alice, ifThreadMissing)).toEqual(['CONFLICT', true]);
+    for (const name of ['bob', 'carol'] as const) {
+      expect(await refused(viewers[name], 'REJECT'), name).toEqual(['NOT_FOUND', false]);
+      expect(await refused(viewers[name], 'CREATE'), name).toEqual(['CONFLICT', false]);
+    }
+  });
+
   it('shows the deleted assistant of a run to those who may read the run only', async ({
     viewers,
   }) => {
@@ -135,6 +171,8 @@ describe('A dispatch path forgotten', () => {
       const { value } = await client.iterate({ query }).next();
       return JSON.stringify(value);
     } catch (error) {
+      // A refused operation, or a closed connection.
+      if (Array.isArray(error)) return JSON.stringify(error);
       return `closed ${(error as { code?: number }).code}`;
     } finally {
       await client.dispose();
@@ -162,6 +200,30 @@ describe('A dispatch path forgotten', () => {
       for (const name of ['anonymous', 'expired'] as const)
         expect(await codesOf(viewers[name], query), query).toEqual(['UNAUTHENTICATED']);
     }
+  });
+
+  it.for([
+    '{ nothing }',
+    '{ thread }',
+    '{ broken',
+    '{ __typename',
+    'query One { a } query Two { b }',
+  ])('logs in before it reads the document %s', async (document, { viewers, server }) => {
+    const { headers } = await createViewer(server, {
+      tenant: 'acme',
+      owner: 'bob',
+      role: 'member',
+    });
+    for (const answer of await answersOf(viewers.alice, headers, document))
+      expect(answer).toContain('BAD_USER_INPUT');
+    for (const answer of await answersOf(viewers.alice, {}, document)) {
+      expect(answer).toMatch(/UNAUTHENTICATED|closed 4403/);
+      expect(answer).not.toMatch(/BAD_USER_INPUT|Did you mean/);
+    }
+    const query = `?query=${encodeURIComponent(document)}`;
+    expect((await fetch(`${server.url}/graphql${query}`)).status).toBe(401);
+    const expired = await viewers.expired.request(document);
+    expect(expired).toMatchObject({ errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] });
   });
 
   it('hides a stateless run of others, its thread and its events', async ({ viewers }) => {

@@ -8,6 +8,7 @@ import {
   type YogaServerInstance,
 } from 'graphql-yoga';
 import type { App, ClientApp } from '../app.ts';
+import type { Authenticator } from '../auth/authenticate.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { isStream } from '../http/streams.ts';
 import { useCompression } from './compression.ts';
@@ -26,28 +27,29 @@ import { useMultipartSubscriptions } from './multipart.ts';
 import { useNoPersistedQueries } from './persisted-queries.ts';
 import { createSharedSubscribe } from './shared-execution.ts';
 
-/** A WebSocket gives the viewer of its connection; HTTP gives a request. */
-interface Asked {
-  viewer?: Viewer;
+/** Added by the login: websocket.ts logs in a connection, and `useLogin` a request. */
+interface LoggedIn {
+  viewer: Viewer;
 }
 
-export type Yoga = YogaServerInstance<Asked, ClientApp>;
+export type Yoga = YogaServerInstance<Partial<LoggedIn>, ClientApp>;
 
 /** The API at /graphql as a fetch function, with /health and /ready. */
 export function createGraphql(app: App): Yoga {
   const { config, log } = app;
   const maskError = createMaskError(log);
-  return createYoga<Asked, ClientApp>({
+  return createYoga<Partial<LoggedIn>, ClientApp>({
     schema,
     // Once per operation, before its execution.
-    async context({ request, viewer: known, cost = 1 }: YogaInitialContext & Asked & Costed) {
-      const viewer = known ?? (await app.auth.authenticate(request.headers, request));
+    context({ viewer, cost = 1 }: YogaInitialContext & Partial<LoggedIn> & Costed) {
+      if (!viewer) throw new Error('The operation has no viewer.');
       app.rateLimit.charge(viewer, Math.max(cost, 1), performance.now());
       return { ...app, viewer };
     },
     maskedErrors: { maskError: config.introspection ? maskError : withoutSuggestions(maskError) },
     parserAndValidationCache: createDocumentCache(),
     plugins: [
+      useLogin(app.auth),
       useReferenceExecutor(),
       useNoStreamRunByGet(),
       !config.introspection && useNoIntrospection(),
@@ -69,6 +71,16 @@ export function createGraphql(app: App): Yoga {
     cors: false,
     maxRequestBodySize: false,
   });
+}
+
+/** Logs in before the document is parsed and validated: other clients see no error about the schema. */
+function useLogin(auth: Authenticator): Plugin {
+  return {
+    async onParams({ request, context }) {
+      const viewer = await auth.authenticate(request.headers, request);
+      Object.assign(context, { viewer } satisfies LoggedIn);
+    },
+  };
 }
 
 /**
