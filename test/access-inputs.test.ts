@@ -1,6 +1,8 @@
-import { describe, expect } from 'vitest';
+import { describe, expect, inject } from 'vitest';
+import { sql } from '../src/db/sql.ts';
 import { assistantIdOf } from '../src/graphs/load.ts';
-import { human, randomId, type Document } from './support/app.ts';
+import { human, randomId, until, type Document } from './support/app.ts';
+import { isWaitedFor } from './support/databases.ts';
 import { createWorld, missingWorld, withoutIds, type World } from './support/foreign-world.ts';
 import { operation } from './support/graphql.ts';
 import { createViewer, it as base, type ViewerClient, type ViewerName } from './support/viewers.ts';
@@ -329,4 +331,25 @@ describe('an assistant with the id of a default assistant', () => {
     const [error] = await viewers.admin.errors(CREATE_ASSISTANT, { input });
     expect(error?.extensions).toEqual({ code: 'BAD_USER_INPUT', argument: 'input.id' });
   });
+});
+
+describe('createRuns with a thread of others', () => {
+  // This test takes two database sessions.
+  it.skipIf(inject('database') === 'embedded')(
+    'waits for no lock on the thread or its runs',
+    async ({ viewers, world, server }) => {
+      const input = { threadId: world.chat, assistantId: 'tokens', input: human('hi') };
+      await server.app.sql.transaction(async (query) => {
+        await query(sql`SELECT FROM "Thread" WHERE "id" = ${world.chat} FOR UPDATE`);
+        await query(sql`SELECT FROM "Run" WHERE "threadId" = ${world.chat} FOR UPDATE`);
+        let answer: unknown;
+        const refused = viewers.bob.errors(CREATE_RUNS, { input }).then((errors) => {
+          answer = errors;
+        });
+        await until(async () => answer !== undefined || (await isWaitedFor(query)));
+        expect(answer).toMatchObject([{ extensions: { code: 'NOT_FOUND' } }]);
+        await refused;
+      });
+    },
+  );
 });

@@ -1,8 +1,8 @@
-import { authorize } from '../auth/authorize.ts';
+import { authorize, readChoice } from '../auth/authorize.ts';
 import { canReadAssistant, ownerOf, SHARED_TENANT } from '../auth/scope.ts';
 import { DEFAULT_TENANT, SYSTEM, type Viewer } from '../auth/viewer.ts';
 import type { Config } from '../config.ts';
-import { lockId, type Created } from '../db/node-id.ts';
+import { IF_EXISTS, lockId, type Created, type IfExists } from '../db/node-id.ts';
 import type { Query, Sql } from '../db/query.ts';
 import { param, sql } from '../db/sql.ts';
 import { newId, parseUuid } from '../db/uuid.ts';
@@ -64,8 +64,6 @@ function checkFree(viewer: Viewer, id: string): void {
   );
 }
 
-type IfExists = 'RAISE' | 'DO_NOTHING';
-
 async function authorizeNew(
   asking: Viewer,
   { id, graphId, ifExists, ...given }: NewAssistant & { ifExists: IfExists },
@@ -83,7 +81,7 @@ async function authorizeNew(
     viewer,
     id: assistant_id,
     graphId: graph_id,
-    ifExists: if_exists === 'do_nothing' ? ('DO_NOTHING' as const) : ('RAISE' as const),
+    ifExists: readChoice('if_exists', if_exists, IF_EXISTS),
   };
 }
 

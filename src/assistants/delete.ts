@@ -1,4 +1,4 @@
-import { authorize } from '../auth/authorize.ts';
+import { permit } from '../auth/authorize.ts';
 import { canWriteAssistant } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Sql } from '../db/query.ts';
@@ -22,7 +22,7 @@ export async function deleteAssistant(
       `Assistant ${id} is the default assistant of its graph; it cannot be deleted.`,
     );
   }
-  const { viewer } = await authorize(asking, 'assistants:delete', { assistant_id: id });
+  const viewer = await permit(asking, 'assistants:delete', { assistant_id: id });
   return app.sql.transaction(async (query) => {
     const deleted = await query(
       sql`UPDATE "Assistant" SET "deletedAt" = now()

@@ -1,4 +1,4 @@
-import { authorize } from '../auth/authorize.ts';
+import { permit } from '../auth/authorize.ts';
 import { canReadAssistant } from '../auth/scope.ts';
 import { scopeKey, type Viewer } from '../auth/viewer.ts';
 import type { Query, Sql } from '../db/query.ts';
@@ -31,7 +31,7 @@ export function createRunAssistants(query: Query): RunAssistants {
   const keyOf = (viewer: Viewer, id: string) => `${id} ${scopeKey(viewer)}`;
   return {
     async find(asking, id) {
-      const { viewer } = await authorize(asking, 'assistants:read', { assistant_id: id });
+      const viewer = await permit(asking, 'assistants:read', { assistant_id: id });
       const key = keyOf(viewer, id);
       const remembered = viewer.ask ? undefined : known.get(key);
       if (remembered) return remembered;
@@ -55,7 +55,7 @@ export async function showRunAssistant(
   asking: Viewer,
   id: string,
 ): Promise<Assistant> {
-  const { viewer } = await authorize(asking, 'assistants:read', { assistant_id: id });
+  const viewer = await permit(asking, 'assistants:read', { assistant_id: id });
   const [assistant] = await query<Assistant>(
     sql`SELECT * FROM "Assistant" WHERE "id" = ${id} AND ${canReadAssistant(viewer)}`,
   );

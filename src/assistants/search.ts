@@ -1,4 +1,4 @@
-import { authorize } from '../auth/authorize.ts';
+import { authorize, permit } from '../auth/authorize.ts';
 import { assistantParts, canReadAssistant } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Conditions, Page, PageRequest } from '../db/page.ts';
@@ -39,7 +39,7 @@ export async function findAssistant(
   idOrGraphId: string,
 ): Promise<Assistant | null> {
   const id = readAssistantId(app, 'id', idOrGraphId);
-  const { viewer } = await authorize(asking, 'assistants:read', { assistant_id: id });
+  const viewer = await permit(asking, 'assistants:read', { assistant_id: id });
   const [assistant] = await app.sql.query<Assistant>(
     sql`SELECT * FROM "Assistant" WHERE "id" = ${id} AND "deletedAt" IS NULL AND ${canReadAssistant(viewer)}`,
   );

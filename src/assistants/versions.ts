@@ -1,10 +1,11 @@
-import { authorize } from '../auth/authorize.ts';
+import { authorize, permit } from '../auth/authorize.ts';
 import { canWriteAssistant } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Config } from '../config.ts';
 import { readPage, type Page, type PageRequest } from '../db/page.ts';
 import type { Query, Sql } from '../db/query.ts';
 import { sql } from '../db/sql.ts';
+import { parseUuid } from '../db/uuid.ts';
 import { ConflictError, NotFoundError } from '../errors.ts';
 import type { Assistant, AssistantVersion } from '../generated/prisma/client.ts';
 import { assistantIdOf, type Graphs } from '../graphs/load.ts';
@@ -31,8 +32,8 @@ export async function updateAssistant(
   idOrGraphId: string,
   asked: AssistantChange,
 ): Promise<Assistant> {
-  const id = readAssistantId(app, 'id', idOrGraphId);
-  const { viewer, ...change } = await authorizeChange(asking, id, asked);
+  const given = readAssistantId(app, 'id', idOrGraphId);
+  const { viewer, id, ...change } = await authorizeChange(asking, given, asked);
   if (change.graphId != null) {
     checkGraphId(app, 'input.graphId', change.graphId);
     checkKeepsGraph(app, id, change.graphId);
@@ -69,8 +70,8 @@ async function authorizeChange(asking: Viewer, id: string, { graphId, ...asked }
     graph_id: graphId,
     metadata: asked.metadata ?? {},
   });
-  const { assistant_id: _, graph_id, ...change } = value;
-  return { ...change, viewer, graphId: graph_id };
+  const { assistant_id, graph_id, ...change } = value;
+  return { ...change, viewer, id: parseUuid('id', assistant_id), graphId: graph_id };
 }
 
 /** Clients use the name of a graph as the id of its default assistant, so this assistant cannot change to a different graph. */
@@ -89,7 +90,7 @@ export async function setAssistantVersion(
   version: number,
 ): Promise<Assistant> {
   const id = readAssistantId(app, 'id', idOrGraphId);
-  const { viewer } = await authorize(asking, 'assistants:update', { assistant_id: id, version });
+  const viewer = await permit(asking, 'assistants:update', { assistant_id: id, version });
   return app.sql.transaction(async (query) => {
     await lockAssistant(query, viewer, id);
     const [values] = await query<AssistantVersion>(

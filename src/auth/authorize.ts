@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { ForbiddenError } from '../errors.ts';
 import { isRecord } from '../json.ts';
 import { callHandler, HandlerTimeoutError, readHttpException } from './call-handler.ts';
@@ -38,7 +39,7 @@ async function askFor<Value extends object>(
   // A copy: the original belongs to the request.
   const asked = structuredClone(value) as Record<string, unknown>;
   const filter = await ask(action, asked);
-  const changed = JSON.parse(JSON.stringify(asked)) as Record<string, unknown>;
+  const changed = asJson(asked);
   for (const key of Object.keys(value)) {
     const before = (value as Record<string, unknown>)[key];
     const after = changed[key];
@@ -46,6 +47,46 @@ async function askFor<Value extends object>(
     throw new Error(`The handler of ${action} gave value.${key} a wrong type.`);
   }
   return { viewer: { ...viewer, filter }, value: changed as Value };
+}
+
+/**
+ * `authorize` for an action whose value names existing rows. Handlers may change its `metadata`, which has no effect. A handler
+ * that changes another key expects an effect: throws an error for the log.
+ */
+export async function permit(viewer: Viewer, action: Action, value: object): Promise<Viewer> {
+  if (!viewer.ask) return viewer;
+  const before = asJson(value);
+  const permission = await authorize(viewer, action, before);
+  for (const key of Object.keys(value)) {
+    if (key === 'metadata' || isDeepStrictEqual(permission.value[key], before[key])) continue;
+    throw new Error(`The handler of ${action} changed value.${key}; this has no effect here.`);
+  }
+  return permission.viewer;
+}
+
+/** A choice that a handler may have changed. Handlers get LangGraph's names: in lower case. Throws an error for the log. */
+export function readChoice<Choice extends string>(
+  key: string,
+  given: string | null | undefined,
+  choices: readonly Choice[],
+): Choice {
+  const found = choices.find((choice) => choice.toLowerCase() === given);
+  if (found !== undefined) return found;
+  const names = choices.map((choice) => choice.toLowerCase()).join(', ');
+  throw new Error(`A handler gave value.${key} a wrong value; it must be one of: ${names}.`);
+}
+
+/** A list of choices, such as the statuses of a search. */
+export function readChoices<Choice extends string>(
+  key: string,
+  given: readonly string[] | null | undefined,
+  choices: readonly Choice[],
+): Choice[] | undefined {
+  return given?.map((each) => readChoice(key, each, choices));
+}
+
+function asJson(value: object): Record<string, unknown> {
+  return JSON.parse(JSON.stringify(value)) as Record<string, unknown>;
 }
 
 function kindOf(value: unknown): string {

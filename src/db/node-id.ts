@@ -4,6 +4,10 @@ import { sql, type Statement } from './sql.ts';
 /** The result of a request to create an object. `isNew` is false for an existing object. */
 export type Created<Row> = Row & { isNew: boolean };
 
+/** What happens if an object with the id of a new one exists. DO_NOTHING returns it. */
+export const IF_EXISTS = ['RAISE', 'DO_NOTHING'] as const;
+export type IfExists = (typeof IF_EXISTS)[number];
+
 /** The types of nodes. An id is unique among all of them. */
 export type NodeType = 'Assistant' | 'Thread' | 'Run';
 

@@ -1,12 +1,16 @@
-import { authorize } from '../auth/authorize.ts';
+import { authorize, readChoice } from '../auth/authorize.ts';
 import type { Viewer } from '../auth/viewer.ts';
+import { MultitaskStrategy } from '../generated/prisma/enums.ts';
 import { isRecord, recordOf } from '../json.ts';
 import type { AuthorizedRun, NewRun } from './request.ts';
 
 /** The fields of a request in LangGraph's `kwargs`. */
 const KWARGS = ['input', 'command', 'config', 'context'] as const;
 
-/** Asks for the permission of a run. Handlers may change its thread, assistant, metadata and what it executes. */
+const STRATEGIES = Object.values(MultitaskStrategy);
+const IF_MISSING = ['REJECT', 'CREATE'] as const;
+
+/** Asks for the permission of a run. Handlers may change all of the value but its `status`. */
 export async function authorizeRun(asking: Viewer, asked: NewRun): Promise<AuthorizedRun> {
   if (!asking.ask) return { viewer: asking, request: asked, asked };
   const kwargs = Object.fromEntries(KWARGS.map((key) => [key, asked[key] ?? null]));
@@ -33,6 +37,8 @@ export async function authorizeRun(asking: Viewer, asked: NewRun): Promise<Autho
     threadId: value.thread_id,
     assistantId: value.assistant_id,
     metadata: value.metadata,
+    multitaskStrategy: readChoice('multitask_strategy', value.multitask_strategy, STRATEGIES),
+    ifThreadMissing: readChoice('if_not_exists', value.if_not_exists, IF_MISSING),
     afterSeconds: value.after_seconds,
   };
   return { viewer, request, asked };

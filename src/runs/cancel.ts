@@ -1,5 +1,5 @@
-import { authorize } from '../auth/authorize.ts';
-import { canWriteRun, requireRole } from '../auth/scope.ts';
+import { permit } from '../auth/authorize.ts';
+import { requireRole } from '../auth/scope.ts';
 import { SYSTEM, type Viewer } from '../auth/viewer.ts';
 import { STOPS_CHANNEL, RUNS_CHANNEL, THREADS_CHANNEL } from '../db/channels.ts';
 import { isEmptyFilter } from '../db/page.ts';
@@ -57,7 +57,7 @@ async function authorizeCancel(
   metadata: Record<string, unknown>,
 ): Promise<Viewer> {
   const value = { action: action === 'ROLLBACK' ? 'rollback' : 'interrupt', metadata };
-  return (await authorize(asking, 'threads:update', value)).viewer;
+  return permit(asking, 'threads:update', value);
 }
 
 async function requireRun(app: { sql: Sql }, viewer: Viewer, id: string): Promise<Run> {
@@ -87,7 +87,7 @@ export async function cancelRuns(
   const viewer = await authorizeCancel(asking, action, { status: filter.status });
   const condition = runCondition(app, viewer, filter);
   const [range] = await app.sql.query<{ last: number }>(
-    sql`SELECT coalesce(max("seq"), 0) AS "last" FROM "Run" WHERE ${canWriteRun(viewer)}`,
+    sql`SELECT coalesce(max("seq"), 0) AS "last" FROM "Run" WHERE ${condition} AND "status" IN ('PENDING', 'RUNNING')`,
   );
   const last = range?.last ?? 0;
   const stopped: Run[] = [];

@@ -1,4 +1,4 @@
-import { authorize } from '../auth/authorize.ts';
+import { permit } from '../auth/authorize.ts';
 import { canWriteRun } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Query, Sql } from '../db/query.ts';
@@ -15,7 +15,7 @@ import { isFinal } from './status.ts';
  */
 export async function deleteRun(app: { sql: Sql }, asking: Viewer, runId: string): Promise<string> {
   const id = parseUuid('id', runId);
-  const { viewer } = await authorize(asking, 'threads:delete', { run_id: id });
+  const viewer = await permit(asking, 'threads:delete', { run_id: id });
   return app.sql.transaction(async (query) => {
     const [run] = await query<Pick<Run, 'status' | 'idempotencyKey' | 'startedAt'>>(
       sql`SELECT "status", "idempotencyKey", "startedAt" FROM "Run"

@@ -1,4 +1,4 @@
-import { authorize } from '../auth/authorize.ts';
+import { permit } from '../auth/authorize.ts';
 import { canRead } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Sql } from '../db/query.ts';
@@ -70,7 +70,7 @@ async function findStreamed(
   asking: Viewer,
   request: NewRun,
 ): Promise<Run> {
-  const { viewer } = await authorize(asking, 'threads:read', { thread_id: request.threadId });
+  const viewer = await permit(asking, 'threads:read', { thread_id: request.threadId });
   const key = readKey('input.idempotencyKey', request);
   const run = key && (await findRunByKey(query, viewer, key));
   if (run) return run;
@@ -114,7 +114,7 @@ export async function followThread(
   { after, modes }: EventFilter,
 ): Promise<AsyncIterableIterator<StoredEvent, void>> {
   const threadId = parseUuid('threadId', id);
-  const { viewer } = await authorize(asking, 'threads:read', { thread_id: threadId });
+  const viewer = await permit(asking, 'threads:read', { thread_id: threadId });
   const [thread] = await app.sql.query(
     sql`SELECT 1 FROM "Thread" WHERE "id" = ${threadId} AND ${canRead(viewer)}`,
   );

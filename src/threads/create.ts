@@ -1,12 +1,12 @@
 import { checkGraphId } from '../assistants/input.ts';
 import { checkMetadata } from '../assistants/limits.ts';
-import { authorize } from '../auth/authorize.ts';
+import { authorize, readChoice } from '../auth/authorize.ts';
 import { ownerOf } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { measureStorage, refuseStorage } from '../checkpoints/storage.ts';
 import type { Config } from '../config.ts';
 import { THREADS_CHANNEL } from '../db/channels.ts';
-import { lockId, type Created } from '../db/node-id.ts';
+import { IF_EXISTS, lockId, type Created, type IfExists } from '../db/node-id.ts';
 import type { Query, Sql } from '../db/query.ts';
 import { sql } from '../db/sql.ts';
 import { newId, parseUuid } from '../db/uuid.ts';
@@ -23,22 +23,23 @@ export interface NewThread {
   /** Applies the supersteps. */
   graphId?: string | null | undefined;
   supersteps?: readonly Superstep[] | null | undefined;
-  ifExists: 'RAISE' | 'DO_NOTHING';
+  ifExists: IfExists;
 }
 
 /** Creates a thread, with the state from its supersteps. Stores all or nothing. */
 export async function createThread(
   app: { config: Config; sql: Sql; graphs: Graphs },
   asking: Viewer,
-  { id: givenId, metadata: given, graphId, supersteps, ifExists }: NewThread,
+  { id: givenId, metadata: given, graphId, supersteps, ifExists: asked }: NewThread,
 ): Promise<Created<Thread>> {
   const ownId = newId();
   const { viewer, value } = await authorize(asking, 'threads:create', {
     thread_id: givenId ?? ownId,
     metadata: given ?? {},
-    if_exists: ifExists.toLowerCase(),
+    if_exists: asked.toLowerCase(),
   });
   const { metadata } = value;
+  const ifExists = readChoice('if_exists', value.if_exists, IF_EXISTS);
   const { tenant, owner } = ownerOf(viewer);
   const id = parseUuid('input.id', value.thread_id);
   // A client or a handler has chosen the id, so it may be taken.
@@ -81,7 +82,7 @@ export async function createThread(
   return thread;
 }
 
-function returnExisting(thread: Thread, ifExists: NewThread['ifExists']): Created<Thread> {
+function returnExisting(thread: Thread, ifExists: IfExists): Created<Thread> {
   if (ifExists === 'DO_NOTHING') return { ...thread, isNew: false };
   throw new IdTakenError(thread.id);
 }

@@ -1,4 +1,4 @@
-import { authorize } from '../auth/authorize.ts';
+import { permit } from '../auth/authorize.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { STOPS_CHANNEL, THREADS_CHANNEL } from '../db/channels.ts';
 import type { Sql } from '../db/query.ts';
@@ -18,7 +18,7 @@ export async function deleteThread(
   threadId: string,
 ): Promise<string> {
   const id = parseUuid('id', threadId);
-  const { viewer } = await authorize(asking, 'threads:delete', { thread_id: id });
+  const viewer = await permit(asking, 'threads:delete', { thread_id: id });
   const finalEvents = await database.transaction(async (query) => {
     await lockThread(query, viewer, id);
     const events = await endRunsOfThread(query, id);

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { authorize } from '../auth/authorize.ts';
+import { permit } from '../auth/authorize.ts';
 import { canWrite } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { EditSaver } from '../checkpoints/edit-saver.ts';
@@ -53,7 +53,7 @@ export async function updateThreadState(
   { values, asNode, checkpointId, checkpointNamespace: namespace }: ThreadStateUpdate,
 ): Promise<State> {
   const threadId = parseUuid('id', givenId);
-  const { viewer } = await authorize(asking, 'threads:update', { thread_id: threadId });
+  const viewer = await permit(asking, 'threads:update', { thread_id: threadId });
   const target = {
     viewer,
     threadId,

@@ -1,4 +1,4 @@
-import { authorize } from '../auth/authorize.ts';
+import { authorize, readChoices } from '../auth/authorize.ts';
 import { canRead, listScope } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { countByStatus } from '../db/count-by-status.ts';
@@ -89,7 +89,7 @@ export async function countThreads(
   return countByStatus(app.sql.query, { ...threads, ...conditions });
 }
 
-/** Asks for the permission of a search. Handlers may change the metadata of the filter. */
+/** Asks for the permission of a search. Handlers may change the ids, the status and the metadata of the filter. */
 export async function authorizeSearch(
   asking: Viewer,
   filter: ThreadFilter,
@@ -99,7 +99,9 @@ export async function authorizeSearch(
     status: filter.status?.map((each) => each.toLowerCase()),
     metadata: filter.metadata ?? {},
   });
-  return { viewer, filter: { ...filter, metadata: value.metadata } };
+  const { ids, metadata } = value;
+  const status = readChoices('status', value.status, STATUSES);
+  return { viewer, filter: { ...filter, ids, status, metadata } };
 }
 
 /** The threads of the filter that the viewer may read. */

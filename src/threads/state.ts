@@ -1,4 +1,4 @@
-import { authorize } from '../auth/authorize.ts';
+import { permit } from '../auth/authorize.ts';
 import { canRead } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Reading } from '../checkpoints/graphs.ts';
@@ -17,7 +17,7 @@ export async function showThread(
   asking: Viewer,
   id: string,
 ): Promise<Thread | undefined> {
-  const { viewer } = await authorize(asking, 'threads:read', { thread_id: id });
+  const viewer = await permit(asking, 'threads:read', { thread_id: id });
   const [row] = await app.sql.query<Thread & { hasState: boolean }>(
     sql`SELECT t.*, EXISTS (SELECT 1 FROM "CheckpointHead" h WHERE h."threadId" = t."id" AND h."namespace" = '') AS "hasState"
      FROM "Thread" t WHERE t."id" = ${id} AND ${canRead(viewer, 't')}`,

@@ -17,8 +17,11 @@ export async function updateThread(
   threadId: string,
   given: { metadata: Record<string, unknown> },
 ): Promise<Thread> {
-  const id = parseUuid('id', threadId);
-  const { viewer, value } = await authorize(asking, 'threads:update', { thread_id: id, ...given });
+  const { viewer, value } = await authorize(asking, 'threads:update', {
+    thread_id: parseUuid('id', threadId),
+    ...given,
+  });
+  const id = parseUuid('id', value.thread_id);
   const metadata = value.metadata ?? {};
   const removed = Object.keys(metadata).filter((key) => metadata[key] === null);
   const thread = await database.transaction(async (query) => {

@@ -69,6 +69,18 @@ interface TestUser {
   filter?: object;
   /** By the id of the thread in the value of the action. */
   filters?: Record<string, object>;
+  /** For each action, the changes to its value. */
+  changes?: Record<string, object>;
+}
+
+/** Changes the value as the user says, and otherwise makes the user the owner of what it creates. */
+function change(value: Record<string, any>, user: object, action: string): void {
+  const { identity, changes } = user as TestUser;
+  if ('metadata' in value && action !== 'search') {
+    value['metadata'] ??= {};
+    value['metadata'].owner = identity;
+  }
+  Object.assign(value, changes?.[action]);
 }
 
 /** The user decides what the handlers answer. */
@@ -88,17 +100,14 @@ export const auth = new Auth()
     return token.startsWith('{') ? { ...user, permissions } : CASES[token]?.();
   })
   .on('threads', ({ value, user, action }) => {
-    if ('metadata' in value && action !== 'search') {
-      value.metadata ??= {};
-      value.metadata['owner'] = user.identity;
-    }
+    change(value, user, action);
     return filterFor(user, value);
   })
-  .on('threads:delete', ({ permissions }) => permissions.includes('delete'))
+  .on('threads:delete', ({ value, user, permissions }) => {
+    change(value, user, 'delete');
+    return permissions.includes('delete');
+  })
   .on('assistants', ({ value, user, action }) => {
-    if ('metadata' in value && action !== 'search') {
-      value.metadata ??= {};
-      value.metadata['owner'] = user.identity;
-    }
+    change(value, user, action);
     return { owner: user.identity };
   });
