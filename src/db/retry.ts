@@ -51,25 +51,25 @@ export async function retryUntilStored<T>(
  */
 export function patientQuery(query: Query, patience: Patience): Query {
   return async <Row extends object>(statement: Statement, options?: QueryOptions) => {
-    const { values } = compile(statement);
     const mayRepeat = (error: unknown, tries: number) => {
       if (isInternalError(error)) return tries < MOST_TRIES;
       if (!(error instanceof DatabaseAwayError)) return false;
-      if (isTooLarge(error, values)) return tries < MOST_TRIES;
+      if (isTooLarge(error, statement)) return tries < MOST_TRIES;
       return error.changedNothing || options?.onlyReads === true;
     };
     try {
       return await retryUntilStored(() => query<Row>(statement, options), mayRepeat, patience);
     } catch (error) {
       const refusal = error instanceof DatabaseAwayError ? error.cause : error;
-      const isRefused = !(error instanceof DatabaseAwayError) || isTooLarge(error, values);
+      const isRefused = !(error instanceof DatabaseAwayError) || isTooLarge(error, statement);
       throw isRefused && isDatabaseError(refusal) ? new StatementRefusedError(refusal) : error;
     }
   };
 }
 
-function isTooLarge({ cause }: DatabaseAwayError, values: readonly unknown[]): boolean {
-  return isDatabaseError(cause) && cause.code === OUT_OF_MEMORY && sizeOf(values) > LARGE_BYTES;
+function isTooLarge({ cause }: DatabaseAwayError, statement: Statement): boolean {
+  const isOutOfMemory = isDatabaseError(cause) && cause.code === OUT_OF_MEMORY;
+  return isOutOfMemory && sizeOf(compile(statement).values) > LARGE_BYTES;
 }
 
 /** The approximate size of the parameters in bytes. */
