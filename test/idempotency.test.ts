@@ -78,7 +78,7 @@ describe('an idempotencyKey', () => {
     expect((await ask({ a: { y: [1, 2], x: 1 }, log: [] })).id).toBe(id);
   });
 
-  it('is looked up before anything else is checked: what was right once is not refused now', async ({
+  it('comes before every check: a request that was accepted once is not refused now', async ({
     client,
   }) => {
     const threadId = await client.createThread();

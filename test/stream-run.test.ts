@@ -1,8 +1,8 @@
-import { describe, expect } from 'vitest';
-import { human, randomId } from './support/app.ts';
+import { describe, expect, inject } from 'vitest';
+import { human, randomId, until } from './support/app.ts';
 import { summaryOf, type RunInput } from './support/client.ts';
 import { it } from './support/fixture.ts';
-import { createGate } from './support/gates.ts';
+import { createGate, startAtGate } from './support/gates.ts';
 import { operation, type AnswerTo } from './support/graphql.ts';
 import { collect } from './support/streams.ts';
 
@@ -41,6 +41,36 @@ describe('streamRun', () => {
       const followed = await client.follow(String(events[0]?.runId));
       expect(events.map(({ id }) => id)).toEqual(followed.map(({ id }) => id));
       expect((await client.getThread(threadId)).runs.totalCount).toBe(1);
+    },
+  );
+
+  it('sends all events of a run that waits behind another run of its thread', async ({
+    client,
+  }) => {
+    const { gate, threadId } = await startAtGate(client);
+    const streamed = collect(client.subscribe(STREAM, { input: echo({ threadId }) }));
+    await until(async () => (await client.getThread(threadId)).runs.totalCount === 2);
+    await gate.open();
+    await streamed.ended;
+    const events = streamed.seen.map(({ streamRun }) => streamRun);
+    const followed = await client.follow(String(events[0]?.runId));
+    expect(events.at(0)).toMatchObject({ __typename: 'RunStartedEvent' });
+    expect(events.at(-1)).toMatchObject({ __typename: 'RunFinishedEvent', status: 'SUCCESS' });
+    expect(events.map(({ id }) => id)).toEqual(followed.map(({ id }) => id));
+  });
+
+  it.runIf(inject('database') === 'postgres')(
+    'sends all events of a run that another process executes',
+    async ({ client, database, startServer }) => {
+      const { client: other } = await startServer({ workerConcurrency: 0 }, database);
+      const threadId = await client.createThread();
+      await client.runToEnd({ assistantId: 'echo', threadId, input: human('before') });
+      const streamed = collect(other.subscribe(STREAM, { input: echo({ threadId }) }));
+      await streamed.ended;
+      const events = streamed.seen.map(({ streamRun }) => streamRun);
+      const followed = await client.follow(String(events[0]?.runId));
+      expect(events.at(-1)).toMatchObject({ __typename: 'RunFinishedEvent', status: 'SUCCESS' });
+      expect(events.map(({ id }) => id)).toEqual(followed.map(({ id }) => id));
     },
   );
 

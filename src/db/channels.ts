@@ -1,6 +1,6 @@
 // The channels of Sql.notify. A receiver always reads the database: a notification may be late, lost or repeated.
 
-/** Ids of runs for workers to claim at once: the runs may be due. Within a process also an empty payload: a run is being stored. */
+/** Ids of runs for workers to claim at once: the runs may be due. */
 export const RUNS_CHANNEL = 'threadql_runs';
 /** Ids of threads with a new status, metadata or state. */
 export const THREADS_CHANNEL = 'threadql_threads';

@@ -15,6 +15,7 @@ import { isKeyTaken } from './idempotency.ts';
 import { NearlyFullError } from './limits.ts';
 import {
   checkRequest,
+  findRepeated,
   type CheckedRun,
   type CheckNeeds,
   type NewRun,
@@ -48,7 +49,10 @@ export async function createRuns(
     for (const [i, request] of requests.entries()) {
       if (turns.isOver()) await turns.next();
       const authorized = await authorizeRun(viewer, request);
-      checked.push(await checkRequest(app, authorized, `inputs[${i}]`));
+      const argument = `inputs[${i}]`;
+      // Before the locks of all threads: the thread of an earlier run may be deleted.
+      const repeated = await findRepeated(app, authorized, argument);
+      checked.push(repeated ?? (await checkRequest(app, authorized, argument)));
     }
     return storeRuns(app, checked);
   });
@@ -114,7 +118,7 @@ async function acceptAll(
     return new Map([[run, await acceptAlone(sql.query, run, config)]]);
   } catch (error) {
     if (error instanceof NearlyFullError) return inTransaction();
-    // Another request with the key may have come first, and filled the queue.
+    // An earlier request may have the key, and may have filled the queue.
     const mayBeRepeated = run.key && (isKeyTaken(error) || error instanceof AppError);
     if (mayBeRepeated) return inTransaction();
     throw error;
