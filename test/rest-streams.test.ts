@@ -226,3 +226,39 @@ describe('A reader of a stream', () => {
     });
   });
 });
+
+describe('The stream of a thread', () => {
+  it('has the events of all its runs, after any of them', async ({ client }) => {
+    const sdk = sdkClient(client);
+    const threadId = await client.createThread();
+    const run = () =>
+      sdk.runs.wait(threadId, 'echo', { input: { messages: [human('hi')] }, raiseError: true });
+    await run();
+    const leaving = new AbortController();
+    const stream = sdk.threads.joinStream(threadId, { lastEventId: '-', signal: leaving.signal });
+    const seen: { id?: string; event: string }[] = [];
+    const reading = (async () => {
+      for await (const chunk of stream) {
+        seen.push(chunk);
+        if (seen.filter(({ event }) => event === 'run_done').length === 2) return;
+      }
+    })();
+    await until(async () => seen.some(({ event }) => event === 'run_done'));
+    await run();
+    await reading;
+    leaving.abort();
+    expect(names(seen)).toEqual([
+      ...['metadata', 'values', 'values', 'run_done'],
+      ...['metadata', 'values', 'values', 'run_done'],
+    ]);
+    const [second] = seen.slice(4).filter(({ id }) => id !== undefined);
+    const again = new AbortController();
+    const later = sdk.threads.joinStream(threadId, {
+      lastEventId: String(second?.id),
+      signal: again.signal,
+    });
+    const [next] = await Promise.all([later.next().then(({ value }) => value)]);
+    again.abort();
+    expect(next).toMatchObject({ event: 'values' });
+  });
+});

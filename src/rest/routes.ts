@@ -1,10 +1,16 @@
 import { statelessRunRoutes } from '../runs/rest-stateless.ts';
+import { threadStreamRoutes } from '../runs/rest-thread-stream.ts';
 import { runRoutes } from '../runs/rest.ts';
 import type { Route } from './route.ts';
 import { systemRoutes } from './system.ts';
 
 /** All routes. The access of each is in its own declaration. */
-export const routes: readonly Route[] = [...runRoutes, ...statelessRunRoutes, ...systemRoutes];
+export const routes: readonly Route[] = [
+  ...runRoutes,
+  ...statelessRunRoutes,
+  ...threadStreamRoutes,
+  ...systemRoutes,
+];
 
 /** The paths that every page may get. */
 export const OPEN_PATHS = routes.filter(({ access }) => access === 'open').map(({ path }) => path);

@@ -42,25 +42,18 @@ export function streamRunEvents(call: Call, stream: RunStream): Response {
 }
 
 async function* sentEvents(
-  { app, headers, url }: Call,
+  call: Call,
   { run, lastEventId, modes, withEnd }: RunStream,
   left: AbortSignal,
 ): AsyncGenerator<SentEvent, void> {
   // After the end of the request's operation, each event has an operation of its own.
+  const { app } = call;
   const own = { ...app, sql: app.unlimitedSql ?? app.sql, operation: undefined };
   const events = await followFromStart(own, run);
   const frames = createFrames(run, sourceOf(own));
-  const end = (): void => void events.return?.();
-  left.addEventListener('abort', end);
-  let isExpired = false;
-  const watched = { auth: app.auth, headers, request: { url }, viewer: app.viewer };
-  const stop = watchCredentials(watched, () => {
-    isExpired = true;
-    end();
-  });
   const after = positionOf(lastEventId);
-  let position = -1;
-  try {
+  async function* numbered(): AsyncGenerator<SentEvent, void> {
+    let position = -1;
     for await (const event of events) {
       for await (const { mode, event: name, data } of frames.of(event)) {
         position += 1;
@@ -69,6 +62,26 @@ async function* sentEvents(
       }
       if (withEnd && event.type === 'FINISHED') yield endEvent(run, event);
     }
+  }
+  yield* untilExpired(call, { events, left }, numbered());
+}
+
+/** Ends with an error when the credentials end or an event cannot be read; ends the source when the client leaves. */
+export async function* untilExpired(
+  { app, headers, url }: Call,
+  { events, left }: { events: AsyncIterator<StoredEvent>; left: AbortSignal },
+  sent: AsyncIterable<SentEvent>,
+): AsyncGenerator<SentEvent, void> {
+  const end = (): void => void events.return?.();
+  left.addEventListener('abort', end);
+  let isExpired = false;
+  const watched = { auth: app.auth, headers, request: { url }, viewer: app.viewer };
+  const stop = watchCredentials(watched, () => {
+    isExpired = true;
+    end();
+  });
+  try {
+    yield* sent;
     if (isExpired) yield failure('UnauthenticatedError', 'The credentials have expired.');
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
@@ -94,7 +107,8 @@ function positionOf(id: string | undefined): number {
   return id !== undefined && /^\d{1,15}$/.test(id) ? Number(id) : -1;
 }
 
-function sourceOf(app: ClientApp): FrameSource {
+/** Reads what the events of a viewer's thread refer to. */
+export function sourceOf(app: ClientApp): FrameSource {
   return {
     values: (event) => withinLimits(app, (limited) => valuesShown(limited, event)),
     async interrupts({ data }) {

@@ -87,10 +87,10 @@ export async function searchRuns(
 export async function listRuns(
   app: { sql: Sql; graphs: Graphs; operation?: Operation | undefined },
   asking: Viewer,
-  filter: RunFilter,
+  given: RunFilter,
   part: { limit: number; offset: number },
 ): Promise<Run[]> {
-  const viewer = await authorizeSearch(asking, filter);
+  const { viewer, filter } = await authorizeSearch(asking, given);
   const found = readFilter(app, viewer, { filter, orderedBy: 'CREATED_AT' });
   const listing = { from: '"Run"', columns: columnsFor(app), ...found, order: bySeq('DESC') };
   return (await readSlice<Run>(app.sql.query, listing, part)).rows;
