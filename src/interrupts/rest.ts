@@ -13,3 +13,8 @@ export function interruptShape({ id, langgraphId, ordinal, value, responseSchema
     ...(isRecord(responseSchema) && { response_schema: responseSchema }),
   };
 }
+
+/** The id of the interrupted task of the root graph. */
+export function rootTaskId({ namespace, taskId }: Interrupt): string {
+  return /^[^|:]*:([^|]*)/.exec(namespace)?.[1] ?? taskId;
+}

@@ -39,6 +39,18 @@ export async function listPendingInterrupts(
   return readPage<Interrupt>(app.sql.query, listing, page);
 }
 
+/** The pending interrupts of these threads, oldest first. */
+export function pendingInterruptsOf(
+  app: { sql: Sql },
+  threadIds: readonly string[],
+): Promise<Interrupt[]> {
+  return app.sql.query<Interrupt>(
+    sql`SELECT i.* FROM unnest(${threadIds}::uuid[]) AS t("id"), LATERAL (
+      SELECT * FROM "Interrupt" WHERE "threadId" = t."id" AND "pending") i ORDER BY i."seq"`,
+    { onlyReads: true },
+  );
+}
+
 /** SQL: a condition on the thread. The scope of the interrupt includes its thread: both have the same owner. */
 function ofThread(condition: Statement): Statement {
   return sql`EXISTS (SELECT 1 FROM "Thread" t WHERE t."id" = "threadId" AND ${condition})`;

@@ -13,6 +13,8 @@ export const paging = {
   offset: z.coerce.number().int().min(0).max(1_000_000_000).default(0),
 };
 
+export const sortOrder = z.enum(['asc', 'desc']).nullish();
+
 /** A boolean in a query: `true`, `false`, `1` or `0`. */
 export const flag = z
   .enum(['true', 'false', '1', '0'])

@@ -1,6 +1,7 @@
 import { statelessRunRoutes } from '../runs/rest-stateless.ts';
 import { threadStreamRoutes } from '../runs/rest-thread-stream.ts';
 import { runRoutes } from '../runs/rest.ts';
+import { threadRoutes } from '../threads/rest.ts';
 import type { Route } from './route.ts';
 import { systemRoutes } from './system.ts';
 
@@ -9,6 +10,7 @@ export const routes: readonly Route[] = [
   ...runRoutes,
   ...statelessRunRoutes,
   ...threadStreamRoutes,
+  ...threadRoutes,
   ...systemRoutes,
 ];
 
