@@ -5,6 +5,9 @@ import { z } from 'zod';
 /** A JSON object. */
 export const jsonObject = z.record(z.string(), z.unknown());
 
+/** A UUID, or for assistants also the name of a graph. The domain checks it. */
+export const id = z.string().min(1);
+
 const LARGEST_LIMIT = 1000;
 
 /** The part of a list. `limit` is 1 to 1,000. */

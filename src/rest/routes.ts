@@ -1,3 +1,5 @@
+import { graphRoutes } from '../assistants/rest-graph.ts';
+import { assistantRoutes } from '../assistants/rest.ts';
 import { statelessRunRoutes } from '../runs/rest-stateless.ts';
 import { threadStreamRoutes } from '../runs/rest-thread-stream.ts';
 import { runRoutes } from '../runs/rest.ts';
@@ -7,6 +9,8 @@ import { systemRoutes } from './system.ts';
 
 /** All routes. The access of each is in its own declaration. */
 export const routes: readonly Route[] = [
+  ...assistantRoutes,
+  ...graphRoutes,
   ...runRoutes,
   ...statelessRunRoutes,
   ...threadStreamRoutes,
