@@ -4,19 +4,22 @@ import { statelessRunRoutes } from '../runs/rest-stateless.ts';
 import { threadStreamRoutes } from '../runs/rest-thread-stream.ts';
 import { runRoutes } from '../runs/rest.ts';
 import { threadRoutes } from '../threads/rest.ts';
+import { documentRoutes } from './document-routes.ts';
 import type { Route } from './route.ts';
 import { systemRoutes } from './system.ts';
 
-/** All routes. The access of each is in its own declaration. */
-export const routes: readonly Route[] = [
+const documented: readonly Route[] = [
   ...assistantRoutes,
   ...graphRoutes,
+  ...threadRoutes,
+  ...threadStreamRoutes,
   ...runRoutes,
   ...statelessRunRoutes,
-  ...threadStreamRoutes,
-  ...threadRoutes,
   ...systemRoutes,
 ];
+
+/** All routes. The access of each is in its own declaration. */
+export const routes: readonly Route[] = [...documented, ...documentRoutes(documented)];
 
 /** The paths that every page may get. */
 export const OPEN_PATHS = routes.filter(({ access }) => access === 'open').map(({ path }) => path);
