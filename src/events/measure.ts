@@ -53,8 +53,28 @@ function cutEvent(event: NewEvent, most: number): MeasuredEvent {
   const { size } = measured;
   if (size <= most || !isRecord(event.data)) return measured;
   const text = `[Left out: the event has ${size} bytes; at most ${most} are stored. EVENT_LIMIT_BYTES sets the limit.]`;
-  const data = event.type === 'MESSAGES' ? cutMessage(event.data, text) : cutData(event.data, text);
-  return measureEvent({ ...event, data });
+  if (event.type === 'MESSAGES') {
+    return measureEvent({ ...event, data: cutMessage(event.data, text) });
+  }
+  const shorter = measureEvent({ ...event, data: cutPart(event.type, event.data, text) });
+  return shorter.size <= most
+    ? shorter
+    : measureEvent({ ...event, data: cutData(event.data, text) });
+}
+
+/** The large part of an event with a description around it. */
+const LARGE_PARTS: Partial<Record<NewEvent['type'], string>> = { DEBUG: 'payload', EVENTS: 'data' };
+
+function cutPart(
+  type: NewEvent['type'],
+  data: Record<string, unknown>,
+  text: string,
+): Record<string, unknown> {
+  const key = LARGE_PARTS[type];
+  const part = key === undefined ? undefined : data[key];
+  return key !== undefined && isRecord(part)
+    ? { ...data, [key]: cutData(part, text) }
+    : cutData(data, text);
 }
 
 /** Keeps names, ids and numbers. */

@@ -1,8 +1,6 @@
-import type { App, ClientApp } from '../app.ts';
+import type { ClientApp } from '../app.ts';
 import type { PlainMessage } from '../checkpoints/plain.ts';
 import { MessageRef } from '../checkpoints/schema-messages.ts';
-import { CheckpointRef } from '../checkpoints/schema.ts';
-import { findState, findValues } from '../checkpoints/states.ts';
 import { NotFoundError } from '../errors.ts';
 import type { Run } from '../generated/prisma/client.ts';
 import type { RunStatus as Status } from '../generated/prisma/enums.ts';
@@ -10,7 +8,7 @@ import { builder } from '../graphql/builder.ts';
 import { connectionOf, pageArgs, type Args } from '../graphql/connection.ts';
 import { STATE_COST } from '../graphql/cost.ts';
 import { InterruptRef } from '../interrupts/schema.ts';
-import { recordOf } from '../json.ts';
+import { valuesOfEvent } from '../runs/event-values.ts';
 import { eventCursor, followRun, followThread, streamRun } from '../runs/events.ts';
 import { listRunEvents } from '../runs/list-events.ts';
 import { RunRef, RunStatus, StreamMode } from '../runs/schema.ts';
@@ -18,56 +16,8 @@ import { CreateRunInput } from '../runs/schema-mutations.ts';
 import { withoutHandlers } from '../auth/viewer.ts';
 import { findRun } from '../runs/search.ts';
 import { RunErrorRef, shownError, ThreadRef } from '../threads/schema.ts';
-import { eventId, type StoredEvent } from './event.ts';
-
-const NAMES: Record<StoredEvent['type'], string> = {
-  STARTED: 'RunStartedEvent',
-  VALUES: 'ValuesEvent',
-  UPDATES: 'UpdatesEvent',
-  MESSAGES: 'MessagesEvent',
-  CUSTOM: 'CustomEvent',
-  TASKS: 'TasksEvent',
-  CHECKPOINTS: 'CheckpointsEvent',
-  INTERRUPT: 'InterruptEvent',
-  FINISHED: 'RunFinishedEvent',
-  GAP: 'StreamGapEvent',
-};
-
-const RunEventRef = builder.interfaceRef<StoredEvent>('RunEvent').implement({
-  description:
-    "An event of a run. Ids are unique over all runs; `after` accepts any of them. A run's events are ordered without gaps: RunStartedEvent first (unless the run was cancelled before its start), RunFinishedEvent last. A StreamGapEvent replaces expired events. If an event exceeds EVENT_LIMIT_BYTES, a text replaces its data; the state keeps the data.",
-  resolveType: ({ type }) => NAMES[type],
-  fields: (t) => ({
-    id: t.id({ description: 'Id of the event, also its cursor for `after`.', resolve: eventId }),
-    runId: t.exposeID('runId'),
-    namespace: t.stringList({
-      description: 'Path of the subgraph, outermost first; empty for the root graph.',
-      resolve: ({ namespace }) => [...namespace],
-    }),
-    createdAt: t.expose('createdAt', { type: 'DateTime' }),
-  }),
-});
-
-/** The stored data of an event. */
-function dataOf({ data }: StoredEvent): Record<string, unknown> {
-  return recordOf(data);
-}
-
-/** The checkpoint of the event, if the thread still has it. */
-async function stateOf(app: App, { threadId, namespace, checkpointId }: StoredEvent) {
-  if (!checkpointId) return undefined;
-  return findState(app, threadId, { namespace: namespace.join('|'), checkpointId });
-}
-
-/** The state values of the event: stored in the event, or else in its checkpoint. */
-async function valuesShown(event: StoredEvent, app: App): Promise<unknown> {
-  const { threadId, namespace, checkpointId } = event;
-  const data = dataOf(event);
-  if ('values' in data) return data['values'];
-  return checkpointId
-    ? findValues(app, threadId, { namespace: namespace.join('|'), checkpointId })
-    : {};
-}
+import type { StoredEvent } from './event.ts';
+import { dataOf, RunEventRef } from './schema-event.ts';
 
 async function runOf({ runId }: StoredEvent, app: ClientApp): Promise<Run> {
   // Of a run or a thread that the viewer follows.
@@ -102,7 +52,7 @@ builder.objectRef<StoredEvent>('ValuesEvent').implement({
       extensions: STATE_COST,
       type: 'JSON',
       description: 'Channel values of the graph, by channel name.',
-      resolve: (event, _args, app) => valuesShown(event, app),
+      resolve: (event, _args, app) => valuesOfEvent(app, event),
     }),
   }),
 });
@@ -147,58 +97,6 @@ builder.objectRef<StoredEvent>('MessagesEvent').implement({
       description:
         'Origin of the message: langgraph_node, langgraph_step, tags and details from the model.',
       resolve: (event) => dataOf(event)['metadata'] ?? {},
-    }),
-  }),
-});
-
-/** Allowed by the server's validation, but possibly refused by a client's (validation.ts). */
-const TOGETHER =
-  'A selection may combine it with `data` of all event types, although the types differ.';
-
-builder.objectRef<StoredEvent>('CustomEvent').implement({
-  description: 'Data from the stream writer of a node.',
-  interfaces: [RunEventRef],
-  fields: (t) => ({
-    data: t.field({
-      type: 'JSON',
-      nullable: true,
-      description: `The data as the node wrote it. ${TOGETHER}`,
-      resolve: (event) => dataOf(event)['data'],
-    }),
-  }),
-});
-
-builder.objectRef<StoredEvent>('TasksEvent').implement({
-  description: 'A task started (with its input) or ended (with its result or error).',
-  interfaces: [RunEventRef],
-  fields: (t) => ({
-    data: t.field({
-      type: 'JSONObject',
-      description: `Stream data of LangGraph's mode tasks. ${TOGETHER}`,
-      resolve: dataOf,
-    }),
-  }),
-});
-
-builder.objectRef<StoredEvent>('CheckpointsEvent').implement({
-  description: 'A new checkpoint.',
-  interfaces: [RunEventRef],
-  fields: (t) => ({
-    checkpointId: t.id({ resolve: (event) => String(dataOf(event)['checkpointId']) }),
-    data: t.field({
-      extensions: STATE_COST,
-      type: 'JSONObject',
-      description: "LangGraph's `checkpoints` stream data: values, next, tasks and metadata.",
-      resolve: async (event, _args, app) => {
-        const { checkpointId: _, ...data } = dataOf(event);
-        return { ...data, values: await valuesShown(event, app) };
-      },
-    }),
-    checkpoint: t.field({
-      type: CheckpointRef,
-      nullable: true,
-      description: 'Null if the run does not store this checkpoint (durability EXIT).',
-      resolve: (event, _args, app) => stateOf(app, event),
     }),
   }),
 });

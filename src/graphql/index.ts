@@ -1,6 +1,7 @@
 import '../assistants/schema.ts';
 import '../auth/schema-keys.ts';
 import '../checkpoints/schema.ts';
+import '../events/schema-data.ts';
 import '../events/schema.ts';
 import '../graphs/schema.ts';
 import '../interrupts/schema.ts';

@@ -1,3 +1,4 @@
+import type { BaseCallbackHandler } from '@langchain/core/callbacks/base';
 import type { RunnableConfig } from '@langchain/core/runnables';
 import { isCommand, type RunControl, type StreamMode as LangGraphMode } from '@langchain/langgraph';
 import type { BaseCheckpointSaver } from '@langchain/langgraph-checkpoint';
@@ -10,7 +11,9 @@ import { isRecord } from '../json.ts';
 import type { AttemptSaver } from './attempt-saver.ts';
 import { createGraphEvents, isHidden } from './graph-events.ts';
 import { createQueue, createStream, currentNamespace, type Chunk } from './graph-stream.ts';
+import { LangChainEventsHandler } from './langchain-events.ts';
 import { MessagesHandler } from './messages.ts';
+import { ToolEventsHandler } from './tool-events.ts';
 
 export interface Execution {
   saver: AttemptSaver;
@@ -134,26 +137,49 @@ export function runConfiguration(run: ClaimedRun): RunnableConfig {
   return configurationOf({ ...run, runId: run.id, user: run.viewer });
 }
 
-/** In addition to the requested modes: the server needs `updates` for interrupts, and `checkpoints` for the ids of VALUES events. */
+/** In addition to the requested modes: the server needs `updates` for interrupts, and `checkpoints` for the ids of checkpoints in events. */
 function langGraphModes(modes: ReadonlySet<StreamMode>): LangGraphMode[] {
   const asked = Array.from(modes, (mode) => mode.toLowerCase() as LangGraphMode);
-  const needed: LangGraphMode[] = modes.has('VALUES') ? ['updates', 'checkpoints'] : ['updates'];
+  const namesCheckpoints = modes.has('VALUES') || modes.has('DEBUG');
+  const needed: LangGraphMode[] = namesCheckpoints ? ['updates', 'checkpoints'] : ['updates'];
   return [...new Set([...asked, ...needed])];
 }
 
 /** With this configuration, LangGraph calls `emit` with each chunk as soon as the chunk exists. */
 function emittingConfig({ streamModes }: Pick<Run, 'streamModes'>, emit: (chunk: Chunk) => void) {
   const modes = new Set(streamModes as StreamMode[]);
-  const messages = new MessagesHandler((namespace, message, metadata) =>
-    emit({ namespace, mode: 'messages', payload: [message, metadata] }),
-  );
   return {
     configurable: { __pregel_stream: createStream(langGraphModes(modes), emit) },
-    callbacks: modes.has('MESSAGES') ? [messages] : [],
+    callbacks: handlersOf(modes, emit),
     writer: (payload: unknown) => {
       if (modes.has('CUSTOM')) emit({ namespace: currentNamespace(), mode: 'custom', payload });
     },
   };
+}
+
+/** LangChain's callbacks for the modes that are not from LangGraph's execution loop. MESSAGES comes first: it gives ids to messages. */
+function handlersOf(modes: ReadonlySet<StreamMode>, emit: (chunk: Chunk) => void) {
+  const handlers: BaseCallbackHandler[] = [];
+  if (modes.has('MESSAGES')) {
+    const handler = new MessagesHandler((namespace, message, metadata) =>
+      emit({ namespace, mode: 'messages', payload: [message, metadata] }),
+    );
+    handlers.push(handler);
+  }
+  if (modes.has('TOOLS')) {
+    const handler = new ToolEventsHandler((namespace, payload) =>
+      emit({ namespace, mode: 'tools', payload }),
+    );
+    handlers.push(handler);
+  }
+  if (modes.has('EVENTS')) {
+    // Without a namespace, so the events of subgraphs always belong to them: a reader needs all parents of a run.
+    const handler = new LangChainEventsHandler((payload) =>
+      emit({ namespace: [], mode: 'events', payload }),
+    );
+    handlers.push(handler);
+  }
+  return handlers;
 }
 
 function nodeNames(names: string[]): string[] | '*' {

@@ -1,12 +1,10 @@
-import type { RunnableConfig } from '@langchain/core/runnables';
-import { uuid6 } from '@langchain/langgraph-checkpoint';
 import { isChunk, isMessage, toPlain } from '../checkpoints/plain.ts';
 import type { NewEvent, StreamMode } from '../events/event.ts';
 import type { Run } from '../generated/prisma/client.ts';
 import type { CompiledGraph } from '../graphs/load.ts';
-import { knowsSubgraph } from '../graphs/subgraphs.ts';
 import { isRecord } from '../json.ts';
 import type { Chunk } from './graph-stream.ts';
+import { createStateReferences } from './state-references.ts';
 
 /** Converts the chunks of a run to events. */
 export interface GraphEvents {
@@ -36,6 +34,9 @@ export function createGraphEvents(
     else if (mode === 'custom') {
       yield { type: 'CUSTOM', namespace, data: { data: toPlain(payload) ?? null } };
     } else if (mode === 'tasks') yield { type: 'TASKS', namespace, data: toPlain(payload) };
+    else if (mode === 'tools') yield { type: 'TOOLS', namespace, data: toPlain(payload) };
+    else if (mode === 'debug') yield states.debugEvent(chunk);
+    else if (mode === 'events') yield* langChainEvents(chunk);
   }
 
   return { of: eventsOf, flush: states.flush };
@@ -52,6 +53,12 @@ function* updateEvents({ namespace, payload }: Chunk, isReplayed: IsReplayed): G
   for (const [node, update] of Object.entries(updates)) {
     yield { type: 'UPDATES', namespace, data: { node, update: toPlain(update) ?? null } };
   }
+}
+
+/** An event of LangChain's `streamEvents`. */
+function* langChainEvents({ namespace, payload }: Chunk): Generator<NewEvent> {
+  if (isHidden((payload as { tags: string[] }).tags)) return;
+  yield { type: 'EVENTS', namespace, data: toPlain(payload) };
 }
 
 /** Keys of LangChain's metadata with values that clients find elsewhere: in the run of the event, or under a different key. */
@@ -89,64 +96,4 @@ function isReturned({ name, langgraph_node: node, ...more }: Record<string, unkn
 /** True if the tags hide the output of a run, node or model. */
 export function isHidden(tags: unknown): boolean {
   return Array.isArray(tags) && tags.includes('langsmith:hidden');
-}
-
-/**
- * LangGraph emits the values of a state just before their checkpoint. The VALUES event waits for the checkpoint and gets its id
- * instead of the values: otherwise the server would store the whole state twice in each step.
- */
-function createStateReferences(
-  graph: CompiledGraph,
-  { keepsCheckpoints, namesCheckpoints }: { keepsCheckpoints: boolean; namesCheckpoints: boolean },
-) {
-  const waiting = new Map<string, NewEvent>();
-
-  /** The event without its values: readers find them in the checkpoint. With its values if readers cannot read the checkpoint. */
-  function refer(event: NewEvent, checkpointId: string | undefined): NewEvent {
-    if (!keepsCheckpoints || !checkpointId) return event;
-    if (!knowsSubgraph(graph, event.namespace.join('|'))) return { ...event, checkpointId };
-    const { values: _, ...data } = event.data as Record<string, unknown>;
-    return { ...event, data, checkpointId };
-  }
-
-  return {
-    *add(event: NewEvent): Generator<NewEvent> {
-      const key = event.namespace.join('|');
-      const previous = waiting.get(key);
-      // The previous event belongs to a subgraph without checkpoints.
-      if (previous) yield previous;
-      waiting.set(key, event);
-    },
-    *addCheckpoint(
-      { namespace, payload }: Chunk,
-      { isShown }: { isShown: boolean },
-    ): Generator<NewEvent> {
-      const key = namespace.join('|');
-      const checkpointId = namesCheckpoints ? checkpointIdOf(payload) : uuid6(stepOf(payload));
-      const values = waiting.get(key);
-      if (values) yield refer(values, checkpointId);
-      waiting.delete(key);
-      if (!isShown) return;
-      const data = checkpointData(payload, checkpointId);
-      yield refer({ type: 'CHECKPOINTS', namespace, data }, checkpointId);
-    },
-    *flush(): Generator<NewEvent> {
-      yield* waiting.values();
-      waiting.clear();
-    },
-  };
-}
-
-function checkpointIdOf(payload: unknown): string | undefined {
-  const config = (payload as { config?: RunnableConfig }).config;
-  return config?.configurable?.['checkpoint_id'];
-}
-
-function stepOf(payload: unknown): number {
-  return (payload as { metadata?: { step?: number } }).metadata?.step ?? 0;
-}
-
-function checkpointData(payload: unknown, checkpointId: string | undefined): unknown {
-  const { values, next, tasks, metadata } = payload as Record<string, unknown>;
-  return { ...(toPlain({ values, next, tasks, metadata }) as object), checkpointId };
 }

@@ -44,6 +44,22 @@ export function currentNamespace(): string[] {
   return namespace?.split('|').slice(0, -1) ?? [];
 }
 
+/**
+ * The namespace of the graph of a LangChain run. Its metadata contain the namespace of the task: the task itself and its
+ * calling tasks (Functional API) are removed from the end.
+ */
+export function namespaceOf(metadata: Record<string, unknown>): string[] | undefined {
+  const taskNamespace = metadata['langgraph_checkpoint_ns'] ?? metadata['checkpoint_ns'];
+  if (typeof taskNamespace !== 'string' || taskNamespace === '') return undefined;
+  let tasks = 1;
+  let path = metadata['langgraph_path'];
+  while (Array.isArray(path) && path[0] === '__pregel_push' && path.at(-1) === true) {
+    tasks += 1;
+    path = path[1];
+  }
+  return taskNamespace.split('|').slice(0, -tasks);
+}
+
 /** A first-in, first-out queue with a single reader. */
 export interface Queue<T> extends AsyncIterable<T, void> {
   /** Adds the elements. An error of the iterable ends the queue. */

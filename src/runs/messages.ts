@@ -5,6 +5,7 @@ import type { LLMResult } from '@langchain/core/outputs';
 import { isCommand } from '@langchain/langgraph';
 import { isMessage } from '../checkpoints/plain.ts';
 import { isRecord } from '../json.ts';
+import { namespaceOf } from './graph-stream.ts';
 
 type Metadata = Record<string, unknown>;
 
@@ -148,20 +149,4 @@ function* messagesInUpdate(update: unknown): Generator<BaseMessage> {
       : [];
   for (const value of values)
     if (isMessage(value) || Array.isArray(value)) yield* messagesIn(value);
-}
-
-/**
- * The namespace of the graph of a message. LangChain's metadata contain the namespace of the task: the task itself and its
- * calling tasks (Functional API) are removed from the end.
- */
-function namespaceOf(metadata: Metadata): string[] | undefined {
-  const taskNamespace = metadata['langgraph_checkpoint_ns'] ?? metadata['checkpoint_ns'];
-  if (typeof taskNamespace !== 'string' || taskNamespace === '') return undefined;
-  let tasks = 1;
-  let path = metadata['langgraph_path'];
-  while (Array.isArray(path) && path[0] === '__pregel_push' && path.at(-1) === true) {
-    tasks += 1;
-    path = path[1];
-  }
-  return taskNamespace.split('|').slice(0, -tasks);
 }

@@ -58,6 +58,14 @@ export const StreamMode = builder.enumType('StreamMode', {
     CUSTOM: { description: 'Data from the stream writers of nodes.' },
     TASKS: { description: 'The start and the end of each task.' },
     CHECKPOINTS: { description: 'Each new checkpoint.' },
+    DEBUG: {
+      description: 'Each checkpoint, and the start and the end of each task, with the step.',
+    },
+    TOOLS: { description: 'The start, the partial results and the end of each call of a tool.' },
+    EVENTS: {
+      description:
+        'All events of LangChain, as from `streamEvents` version v2, also from subgraphs. They repeat the input and the output of each node, so they are large.',
+    },
   } as const,
 });
 

@@ -6,3 +6,4 @@ export * from './graphs/messages.ts';
 export * from './graphs/question-pairs.ts';
 export * from './graphs/questions.ts';
 export * from './graphs/subgraphs.ts';
+export * from './graphs/tool-calls.ts';

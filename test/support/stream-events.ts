@@ -11,6 +11,9 @@ export const ALL_MODES: NonNullable<FollowOptions['modes']> = [
   'CUSTOM',
   'TASKS',
   'CHECKPOINTS',
+  'DEBUG',
+  'TOOLS',
+  'EVENTS',
 ];
 
 /** All fields of an event from LangGraph's stream. */
@@ -56,6 +59,15 @@ const EVENT = operation(`
         namespace
         values
       }
+    }
+    ... on DebugEvent {
+      debug: data
+    }
+    ... on ToolsEvent {
+      call: data
+    }
+    ... on LangChainEvent {
+      traced: data
     }
     ... on RunFinishedEvent {
       status
@@ -121,7 +133,8 @@ export async function record(client: Client, input: RunInput): Promise<Event[]> 
 }
 
 export const typesOf = (events: Event[]) => events.map(({ __typename }) => __typename);
-export const typeOf = (mode: Mode) => `${mode[0]}${mode.slice(1).toLowerCase()}Event`;
+export const typeOf = (mode: Mode) =>
+  mode === 'EVENTS' ? 'LangChainEvent' : `${mode[0]}${mode.slice(1).toLowerCase()}Event`;
 export const nodesOf = (events: Event[]) => ofType(events, 'UpdatesEvent').map(({ node }) => node);
 export const customOf = (events: Event[]) =>
   ofType(events, 'CustomEvent').map(({ custom }) => custom);

@@ -1,0 +1,64 @@
+import { BaseCallbackHandler } from '@langchain/core/callbacks/base';
+import { isGraphDrained, isGraphInterrupt } from '@langchain/langgraph';
+import { isHidden } from './graph-events.ts';
+import { namespaceOf } from './graph-stream.ts';
+
+interface Call {
+  namespace: string[];
+  toolCallId: string | undefined;
+  name: string;
+}
+
+type EmitToolEvent = (namespace: string[], event: Record<string, unknown>) => void;
+
+/**
+ * Emits the start, the partial results and the end of each call of a tool, like LangGraph's handler of the mode "tools", which
+ * earlier versions lack. The id of a call is missing if the project's version of LangChain does not pass it to handlers.
+ */
+export class ToolEventsHandler extends BaseCallbackHandler {
+  name = 'ToolEventsHandler';
+  override awaitHandlers = true;
+  readonly #emit: EmitToolEvent;
+  /** The calls without an end, by LangChain run id. */
+  readonly #calls = new Map<string, Call>();
+
+  constructor(emit: EmitToolEvent) {
+    super();
+    this.#emit = emit;
+  }
+
+  override handleToolStart(...args: Parameters<Handler['handleToolStart']>): void {
+    const [, input, runId, , tags, metadata, name = 'unknown', toolCallId] = args;
+    const namespace = namespaceOf(metadata ?? {});
+    if (!namespace || isHidden(tags)) return;
+    this.#calls.set(runId, { namespace, toolCallId, name });
+    this.#send(runId, 'on_tool_start', { input });
+  }
+
+  /** A tool that is a generator yields partial results. */
+  override handleToolEvent(data: unknown, runId: string): void {
+    this.#send(runId, 'on_tool_event', { data });
+  }
+
+  override handleToolEnd(output: unknown, runId: string): void {
+    this.#send(runId, 'on_tool_end', { output });
+    this.#calls.delete(runId);
+  }
+
+  override handleToolError(error: unknown, runId: string): void {
+    // A tool that asks or that the server stops starts again later.
+    if (!isGraphInterrupt(error) && !isGraphDrained(error)) {
+      this.#send(runId, 'on_tool_error', { error });
+    }
+    this.#calls.delete(runId);
+  }
+
+  #send(runId: string, event: string, data: Record<string, unknown>): void {
+    const call = this.#calls.get(runId);
+    if (!call) return;
+    const { namespace, toolCallId, name } = call;
+    this.#emit(namespace, { event, toolCallId, name, ...data });
+  }
+}
+
+type Handler = Required<BaseCallbackHandler>;
