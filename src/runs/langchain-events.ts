@@ -125,7 +125,7 @@ export class LangChainEventsHandler extends BaseCallbackHandler {
   }
 
   override handleToolError(error: unknown, runId: string): void {
-    // A tool that asks or that the server stops has not failed.
+    // An interrupt or a stop of the server is no failure of the tool.
     if (isGraphInterrupt(error) || isGraphDrained(error)) this.#sources.delete(runId);
     // Without its stack, which contains paths of the server.
     else this.#end(runId, { error: error instanceof Error ? error.message : error }, 'error');

@@ -46,7 +46,7 @@ export class ToolEventsHandler extends BaseCallbackHandler {
   }
 
   override handleToolError(error: unknown, runId: string): void {
-    // A tool that asks or that the server stops starts again later.
+    // After an interrupt or a stop of the server, the tool starts again later.
     if (!isGraphInterrupt(error) && !isGraphDrained(error)) {
       this.#send(runId, 'on_tool_error', { error });
     }
