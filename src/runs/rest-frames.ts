@@ -21,6 +21,8 @@ export interface Frame {
 export interface FrameSource {
   /** The state of a VALUES or CHECKPOINTS event. */
   values(event: StoredEvent): Promise<unknown>;
+  /** The data of a DEBUG event. */
+  debug(event: StoredEvent): Promise<unknown>;
   /** The interrupts of an INTERRUPT event. */
   interrupts(event: StoredEvent): Promise<unknown[]>;
 }
@@ -123,6 +125,12 @@ function* plainFrames(run: Run, event: StoredEvent, source: FrameSource): Genera
     yield frame('custom', 'custom', () => wireValue(data['data']));
   } else if (type === 'TASKS') {
     yield frame('tasks', 'tasks', () => wireValue(data));
+  } else if (type === 'DEBUG') {
+    yield frame('debug', 'debug', async () => wireValue(await source.debug(event)));
+  } else if (type === 'EVENTS') {
+    yield frame('events', 'events', () => wireValue(data));
+  } else if (type === 'TOOLS') {
+    yield frame('tools', 'tools', () => wireValue(data));
   } else if (type === 'CHECKPOINTS') {
     yield frame('checkpoints', 'checkpoints', async () => {
       const { checkpointId: _, ...rest } = data;

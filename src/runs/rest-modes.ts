@@ -11,9 +11,10 @@ const RECORDED = {
   custom: ['CUSTOM'],
   tasks: ['TASKS'],
   checkpoints: ['CHECKPOINTS'],
-  debug: [],
-  events: [],
-  tools: [],
+  debug: ['DEBUG'],
+  events: ['EVENTS'],
+  tools: ['TOOLS'],
+  // From the first and the last event.
   lifecycle: [],
 } satisfies Record<string, StreamMode[]>;
 
@@ -34,6 +35,9 @@ const REST_NAMES: Record<StreamMode, RestMode> = {
   CUSTOM: 'custom',
   TASKS: 'tasks',
   CHECKPOINTS: 'checkpoints',
+  DEBUG: 'debug',
+  EVENTS: 'events',
+  TOOLS: 'tools',
 };
 
 /** The modes of a run as a REST client named them. For a run of a GraphQL client: the names of its modes. */

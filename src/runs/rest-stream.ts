@@ -1,6 +1,5 @@
 import type { ClientApp } from '../app.ts';
 import { watchCredentials } from '../auth/credentials.ts';
-import { findValues } from '../checkpoints/states.ts';
 import { limitedSql } from '../db/operation-limits.ts';
 import { startOperation } from '../db/operation.ts';
 import { AppError } from '../errors.ts';
@@ -13,6 +12,7 @@ import { recordOf } from '../json.ts';
 import { inRestWords } from '../rest/errors.ts';
 import type { Call } from '../rest/route.ts';
 import { eventStream, type SentEvent } from '../rest/sse.ts';
+import { debugDataOf, valuesOfEvent } from './event-values.ts';
 import { followFromStart } from './events.ts';
 import { createFrames, type FrameSource } from './rest-frames.ts';
 import { cancelAbandoned } from './rest-leave.ts';
@@ -110,21 +110,13 @@ function positionOf(id: string | undefined): number {
 /** Reads what the events of a viewer's thread refer to. */
 export function sourceOf(app: ClientApp): FrameSource {
   return {
-    values: (event) => withinLimits(app, (limited) => valuesShown(limited, event)),
+    values: (event) => withinLimits(app, (limited) => valuesOfEvent(limited, event)),
+    debug: (event) => withinLimits(app, (limited) => debugDataOf(limited, event)),
     async interrupts({ data }) {
       const ids = recordOf(data)['interruptIds'] as string[];
       return (await findInterrupts(app, ids)).map(interruptShape);
     },
   };
-}
-
-/** The state of the event: stored in the event, or else in its checkpoint. */
-async function valuesShown(app: ClientApp, event: StoredEvent): Promise<unknown> {
-  const { threadId, namespace, checkpointId } = event;
-  const data = recordOf(event.data);
-  if ('values' in data) return data['values'];
-  if (!checkpointId) return {};
-  return findValues(app, threadId, { namespace: namespace.join('|'), checkpointId });
 }
 
 async function withinLimits<T>(app: ClientApp, read: (app: ClientApp) => Promise<T>): Promise<T> {

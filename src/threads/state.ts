@@ -6,7 +6,7 @@ import { findState, type State } from '../checkpoints/states.ts';
 import { bytesOf } from '../checkpoints/storage.ts';
 import { namesIn } from '../checkpoints/namespace.ts';
 import type { Sql } from '../db/query.ts';
-import { join, param, raw, sql } from '../db/sql.ts';
+import { param, sql } from '../db/sql.ts';
 import { parseUuid } from '../db/uuid.ts';
 import { NotFoundError } from '../errors.ts';
 import type { Thread } from '../generated/prisma/client.ts';
