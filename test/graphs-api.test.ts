@@ -136,6 +136,45 @@ describe('graph', () => {
     }
   });
 
+  it('shows subgraphs in place of their nodes, as many levels as the client asks for', async ({
+    client,
+  }) => {
+    const document = `query ($depth: Int!) {
+      graph(id: "deep") { nodes(depth: $depth) { name } edges(depth: $depth) { source target } mermaid(depth: $depth) }
+    }`;
+    const one = (await client.gql(document, { depth: 1 })).graph;
+    expect(namesOf(one.nodes)).toContain('middle:deepest');
+    expect(one.edges).toContainEqual({ source: 'middle:note', target: 'middle:deepest' });
+    expect(one.mermaid).toContain('subgraph middle');
+    const all = (await client.gql(document, { depth: 10 })).graph;
+    expect(namesOf(all.nodes)).toContain('middle:deepest:talk');
+    expect(namesOf((await client.gql(document, { depth: 0 })).graph.nodes)).toContain('middle');
+    for (const depth of [-1, 11]) {
+      const [error] = await client.errors(document, { depth });
+      expect(error).toMatchObject({ message: `depth is ${depth}; it must be from 0 to 10.` });
+    }
+  });
+
+  it('has the schemas of its subgraphs, on the first level or on all', async ({ client }) => {
+    const document = `query ($recurse: Boolean!) {
+      graph(id: "deep") { subgraphs(recurse: $recurse) { namespace inputSchema outputSchema stateSchema contextSchema } }
+    }`;
+    const find = async (recurse: boolean) =>
+      (await client.gql(document, { recurse })).graph.subgraphs;
+    const schema = { type: 'object', properties: { log: {}, messages: {} } };
+    const middle = {
+      namespace: 'middle',
+      inputSchema: schema,
+      outputSchema: schema,
+      stateSchema: schema,
+      contextSchema: null,
+    };
+    expect(await find(false)).toMatchObject([middle]);
+    expect(await find(true)).toMatchObject([middle, { namespace: 'middle|deepest' }]);
+    const broken = `{ graph(id: "broken") { subgraphs { namespace } } }`;
+    expect((await client.gql(broken)).graph.subgraphs).toEqual([]);
+  });
+
   it('is, where a function makes it, what the function makes of an empty configuration', async ({
     client,
   }) => {

@@ -1,10 +1,11 @@
 import { authorize } from '../auth/authorize.ts';
 import { assistantParts, canReadAssistant } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
-import type { Conditions, Page, PageRequest } from '../db/page.ts';
-import { readIds, readPage } from '../db/page.ts';
+import type { Conditions, Listing, Page, PageRequest, Slice } from '../db/page.ts';
+import { countRows, readIds, readPage, readSlice } from '../db/page.ts';
 import type { Sql } from '../db/query.ts';
 import { sql } from '../db/sql.ts';
+import { NotFoundError } from '../errors.ts';
 import type { Assistant } from '../generated/prisma/client.ts';
 import { hasKeys } from '../json.ts';
 import type { Graphs } from '../graphs/load.ts';
@@ -46,16 +47,54 @@ export async function findAssistant(
   return assistant ?? null;
 }
 
+/** The same assistant. Throws NotFoundError if the viewer does not see one. */
+export async function getAssistant(
+  app: { sql: Sql; graphs: Graphs },
+  viewer: Viewer,
+  idOrGraphId: string,
+): Promise<Assistant> {
+  const assistant = await findAssistant(app, viewer, idOrGraphId);
+  if (!assistant) throw new NotFoundError('Assistant', idOrGraphId);
+  return assistant;
+}
+
 /** Default order: newest first. */
 export async function searchAssistants(
   app: { sql: Sql },
   asking: Viewer,
-  {
-    filter: given,
-    orderBy,
-    ...request
-  }: PageRequest & { filter?: AssistantFilter | null; orderBy?: AssistantOrder | null },
+  { filter, orderBy, ...request }: PageRequest & AssistantSearch,
 ): Promise<Page<Assistant>> {
+  return readPage(app.sql.query, await listingOf(asking, { filter, orderBy }), request);
+}
+
+/** The same list, in slices. */
+export async function sliceAssistants(
+  app: { sql: Sql },
+  asking: Viewer,
+  search: AssistantSearch,
+  slice: { limit: number; offset: number },
+): Promise<Slice<Assistant>> {
+  return readSlice(app.sql.query, await listingOf(asking, search), slice);
+}
+
+/** The number of assistants, up to 10,001. */
+export async function countAssistants(
+  app: { sql: Sql },
+  asking: Viewer,
+  filter: AssistantFilter,
+): Promise<number> {
+  return countRows(app.sql.query, await listingOf(asking, { filter }));
+}
+
+interface AssistantSearch {
+  filter?: AssistantFilter | null | undefined;
+  orderBy?: AssistantOrder | null | undefined;
+}
+
+async function listingOf(
+  asking: Viewer,
+  { filter: given, orderBy }: AssistantSearch,
+): Promise<Listing> {
   const { viewer, value } = await authorize(asking, 'assistants:search', {
     graph_id: given?.graphId,
     metadata: given?.metadata ?? {},
@@ -64,9 +103,7 @@ export async function searchAssistants(
   const { field, direction } = orderBy ?? { field: 'CREATED_AT', direction: 'DESC' };
   const order = { ...ORDERS[field], unique: '"id"', uniqueType: 'uuid', direction };
   const found = readFilter(filter, field);
-  const parts = assistantParts(viewer);
-  const listing = { from: '"Assistant"', columns: '*', ...found, parts, order };
-  return readPage(app.sql.query, listing, request);
+  return { from: '"Assistant"', columns: '*', ...found, parts: assistantParts(viewer), order };
 }
 
 function readFilter(filter: AssistantFilter, orderedBy: AssistantOrder['field']): Conditions {

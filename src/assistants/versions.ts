@@ -2,7 +2,7 @@ import { authorize } from '../auth/authorize.ts';
 import { canWriteAssistant } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Config } from '../config.ts';
-import { readPage, type Page, type PageRequest } from '../db/page.ts';
+import { readPage, readSlice, type Listing, type Page, type PageRequest } from '../db/page.ts';
 import type { Query, Sql } from '../db/query.ts';
 import { sql } from '../db/sql.ts';
 import { ConflictError, NotFoundError } from '../errors.ts';
@@ -107,23 +107,30 @@ export function listVersions(
   assistantId: string,
   request: PageRequest,
 ): Promise<Page<AssistantVersion>> {
-  return readPage(
-    app.sql.query,
-    {
-      from: '"AssistantVersion"',
-      columns: '*',
-      owner: assistantId,
-      where: [sql`"assistantId" = ${assistantId}`],
-      order: {
-        by: '"version"',
-        type: 'int',
-        unique: '"version"',
-        uniqueType: 'int',
-        direction: 'DESC',
-      },
-    },
-    request,
-  );
+  return readPage(app.sql.query, versionsOf(assistantId), request);
+}
+
+/** The same list, in slices. `metadata` must be contained in that of the version, as jsonb's @> means it. */
+export async function sliceVersions(
+  app: { sql: Sql },
+  assistantId: string,
+  { metadata, ...slice }: { metadata?: object | null | undefined; limit: number; offset: number },
+): Promise<AssistantVersion[]> {
+  const filters = metadata ? [sql`"metadata" @> ${JSON.stringify(metadata)}::jsonb`] : [];
+  const listing = { ...versionsOf(assistantId), filters };
+  const { rows } = await readSlice<AssistantVersion>(app.sql.query, listing, slice);
+  return rows;
+}
+
+function versionsOf(assistantId: string): Listing {
+  const version = { by: '"version"', type: 'int', unique: '"version"', uniqueType: 'int' };
+  return {
+    from: '"AssistantVersion"',
+    columns: '*',
+    owner: assistantId,
+    where: [sql`"assistantId" = ${assistantId}`],
+    order: { ...version, direction: 'DESC' },
+  };
 }
 
 /** Stores the current values of an assistant as the version with its current number. */

@@ -98,6 +98,30 @@ export async function readPage<Row extends object>(
   };
 }
 
+/** A part of a list, after `offset` rows. */
+export interface Slice<Row> {
+  rows: Row[];
+  /** The number of rows of the list, up to 10,001 unless the slice has the last one. May cost a statement of its own. */
+  count: () => Promise<number>;
+}
+
+/** Reads rows after the first `offset` ones: concurrent inserts and deletes can repeat or skip rows. */
+export async function readSlice<Row extends object>(
+  query: Query,
+  listing: Listing,
+  { limit, offset }: { limit: number; offset: number },
+): Promise<Slice<Row>> {
+  const part = partOf(listing, { size: limit, backwards: false }, offset);
+  const placed = await readRows<Row>(query, listing, part);
+  const hasLast = placed.length <= limit && (placed.length > 0 || offset === 0);
+  return {
+    rows: placed
+      .slice(0, limit)
+      .map(({ sortKey: _, uniqueKey: __, ...row }) => row as unknown as Row),
+    count: async () => (hasLast ? offset + placed.length : countRows(query, listing)),
+  };
+}
+
 /** A row with its position in the list. */
 type Placed<Row> = Row & { sortKey: unknown; uniqueKey: unknown };
 
@@ -106,15 +130,15 @@ interface Part {
   /** The condition of the cursor, if there is one. */
   beyond: Statement[];
   sorted: Statement;
-  /** One row more than the page has, to know whether another page follows. */
+  /** One row more than the page has, to know whether another page follows. With the rows before the page. */
   limit: Param;
+  /** Skips the rows before the page. */
+  skip: Statement;
 }
 
-interface Wanted extends Pick<WantedPage, 'size' | 'backwards'> {
-  cursor: Position | undefined;
-}
+type Wanted = Pick<WantedPage, 'size' | 'backwards'> & { cursor?: Position | undefined };
 
-function partOf({ order }: Listing, { size, backwards, cursor }: Wanted): Part {
+function partOf({ order }: Listing, { size, backwards, cursor }: Wanted, offset = 0): Part {
   const ascending = (order.direction === 'ASC') !== backwards;
   const by = raw(order.by);
   const unique = raw(order.unique);
@@ -125,7 +149,8 @@ function partOf({ order }: Listing, { size, backwards, cursor }: Wanted): Part {
   return {
     beyond: beyond ? [beyond] : [],
     sorted: sql`ORDER BY ${by} ${direction}, ${unique} ${direction}`,
-    limit: param(size + 1),
+    limit: param(offset + size + 1),
+    skip: offset === 0 ? empty : sql`OFFSET ${offset}`,
   };
 }
 
@@ -137,7 +162,7 @@ function partOf({ order }: Listing, { size, backwards, cursor }: Wanted): Part {
 async function readRows<Row extends object>(
   query: Query,
   { from, columns, where, parts, filters = [], order }: Listing,
-  { beyond, sorted, limit }: Part,
+  { beyond, sorted, limit, skip }: Part,
 ): Promise<Placed<Row>[]> {
   const table = raw(from);
   const next = nextRows({ from, where: [...where, ...beyond], parts }, sorted);
@@ -147,7 +172,9 @@ async function readRows<Row extends object>(
   // The values decide which index is best. Without values, the plan is the same each time.
   const planAnew = next(limit).bindsValues;
   if (filters.length === 0) {
-    return query<Placed<Row>>(sql`SELECT ${placed} FROM ${next(limit)} ${sorted}`, { planAnew });
+    return query<Placed<Row>>(sql`SELECT ${placed} FROM ${next(limit)} ${sorted} ${skip}`, {
+      planAnew,
+    });
   }
   const nearRows = raw(NEAR_ROWS);
   const near = await query<Placed<Row> & { missing: boolean }>(
@@ -158,7 +185,7 @@ async function readRows<Row extends object>(
        SELECT (SELECT count(*) FROM near) < ${limit}
          AND EXISTS (SELECT 1 FROM ${next(raw(NEAR_ROWS + 1))} OFFSET ${nearRows}) AS "missing"
      )
-     SELECT "missing", ${placed} FROM missing LEFT JOIN near ON NOT "missing" ${sorted}`,
+     SELECT "missing", ${placed} FROM missing LEFT JOIN (SELECT * FROM near ${sorted} ${skip}) near ON NOT "missing" ${sorted}`,
     { planAnew, takesLong: true },
   );
   if (!near[0]?.missing) {
@@ -169,7 +196,7 @@ async function readRows<Row extends object>(
   }
   return query<Placed<Row>>(
     sql`WITH matching AS MATERIALIZED (SELECT * FROM ${table} ${whereClause([...anyOf(parts), ...where, ...filters])})
-     SELECT ${placed} FROM matching ${whereClause(beyond)} ${sorted} LIMIT ${limit}`,
+     SELECT ${placed} FROM (SELECT * FROM matching ${whereClause(beyond)} ${sorted} LIMIT ${limit}) found ${sorted} ${skip}`,
     SEARCH,
   );
 }

@@ -1,5 +1,7 @@
+import type { RunnableConfig } from '@langchain/core/runnables';
 import { toJsonSchema } from '@langchain/core/utils/json_schema';
 import type { InteropZodObject } from '@langchain/core/utils/types';
+import type { LangGraphRunnableConfig } from '@langchain/langgraph';
 import type { SchemaMetaRegistry } from '@langchain/langgraph/zod';
 import { schemaMetaRegistry } from '@langchain/langgraph/zod';
 import {
@@ -15,17 +17,29 @@ import type { CompiledGraph, Graphs } from './load.ts';
 
 type JsonObject = Record<string, unknown>;
 
-/** The schemas of a graph as JSON Schemas, with its nodes and edges. */
-export interface GraphDescription {
-  /** Undefined, like the other schemas, if the graph declares no such schema. */
+/** The schemas of a graph as JSON Schemas. Undefined if the graph declares no such schema. */
+export interface GraphSchemas {
   inputSchema: JsonObject | undefined;
   outputSchema: JsonObject | undefined;
   stateSchema: JsonObject | undefined;
   contextSchema: JsonObject | undefined;
-  /** With `__start__` and `__end__`. */
-  nodes: { name: string; metadata: JsonObject | undefined }[];
+}
+
+/** The schemas of a graph, with its nodes and edges. */
+export interface GraphDescription extends GraphSchemas {
+  /** With `__start__` and `__end__`. `runnable`: the code of the node, undefined for the ends. */
+  nodes: {
+    name: string;
+    metadata: JsonObject | undefined;
+    runnable: { id: string[]; name: string } | undefined;
+  }[];
   edges: { source: string; target: string; conditional: boolean; label: string | undefined }[];
   mermaid: string;
+}
+
+/** A graph at a node of a graph, with the namespace of its states without the ids of tasks, such as `parent|child`. */
+export interface Subgraph extends GraphSchemas {
+  namespace: string;
 }
 
 const EMPTY: GraphDescription = {
@@ -38,44 +52,116 @@ const EMPTY: GraphDescription = {
   mermaid: '',
 };
 
+/** The most levels of subgraphs in one drawing. */
+export const DEEPEST_DRAWING = 10;
+
+/** How to describe a graph. */
+export interface Describing {
+  /** The levels of subgraphs that are drawn in place of their nodes, at most DEEPEST_DRAWING. Default: 0. */
+  depth?: number | undefined;
+  /** The argument of a graph function. Default: an empty configuration. */
+  config?: LangGraphRunnableConfig | undefined;
+}
+
 /**
- * Describes the graph with this id. A graph function is called with an empty config. The description is empty, without
- * schemas, nodes and edges, if the graph is not deployed or its function throws.
+ * Describes the graph with this id. The description is empty, without schemas, nodes and edges, if the graph is not deployed
+ * or its function throws.
  */
-export async function describeGraphById(
-  { graphs, log }: { graphs: Graphs; log: Logger },
+export function describeGraphById(
+  app: Describer,
   id: string,
+  { depth = 0, config }: Describing = {},
 ): Promise<GraphDescription> {
-  if (!graphs.has(id)) return EMPTY;
-  const known = descriptionsOf(graphs);
+  const describe = (graph: CompiledGraph) => describeGraph(graph, depth);
+  const what = { name: `graph ${depth}`, describe, otherwise: EMPTY };
+  return describeById(app, id, { what, config });
+}
+
+/** Describes the subgraphs of the graph with this id, at all levels. Empty where the description of the graph is. */
+export function describeSubgraphsById(
+  app: Describer,
+  id: string,
+  { config }: Describing = {},
+): Promise<Subgraph[]> {
+  const what = { name: 'subgraphs', describe: describeSubgraphs, otherwise: [] };
+  return describeById(app, id, { what, config });
+}
+
+interface Describer {
+  graphs: Graphs;
+  log: Logger;
+}
+
+interface What<Result> {
+  name: string;
+  describe: (graph: CompiledGraph) => Promise<Result>;
+  otherwise: Result;
+}
+
+/** A graph does not change while it is served, so it is described once; a graph made for a configuration, each time. */
+async function describeById<Result>(
+  { graphs, log }: Describer,
+  id: string,
+  { what, config }: { what: What<Result>; config: LangGraphRunnableConfig | undefined },
+): Promise<Result> {
+  if (!graphs.has(id)) return what.otherwise;
+  const isShared = config === undefined || !graphs.isMade(id);
+  const known: Map<string, Promise<unknown>> = isShared ? descriptionsOf(graphs) : new Map();
+  const key = JSON.stringify([what.name, id]);
   const description =
-    known.get(id) ??
+    (known.get(key) as Promise<Result> | undefined) ??
     graphs
-      .resolve(id)
-      .then(describeGraph)
+      .resolve(id, isShared ? undefined : config)
+      .then(what.describe)
       .catch((error: unknown) => {
-        known.delete(id); // the next request tries again
+        known.delete(key); // the next request tries again
         log.warn({ graphId: id, err: error }, 'a graph could not be described');
-        return EMPTY;
+        return what.otherwise;
       });
-  known.set(id, description);
+  known.set(key, description);
   return description;
 }
 
-/** A graph does not change while it is served, so it is described once. */
-const descriptions = new WeakMap<Graphs, Map<string, Promise<GraphDescription>>>();
+const descriptions = new WeakMap<Graphs, Map<string, Promise<unknown>>>();
 
-function descriptionsOf(graphs: Graphs): Map<string, Promise<GraphDescription>> {
-  const known = descriptions.get(graphs) ?? new Map<string, Promise<GraphDescription>>();
+function descriptionsOf(graphs: Graphs): Map<string, Promise<unknown>> {
+  const known = descriptions.get(graphs) ?? new Map<string, Promise<unknown>>();
   descriptions.set(graphs, known);
   return known;
 }
 
 /** Describes a compiled graph. The description is a JSON value. */
-export async function describeGraph(graph: CompiledGraph): Promise<GraphDescription> {
-  const registry = jsonSchemasOf(graph);
+export async function describeGraph(graph: CompiledGraph, depth = 0): Promise<GraphDescription> {
   // reid: without a StateGraph, the nodes of the drawing have random ids.
-  const drawing = (await graph.getGraphAsync({})).reid();
+  const drawing = (await graph.getGraphAsync({ xray: depth } as RunnableConfig)).reid();
+  return {
+    ...schemasOf(graph),
+    nodes: Object.values(drawing.nodes).map(({ id, metadata, data }) => ({
+      name: id,
+      metadata: toPlain(() => metadata),
+      runnable: 'lc_id' in data ? { id: data.lc_id, name: data.getName() } : undefined,
+    })),
+    edges: drawing.edges.map(({ source, target, conditional = false, data }) => ({
+      source,
+      target,
+      conditional,
+      label: data,
+    })),
+    mermaid: drawing.drawMermaid(),
+  };
+}
+
+/** Describes the subgraphs of a graph at all levels. */
+async function describeSubgraphs(graph: CompiledGraph): Promise<Subgraph[]> {
+  const found: Subgraph[] = [];
+  for await (const [namespace, subgraph] of graph.getSubgraphsAsync(undefined, true)) {
+    found.push({ namespace, ...schemasOf(subgraph as CompiledGraph) });
+  }
+  return found;
+}
+
+function schemasOf(graph: CompiledGraph): GraphSchemas {
+  const registry = jsonSchemasOf(graph);
   const channels = channelsOf(graph);
   return {
     inputSchema:
@@ -89,17 +175,6 @@ export async function describeGraph(graph: CompiledGraph): Promise<GraphDescript
     contextSchema:
       toPlain(() => getConfigTypeSchema(graph, registry)) ??
       channelSchema(channels.context, 'values'),
-    nodes: Object.values(drawing.nodes).map(({ id, metadata }) => ({
-      name: id,
-      metadata: toPlain(() => metadata),
-    })),
-    edges: drawing.edges.map(({ source, target, conditional = false, data }) => ({
-      source,
-      target,
-      conditional,
-      label: data,
-    })),
-    mermaid: drawing.drawMermaid(),
   };
 }
 

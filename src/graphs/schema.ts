@@ -1,7 +1,8 @@
 import type { App } from '../app.ts';
 import { builder } from '../graphql/builder.ts';
-import type { GraphDescription } from './describe.ts';
-import { describeGraphById } from './describe.ts';
+import { BadInputError } from '../errors.ts';
+import type { GraphDescription, GraphSchemas, Subgraph } from './describe.ts';
+import { DEEPEST_DRAWING, describeGraphById, describeSubgraphsById } from './describe.ts';
 
 /** Needs only the id, also for a graph no longer deployed. Resolvers load the description. */
 export const GraphRef = builder.objectRef<{ id: string }>('Graph');
@@ -35,10 +36,53 @@ const GraphEdge = builder.objectRef<GraphDescription['edges'][number]>('GraphEdg
   }),
 });
 
+const DEPTH = `Levels of subgraphs to draw in place of their nodes, from 0 to ${DEEPEST_DRAWING}. Names are then \`node:name\`.`;
+
+/** A field of the description. With `depth`, of a drawing with subgraphs. */
 function described<Key extends keyof GraphDescription>(key: Key) {
-  return async ({ id }: { id: string }, _args: object, app: App) =>
-    (await describeGraphById(app, id))[key];
+  return async ({ id }: { id: string }, { depth = 0 }: { depth?: number }, app: App) => {
+    if (depth < 0 || depth > DEEPEST_DRAWING) {
+      throw new BadInputError(
+        'depth',
+        `depth is ${depth}; it must be from 0 to ${DEEPEST_DRAWING}.`,
+      );
+    }
+    return (await describeGraphById(app, id, { depth }))[key];
+  };
 }
+
+const INPUT_SCHEMA =
+  'JSON Schema of the input of a run. A graph with a zod or StateSchema state has the schemas of its author. The schema ' +
+  'of a graph with annotations lists the channels by name: default values with their types, lists of messages ' +
+  '(`langgraph_type: "messages"`), and descriptions of the reducers. All remaining channels accept any type, because ' +
+  'annotations keep no TypeScript types. Every schema is null for a graph without declared channels, such as a graph of ' +
+  'the functional API.';
+const CONTEXT_SCHEMA =
+  'JSON Schema of the `context` of assistants and runs. For an annotation in LangGraph before 1.0: JSON Schema of ' +
+  '`config.configurable`. LangGraph 1.0 and later drop such an annotation; the schema is then null.';
+
+const SubgraphRef = builder.objectRef<Subgraph>('Subgraph').implement({
+  description: 'A graph that is a node of a graph.',
+  fields: (t) => {
+    const schema = (key: keyof GraphSchemas, description: string) =>
+      t.field({
+        type: 'JSONObject',
+        nullable: true,
+        description,
+        resolve: (subgraph) => subgraph[key],
+      });
+    return {
+      namespace: t.exposeString('namespace', {
+        description:
+          'The names of the nodes on the path to it, separated by `|`. Namespaces of checkpoints also have ids of tasks.',
+      }),
+      inputSchema: schema('inputSchema', 'JSON Schema of its input, as `Graph.inputSchema`.'),
+      outputSchema: schema('outputSchema', 'JSON Schema of its output.'),
+      stateSchema: schema('stateSchema', 'JSON Schema of its values.'),
+      contextSchema: schema('contextSchema', 'JSON Schema of its `context`.'),
+    };
+  },
+});
 
 GraphRef.implement({
   description: `A LangGraph graph of langgraph.json. A graph made by a function is described as made for an empty configuration. \
@@ -48,12 +92,7 @@ If the function fails, or if the graph is no longer deployed, all schemas are nu
     inputSchema: t.field({
       type: 'JSONObject',
       nullable: true,
-      description:
-        'JSON Schema of the input of a run. A graph with a zod or StateSchema state has the schemas of its author. The schema ' +
-        'of a graph with annotations lists the channels by name: default values with their types, lists of messages ' +
-        '(`langgraph_type: "messages"`), and descriptions of the reducers. All remaining channels accept any type, because ' +
-        'annotations keep no TypeScript types. Every schema is null for a graph without declared channels, such as a graph of ' +
-        'the functional API.',
+      description: INPUT_SCHEMA,
       resolve: described('inputSchema'),
     }),
     outputSchema: t.field({
@@ -71,22 +110,39 @@ If the function fails, or if the graph is no longer deployed, all schemas are nu
     contextSchema: t.field({
       type: 'JSONObject',
       nullable: true,
-      description:
-        'JSON Schema of the `context` of assistants and runs. For an annotation in LangGraph before 1.0: JSON Schema of ' +
-        '`config.configurable`. LangGraph 1.0 and later drop such an annotation; the schema is then null.',
+      description: CONTEXT_SCHEMA,
       resolve: described('contextSchema'),
     }),
     nodes: t.field({
       type: [GraphNode],
+      args: { depth: t.arg.int({ required: true, defaultValue: 0, description: DEPTH }) },
       resolve: described('nodes'),
     }),
     edges: t.field({
       type: [GraphEdge],
+      args: { depth: t.arg.int({ required: true, defaultValue: 0, description: DEPTH }) },
       resolve: described('edges'),
     }),
     mermaid: t.string({
       description: 'Nodes and edges as Mermaid source.',
+      args: { depth: t.arg.int({ required: true, defaultValue: 0, description: DEPTH }) },
       resolve: described('mermaid'),
+    }),
+    subgraphs: t.field({
+      type: [SubgraphRef],
+      description:
+        'The graphs that are nodes of this graph. A graph that the code of a node calls is not among them.',
+      args: {
+        recurse: t.arg.boolean({
+          required: true,
+          defaultValue: false,
+          description: 'True: also the subgraphs of subgraphs.',
+        }),
+      },
+      resolve: async ({ id }, { recurse }, app) =>
+        (await describeSubgraphsById(app, id)).filter(
+          ({ namespace }) => recurse || !namespace.includes('|'),
+        ),
     }),
   }),
 });

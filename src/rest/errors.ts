@@ -75,9 +75,10 @@ function readError(thrown: unknown, log: Logger): Failure {
 const FIELDS =
   /\b(?:input\.|filter\.)?(threadId|assistantId|graphId|checkpointId|checkpointNamespace|runId|asNode|ifExists|multitaskStrategy|streamModes|interruptBefore|interruptAfter|afterSeconds|onCompletion|interruptId)\b/g;
 
-/** The message with the names of the REST interface: `thread_id` for `input.threadId`. */
+/** The message with the names of the REST interface: `thread_id` for `input.threadId`. Clients look for `Assistant not found`. */
 function inRestWords(message: string): string {
   return message
+    .replace(/^Assistant (.+) does not exist\.$/, 'Assistant not found: $1')
     .replaceAll(FIELDS, (_, name: string) => toSnakeCase(name))
     .replaceAll(/\binput\.(?=[a-z])/g, '');
 }

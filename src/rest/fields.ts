@@ -2,7 +2,32 @@ import { z } from 'zod';
 
 // Fields of requests. Unknown fields of a request are accepted: the SDKs of several versions send some that have no meaning here.
 
+/** A JSON object. */
+export const jsonObject = z.record(z.string(), z.unknown());
+
+/** A UUID, or for assistants also the name of a graph. The domain checks it. */
+export const id = z.string().min(1);
+
+const LARGEST_LIMIT = 1000;
+
+/** The part of a list. `limit` is 1 to 1,000. */
+export const paging = {
+  limit: z.coerce.number().int().min(1).max(LARGEST_LIMIT).default(10),
+  offset: z.coerce.number().int().min(0).max(1_000_000_000).default(0),
+};
+
+export const sortOrder = z.enum(['asc', 'desc']).nullish();
+
 /** A boolean in a query: `true`, `false`, `1` or `0`. */
 export const flag = z
   .enum(['true', 'false', '1', '0'])
   .transform((text) => ['true', '1'].includes(text));
+
+/** The fields of an object that the client wants; all without `select`. */
+export function selected(
+  object: Record<string, unknown>,
+  select: readonly string[] | null | undefined,
+): Record<string, unknown> {
+  if (!select) return object;
+  return Object.fromEntries(Object.entries(object).filter(([key]) => select.includes(key)));
+}

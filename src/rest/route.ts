@@ -56,3 +56,19 @@ export function route<Path extends string, Query, Body>(spec: RouteSpec<Path, Qu
 export function json(value: unknown, headers?: Record<string, string>): Response {
   return Response.json(value, headers && { headers });
 }
+
+export function noContent(): Response {
+  return new Response(null, { status: 204 });
+}
+
+/** The header of a list for the next page, as both SDKs read it. Absent on the last page. */
+export function pageHeaders(
+  { limit, offset }: { limit: number; offset: number },
+  { count, total }: { count: number; total?: number | undefined },
+): Record<string, string> {
+  const isLast = total === undefined ? count < limit : offset + count >= total;
+  return {
+    ...(total !== undefined && { 'x-pagination-total': String(total) }),
+    ...(!isLast && { 'x-pagination-next': String(offset + count) }),
+  };
+}

@@ -255,7 +255,9 @@ async function readGenerated({ gql }: TestApp): Promise<void> {
 }
 
 async function useAssistants({ gql }: TestApp): Promise<void> {
-  await gql(`{ graphs { id } graph(id: "echo") { id } }`);
+  await gql(
+    `{ graphs { id } graph(id: "echo") { id nodes(depth: 1) { name } subgraphs { namespace } } }`,
+  );
   const create = `mutation ($input: CreateAssistantInput!) { createAssistant(input: $input) { id version } }`;
   const input = { graphId: 'echo', name: 'Mine', metadata: { mine: true } };
   const { id } = (await gql(create, { input })).createAssistant;
