@@ -13,7 +13,7 @@ export const systemRoutes = [
     summary: 'Whether the server answers; with check_db=1 also whether its database does.',
     access: 'open',
     query: z.object({ check_db: flag.optional() }),
-    answers: { 200: z.object({ ok: z.boolean() }), 503: 'The database does not answer.' },
+    answers: { 200: z.object({ ok: z.boolean() }), 503: z.object({ ok: z.boolean() }) },
     async handle({ app, query }) {
       if (!query.check_db || (await app.isReady())) return json({ ok: true });
       return Response.json({ ok: false }, { status: 503 });
