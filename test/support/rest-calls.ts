@@ -1,0 +1,51 @@
+/** A client of the REST interface, which sends its identity as its key. */
+export interface RestClient {
+  /** Sends a request such as `POST /assistants`, and returns the JSON of a successful answer. */
+  send(request: string, body?: unknown): Promise<any>;
+}
+
+/** One call of a route. */
+export interface RestCall {
+  /** Makes what the call needs, and returns the values of the names in the path. */
+  prepare?: (client: RestClient) => Promise<Record<string, string>>;
+  query?: string;
+  body?: unknown;
+}
+
+async function ownAssistant({ send }: RestClient) {
+  const { assistant_id } = await send('POST /assistants', { graph_id: 'echo' });
+  return { assistant_id };
+}
+
+/** An assistant with one thread in its name. */
+async function assistantWithThread(client: RestClient) {
+  const { assistant_id } = await ownAssistant(client);
+  await client.send('POST /graphql', {
+    query:
+      'mutation ($metadata: JSONObject!) { createThread(input: { metadata: $metadata }) { id } }',
+    variables: { metadata: { assistant_id } },
+  });
+  return { assistant_id };
+}
+
+const echo = async () => ({ assistant_id: 'echo' });
+const subgraph = async () => ({ assistant_id: 'deep', namespace: 'middle' });
+
+/** A call of each route that needs a login. A new route needs one here. */
+export const REST_CALLS: Record<string, RestCall> = {
+  'POST /assistants': { body: { graph_id: 'echo' } },
+  'POST /assistants/search': { body: {} },
+  'POST /assistants/count': { body: {} },
+  'GET /assistants/{assistant_id}': { prepare: echo },
+  'PATCH /assistants/{assistant_id}': { prepare: ownAssistant, body: { name: 'new' } },
+  'DELETE /assistants/{assistant_id}': {
+    prepare: assistantWithThread,
+    query: '?delete_threads=true',
+  },
+  'POST /assistants/{assistant_id}/versions': { prepare: echo, body: {} },
+  'POST /assistants/{assistant_id}/latest': { prepare: ownAssistant, body: { version: 1 } },
+  'GET /assistants/{assistant_id}/graph': { prepare: echo },
+  'GET /assistants/{assistant_id}/schemas': { prepare: echo },
+  'GET /assistants/{assistant_id}/subgraphs': { prepare: echo },
+  'GET /assistants/{assistant_id}/subgraphs/{namespace}': { prepare: subgraph },
+};
