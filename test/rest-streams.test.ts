@@ -248,8 +248,14 @@ describe('The stream of a thread', () => {
     await reading;
     leaving.abort();
     expect(names(seen)).toEqual([
-      ...['metadata', 'values', 'values', 'run_done'],
-      ...['metadata', 'values', 'values', 'run_done'],
+      'metadata',
+      'values',
+      'values',
+      'run_done',
+      'metadata',
+      'values',
+      'values',
+      'run_done',
     ]);
     const [second] = seen.slice(4).filter(({ id }) => id !== undefined);
     const again = new AbortController();
@@ -257,7 +263,7 @@ describe('The stream of a thread', () => {
       lastEventId: String(second?.id),
       signal: again.signal,
     });
-    const [next] = await Promise.all([later.next().then(({ value }) => value)]);
+    const { value: next } = await later.next();
     again.abort();
     expect(next).toMatchObject({ event: 'values' });
   });
