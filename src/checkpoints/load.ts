@@ -60,14 +60,17 @@ const COLUMNS = {
   ranges: 'int[]',
   bytes: 'bigint',
   checkpoint: 'text',
+  threadId: 'uuid',
 };
 
 type Column = keyof typeof COLUMNS;
 
-const NAMES = Object.keys(COLUMNS) as Column[];
+/** Rows of several threads also have the id of the thread. */
+const NAMES_OF_THREADS = Object.keys(COLUMNS) as readonly Column[];
+const NAMES: readonly Column[] = NAMES_OF_THREADS.filter((name) => name !== 'threadId');
 
 /** A result row. The columns of other kinds are null. */
-type LoadedRow =
+export type LoadedRow =
   | (ValueRow & WithText & { kind: 'value' })
   | (WriteRow & WithText & { kind: 'write' })
   | (ItemRow & WithText & { kind: 'item' })
@@ -75,24 +78,40 @@ type LoadedRow =
   | { kind: 'checkpoint'; checkpoint: string };
 
 /** The beginning of a SELECT in a UNION. Columns of other kinds are NULL. */
-function select(kind: LoadedRow['kind'], own: readonly Column[]): Statement {
+function select(kind: LoadedRow['kind'], own: readonly Column[], all = NAMES): Statement {
   const expressions: Partial<Record<Column, string>> = CONTENT_COLUMNS;
-  const columns = NAMES.map((name) =>
+  const columns = all.map((name) =>
     own.includes(name) ? (expressions[name] ?? `"${name}"`) : `NULL::${COLUMNS[name]} AS "${name}"`,
   );
   return raw(`SELECT '${kind}' AS "kind", ${columns.join(', ')}`);
 }
 
 const STORED: readonly Column[] = ['type', 'value', 'text'];
-const SELECT_VALUE = select('value', ['channel', 'version', ...STORED, 'ranges']);
-const SELECT_WRITE = select('write', [
-  ...(['checkpointId', 'taskId', 'taskPath', 'index', 'channel', 'runId', 'seq'] as const),
-  ...STORED,
-  'ranges',
-]);
-const SELECT_ITEM = select('item', ['number', 'hash', ...STORED]);
-const SELECT_SIZE = select('size', ['bytes']);
-const SELECT_CHECKPOINT = select('checkpoint', ['checkpoint']);
+
+/** The columns of each kind of row. */
+const OWN: Record<LoadedRow['kind'], readonly Column[]> = {
+  value: ['channel', 'version', ...STORED, 'ranges'],
+  write: [
+    ...(['checkpointId', 'taskId', 'taskPath', 'index', 'channel', 'runId', 'seq'] as const),
+    ...STORED,
+    'ranges',
+  ],
+  item: ['number', 'hash', ...STORED],
+  size: ['bytes'],
+  checkpoint: ['checkpoint'],
+};
+
+const SELECT_VALUE = select('value', OWN.value);
+const SELECT_WRITE = select('write', OWN.write);
+const SELECT_ITEM = select('item', OWN.item);
+const SELECT_SIZE = select('size', OWN.size);
+const SELECT_CHECKPOINT = select('checkpoint', OWN.checkpoint);
+
+/** The beginning of a SELECT for rows of several threads. */
+export function selectOfThreads(kind: LoadedRow['kind']): Statement {
+  const own = OWN[kind];
+  return select(kind, kind === 'size' ? own : [...own, 'threadId'], NAMES_OF_THREADS);
+}
 
 /** The checkpoints of a namespace to load. */
 interface Selection {
@@ -194,7 +213,7 @@ export async function findAndLoad(
 const LOWEST = lowestItem(raw('c."threadId"'));
 const HIGHEST = highestItem(raw('c."threadId"'));
 
-function parseCheckpoint(json: string): { row: CheckpointRow; bounds: ItemBounds } {
+export function parseCheckpoint(json: string): { row: CheckpointRow; bounds: ItemBounds } {
   const { lowest, highest, ...row } = JSON.parse(json) as CheckpointRow & ItemBounds;
   return { row: { ...row, createdAt: new Date(row.createdAt) }, bounds: { lowest, highest } };
 }
@@ -261,7 +280,7 @@ function load(
   });
 }
 
-function sortOut(rows: readonly LoadedRow[]): Measured<Loaded> {
+export function sortOut(rows: readonly LoadedRow[]): Measured<Loaded> {
   const values: ValueRow[] = [];
   const writes: WriteRow[] = [];
   const items = new Map<number, ItemRow>();

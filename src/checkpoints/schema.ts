@@ -1,13 +1,9 @@
-import type { StateSnapshot } from '@langchain/langgraph';
-import type { App } from '../app.ts';
 import { readSize } from '../db/page.ts';
 import { parseUuid } from '../db/uuid.ts';
-import { BadInputError, readErrorSummary } from '../errors.ts';
+import { BadInputError } from '../errors.ts';
 import { builder } from '../graphql/builder.ts';
 import { connectionOf } from '../graphql/connection.ts';
 import { STATE_COST } from '../graphql/cost.ts';
-import { isRecord } from '../json.ts';
-import { namesIn } from './namespace.ts';
 import { toPlain } from './plain.ts';
 import './schema-blocks.ts';
 import {
@@ -17,7 +13,8 @@ import {
   pageOfMessages,
   stateBefore,
 } from './schema-messages.ts';
-import { findState, valuesOf, writesOf, type State } from './states.ts';
+import { valuesOf, writesOf, type State } from './states.ts';
+import { subgraphState, taskError, type GraphTask } from './tasks.ts';
 
 export const CheckpointSourceRef = builder.enumType('CheckpointSource', {
   description: 'Origin of a checkpoint.',
@@ -29,11 +26,9 @@ export const CheckpointSourceRef = builder.enumType('CheckpointSource', {
   } as const,
 });
 
-type GraphTask = StateSnapshot['tasks'][number];
-
 /** A task with its state. */
 interface TaskOf {
-  task: GraphTask & { result?: unknown };
+  task: GraphTask;
   state: State;
 }
 
@@ -52,7 +47,7 @@ export const TaskRef = builder.objectRef<TaskOf>('Task').implement({
     error: t.string({
       nullable: true,
       description: 'Error message of the task, cut at 2,000 characters.',
-      resolve: ({ task }) => errorText(task.error),
+      resolve: ({ task }) => taskError(task),
     }),
     result: t.field({
       type: 'JSON',
@@ -180,24 +175,3 @@ function childrenAfter(
 }
 
 export const Checkpoints = connectionOf(CheckpointRef, 'Checkpoint', { totalCount: true });
-
-function errorText(error: unknown): string | null {
-  if (error === undefined || error === null) return null;
-  const message = isRecord(error) ? (error['message'] ?? error) : error;
-  return readErrorSummary({ message }).message;
-}
-
-async function subgraphState(
-  app: App,
-  { state: found, interrupts }: GraphTask,
-  { row }: State,
-): Promise<State | undefined> {
-  const config =
-    found && ('configurable' in found ? found : 'config' in found ? found.config : undefined);
-  const namespace = config?.configurable?.['checkpoint_ns'];
-  if (typeof namespace !== 'string') return undefined;
-  const own = await findState(app, row.threadId, { namespace });
-  if (own || interrupts.length === 0) return own;
-  // A subgraph with its own persistent state stores the state in a namespace without task ids.
-  return findState(app, row.threadId, { namespace: namesIn(namespace) });
-}

@@ -11,7 +11,7 @@ import { newestOf } from './newest-messages.ts';
 import { toPlain, type PlainMessage } from './plain.ts';
 import { StateReader } from './reader.ts';
 import { asRead, serdeOf } from './serde.ts';
-import { findTuple, readTuples, type DecodeTuple } from './tuples.ts';
+import { findTuple, readHeads, readTuples, type DecodeTuple } from './tuples.ts';
 
 /** A checkpoint, read on demand: one statement reads the values, tasks or relatives of a whole page of checkpoints. */
 export interface State {
@@ -38,15 +38,16 @@ export type Snapshot = Pick<StateSnapshot, 'values' | 'next' | 'tasks'>;
 
 /**
  * The states of checkpoints of a namespace, each read with its own graph. With `current`, they include the writes of finished
- * parallel tasks on top.
+ * parallel tasks on top. `read`: the content of the checkpoints, if it is already read.
  */
 export function statesOf(
   app: Reading,
   rows: readonly CheckpointRow[],
-  { current = false } = {},
+  { current = false, read }: { current?: boolean; read?: readonly DecodeTuple[] } = {},
 ): State[] {
   const graphs = once(() => graphsOf(app, rows.map(placeOf)));
-  const loaded = once(() => inTurn(app, () => readTuples(app.sql.query, rows, app.operation)));
+  const readAll = () => inTurn(app, () => readTuples(app.sql.query, rows, app.operation));
+  const loaded = once(async () => read ?? readAll());
   const parents = once(async () => statesOf(app, await listParents(app.sql.query, rows)));
   const children = once(async () => statesOf(app, await listChildren(app.sql.query, rows)));
   const newest = newestOf(app, rows, { current });
@@ -110,6 +111,29 @@ export async function findState(
     checkpointId,
   });
   return row && statesOf(app, [row], { current: checkpointId == null })[0];
+}
+
+/** The most threads of one statement for their current states. */
+const MOST_AT_ONCE = 100;
+
+/**
+ * The current states of threads, by thread, without threads that have none. One statement reads up to 100 of them with their
+ * values; each graph made by a function needs one more.
+ */
+export async function findCurrentStates(
+  app: Reading,
+  threadIds: readonly string[],
+): Promise<Map<string, State>> {
+  const states = new Map<string, State>();
+  for (let i = 0; i < threadIds.length; i += MOST_AT_ONCE) {
+    const ids = threadIds.slice(i, i + MOST_AT_ONCE);
+    const heads = await inTurn(app, () => readHeads(app.sql.query, ids, app.operation));
+    for (const [id, { row, decode }] of heads) {
+      const read = decode && { read: [decode] };
+      for (const state of statesOf(app, [row], { current: true, ...read })) states.set(id, state);
+    }
+  }
+  return states;
 }
 
 async function takeSnapshot(

@@ -14,6 +14,7 @@ import type { Budget } from './budget.ts';
 import { listParents, type CheckpointPlace, type CheckpointRow } from './find.ts';
 import { findAndLoad, loadContent, versionKey } from './load.ts';
 import type { Content, ItemRow, ValueRow, WriteRow } from './load.ts';
+import { loadHeads } from './load-heads.ts';
 import { inWriteOrder } from './records.ts';
 import { serde } from './serde.ts';
 import type { ChannelSizes, StateLimit } from './sizes.ts';
@@ -79,6 +80,20 @@ export async function loadTuples(
 ): Promise<CheckpointTuple[]> {
   const tuples = await readTuples(query, checkpoints);
   return Promise.all(tuples.map((decode) => decode(by)));
+}
+
+/** The newest checkpoint of the root graph of each thread, by thread. One statement reads them all. */
+export async function readHeads(
+  query: Query,
+  threadIds: readonly string[],
+  budget?: Budget,
+): Promise<Map<string, { row: CheckpointRow; decode: DecodeTuple | undefined }>> {
+  const heads = await loadHeads(query, threadIds, budget);
+  const read = heads.map(async ({ row, content }) => {
+    const [decode] = await decodersOf(query, [row], content);
+    return [row.threadId, { row, decode }] as const;
+  });
+  return new Map(await Promise.all(read));
 }
 
 async function decodersOf(

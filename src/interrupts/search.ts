@@ -40,6 +40,18 @@ export async function listPendingInterrupts(
   return readPage<Interrupt>(app.sql.query, listing, page);
 }
 
+/** The pending interrupts of these threads, oldest first. */
+export function pendingInterruptsOf(
+  app: { sql: Sql },
+  threadIds: readonly string[],
+): Promise<Interrupt[]> {
+  return app.sql.query<Interrupt>(
+    sql`SELECT i.* FROM unnest(${threadIds}::uuid[]) AS t("id"), LATERAL (
+      SELECT * FROM "Interrupt" WHERE "threadId" = t."id" AND "pending") i ORDER BY i."seq"`,
+    { onlyReads: true },
+  );
+}
+
 function ofThread(viewer: Viewer, condition: Statement): Statement {
   return sql`EXISTS (SELECT 1 FROM "Thread" t WHERE t."id" = "threadId" AND ${canRead(viewer, 't')} AND ${condition})`;
 }

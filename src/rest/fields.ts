@@ -23,6 +23,19 @@ export const flag = z
   .enum(['true', 'false', '1', '0'])
   .transform((text) => ['true', '1'].includes(text));
 
+/** A list in a query: a repeated key, or one value. */
+export const repeated = z.union([z.array(z.string()), z.string().transform((one) => [one])]);
+
+/** A field with a meaning that the server does not have: a request with it is refused, because ignoring it would change the result. */
+export function unsupported(name: string) {
+  return z
+    .unknown()
+    .optional()
+    .refine((value) => value == null || (Array.isArray(value) && value.length === 0), {
+      message: `${name} is not supported by this server`,
+    });
+}
+
 /** The fields of an object that the client wants; all without `select`. */
 export function selected(
   object: Record<string, unknown>,

@@ -1,10 +1,16 @@
 import { graphRoutes } from '../assistants/rest-graph.ts';
 import { assistantRoutes } from '../assistants/rest.ts';
 import { documentRoutes } from './document-routes.ts';
+import { threadRoutes } from '../threads/rest.ts';
 import type { Route } from './route.ts';
 import { systemRoutes } from './system.ts';
 
-const documented: readonly Route[] = [...systemRoutes, ...assistantRoutes, ...graphRoutes];
+const documented: readonly Route[] = [
+  ...systemRoutes,
+  ...assistantRoutes,
+  ...graphRoutes,
+  ...threadRoutes,
+];
 
 /** All routes. The access of each is in its own declaration. */
 export const routes: readonly Route[] = [...documented, ...documentRoutes(documented)];

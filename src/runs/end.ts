@@ -241,7 +241,7 @@ function updateThread(
     changesStatus ? threadStatusAfter(status, { waits, nextIsDue }) : null;
   const atRest = param(statusAfter(false));
   return sql`, thread AS (
-  UPDATE "Thread" SET "lastEvent" = (SELECT max("number") FROM events), "updatedAt" = now(),
+  UPDATE "Thread" SET "lastEvent" = (SELECT max("number") FROM events), "updatedAt" = now(), "stateUpdatedAt" = now(),
     "error" = CASE WHEN ${atRest}::text IS NULL THEN "error" ELSE ${toJsonColumn(error)}::json END,
     "restStatus" = coalesce(${atRest}::text::"ThreadStatus", "restStatus"),
     "status" = CASE WHEN ending."nextIsDue" THEN coalesce(${statusAfter(true)}::text::"ThreadStatus", 'BUSY')

@@ -100,7 +100,7 @@ function paramsOf(run: NewRow, { room, ownerRunLimit }: InsertOptions) {
     assistantId,
     delay,
     isDue: sql`now() + ${delay} <= statement_timestamp()`,
-    metadata: sql`jsonb_build_object('graph_id', ${graphId}::text)`,
+    metadata: sql`jsonb_build_object('graph_id', ${graphId}::text, 'assistant_id', ${assistantId}::text)`,
     mayBeInserted: sql`${isUnchanged(sql`${assistantId}::uuid`, run.assistantVersion)} AND ${most}::int > 0
       AND ${queuedRuns(threadId, most)} < ${most} AND NOT ${isTemporary(threadId)}
       AND ${hasOwnerRoom({ tenant: viewer.tenant, owner }, ownerRunLimit)}`,

@@ -71,15 +71,18 @@ async function deleteUnused(query: Query, threadId: string): Promise<void> {
   );
 }
 
-/** Gives the thread the graph of its last run, or of its last checkpoint. The run is already a tombstone. */
+/** Gives the thread the graph and assistant of its last run, or of its last checkpoint. The run is already a tombstone. */
 export async function resetGraph(query: Query, threadId: string): Promise<void> {
   const thread = param(threadId);
   await query(
-    sql`UPDATE "Thread" t SET "graphId" = last.graph,
-      "metadata" = t."metadata" || jsonb_build_object('graph_id', last.graph)
-    FROM (SELECT coalesce(
-      (SELECT "graphId" FROM "Run" WHERE "threadId" = ${thread} AND NOT "tombstone" ORDER BY "seq" DESC LIMIT 1),
-      (SELECT c."metadata" ->> 'graph_id' FROM "Checkpoint" c WHERE "threadId" = ${thread} ORDER BY "seq" DESC LIMIT 1)) AS graph) last
+    sql`UPDATE "Thread" t SET "graphId" = last.graph, "metadata" = t."metadata" - 'assistant_id'
+        || jsonb_strip_nulls(jsonb_build_object('graph_id', last.graph, 'assistant_id', last.assistant))
+    FROM (SELECT * FROM (
+      (SELECT 1 AS place, "graphId" AS graph, "assistantId"::text AS assistant FROM "Run"
+        WHERE "threadId" = ${thread} AND NOT "tombstone" ORDER BY "seq" DESC LIMIT 1)
+      UNION ALL
+      (SELECT 2, "metadata" ->> 'graph_id', "metadata" ->> 'assistant_id' FROM "Checkpoint"
+        WHERE "threadId" = ${thread} ORDER BY "seq" DESC LIMIT 1)) either ORDER BY place LIMIT 1) last
     WHERE t."id" = ${thread} AND last.graph IS NOT NULL`,
   );
 }

@@ -43,8 +43,9 @@ export function branchUpTo(threadId: Param, end: Param): Branch {
     SELECT "ranges" FROM kept_values UNION ALL SELECT "ranges" FROM kept_writes) r,
     generate_series(1, cardinality("ranges"), 2) AS i
 )`,
-    thread: sql`'IDLE', 'IDLE', t."metadata" || (SELECT jsonb_build_object('graph_id', "metadata"->'graph_id') FROM line
-    WHERE "checkpointId" = ${end}::uuid), (SELECT "metadata"->>'graph_id' FROM line WHERE "checkpointId" = ${end}::uuid), NULL`,
+    thread: sql`'IDLE', 'IDLE', t."metadata" - 'assistant_id' || (
+      SELECT jsonb_strip_nulls(jsonb_build_object('graph_id', "metadata"->'graph_id', 'assistant_id', "metadata"->'assistant_id'))
+      FROM line WHERE "checkpointId" = ${end}::uuid), (SELECT "metadata"->>'graph_id' FROM line WHERE "checkpointId" = ${end}::uuid), NULL`,
     rows: {
       ChannelItem: sql`SELECT * FROM "ChannelItem" WHERE ${ofThread} AND "number" <@ (SELECT "numbers" FROM kept_items)`,
       ChannelValue: sql`SELECT * FROM kept_values`,

@@ -34,6 +34,8 @@ export interface ThreadStateUpdate {
   asNode?: string | null | undefined;
   checkpointId?: string | null | undefined;
   checkpointNamespace: string;
+  /** True: a delayed run counts as a due one. */
+  refusesDelayed?: boolean;
 }
 
 /** A try fails only if a concurrent edit succeeds. So up to this number of concurrent edits all succeed. */
@@ -49,14 +51,16 @@ export async function updateThreadState(
   app: Reading & { config: Config },
   asking: Viewer,
   givenId: string,
-  { values, asNode, checkpointId, checkpointNamespace: namespace }: ThreadStateUpdate,
+  { values, asNode, checkpointId, ...update }: ThreadStateUpdate,
 ): Promise<State> {
   const threadId = parseUuid('id', givenId);
+  const { checkpointNamespace: namespace } = update;
   const { viewer } = await authorize(asking, 'threads:update', { thread_id: threadId });
   const target = {
     viewer,
     threadId,
     namespace,
+    refusesDelayed: update.refusesDelayed ?? false,
     checkpointId: checkpointId == null ? undefined : parseUuid('input.checkpointId', checkpointId),
   };
   for (let tries = 1; tries <= MOST_TRIES; tries++) {
@@ -81,6 +85,7 @@ interface Target {
   viewer: Viewer;
   threadId: string;
   namespace: string;
+  refusesDelayed: boolean;
   checkpointId: string | undefined;
 }
 
@@ -95,7 +100,7 @@ interface Base {
 
 async function readBase(
   query: Query,
-  { viewer, threadId, namespace, checkpointId }: Target,
+  { viewer, threadId, namespace, checkpointId, refusesDelayed }: Target,
 ): Promise<Base> {
   const [found] = await query<{
     graphId: string | null;
@@ -104,7 +109,8 @@ async function readBase(
     headId: string | null;
     namedId: string | null;
   }>(
-    sql`SELECT t."graphId", t."lastEvent", ${isBusy(raw('t."id"'))} AS "busy",
+    sql`SELECT t."graphId", t."lastEvent", ${isBusy(raw('t."id"'))} OR ${refusesDelayed}::boolean
+          AND EXISTS (SELECT 1 FROM "Run" r WHERE r."threadId" = t."id" AND r."status" = 'PENDING') AS "busy",
         (SELECT "checkpointId" FROM "CheckpointHead" WHERE "threadId" = t."id" AND "namespace" = ${namespace}) AS "headId",
         (SELECT "checkpointId" FROM "Checkpoint" WHERE "threadId" = t."id" AND "namespace" = ${namespace}
           AND "checkpointId" = ${checkpointId ?? null}::uuid) AS "namedId"
@@ -250,7 +256,8 @@ function storeEdit(
     await edit.store(query);
     await closeInterrupts(query, { threadId, namespace });
     await query(
-      sql`UPDATE "Thread" t SET "status" = resting.status, "restStatus" = resting.status, "error" = NULL, "updatedAt" = now()
+      sql`UPDATE "Thread" t SET "status" = resting.status, "restStatus" = resting.status, "error" = NULL,
+         "updatedAt" = now(), "stateUpdatedAt" = now()
        FROM (SELECT (CASE WHEN EXISTS (SELECT 1 FROM "Interrupt" WHERE "threadId" = ${threadId} AND "pending")
          THEN 'INTERRUPTED' ELSE 'IDLE' END)::"ThreadStatus" AS status) resting
        WHERE t."id" = ${threadId}`,

@@ -78,7 +78,7 @@ export const ThreadRef = builder.prismaObject('Thread', {
     }),
     metadata: t.field({
       type: 'JSONObject',
-      description: 'Free metadata of the clients, and graph_id: the graph of the last run.',
+      description: 'Free metadata of the clients, with graph_id and assistant_id of the last run.',
       resolve: ({ metadata }) => metadata,
     }),
     error: t.field({
@@ -210,7 +210,7 @@ export const ThreadFilter = builder.inputType('ThreadFilter', {
     updatedBefore: t.field({ type: 'DateTime', description: 'updatedAt is earlier.' }),
     text: t.string({
       description:
-        'Each word must begin a word of a text value in the metadata, such as a title, at any depth: `par` finds `Trip to Paris`. Case-insensitive, without stemming; at most 200 characters. Keys, graph_id and metadata of more than 256 KB are not searched.',
+        'Each word must begin a word of a text value in the metadata, such as a title, at any depth: `par` finds `Trip to Paris`. Case-insensitive, without stemming; at most 200 characters. Keys, graph_id, assistant_id and metadata of more than 256 KB are not searched.',
     }),
   }),
 });

@@ -2,8 +2,8 @@ import { authorize } from '../auth/authorize.ts';
 import { canRead, listScope } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { countByStatus } from '../db/count-by-status.ts';
-import type { Conditions, Listing, Page, PageRequest } from '../db/page.ts';
-import { readIds, readPage } from '../db/page.ts';
+import type { Conditions, Listing, Page, PageRequest, Slice } from '../db/page.ts';
+import { readIds, readPage, readSlice } from '../db/page.ts';
 import type { Query, Sql } from '../db/query.ts';
 import { checkInterval, widened, within } from '../db/interval.ts';
 import { join, raw, sql, type Statement } from '../db/sql.ts';
@@ -25,7 +25,7 @@ export interface ThreadFilter {
   text?: string | null | undefined;
 }
 
-export type ThreadOrderField = 'ID' | 'STATUS' | 'CREATED_AT' | 'UPDATED_AT';
+export type ThreadOrderField = 'ID' | 'STATUS' | 'CREATED_AT' | 'UPDATED_AT' | 'STATE_UPDATED_AT';
 
 export interface ThreadOrder {
   field: ThreadOrderField;
@@ -37,6 +37,7 @@ const ORDERED_BY: Record<ThreadOrderField, Pick<Listing['order'], 'by' | 'type'>
   STATUS: { by: '"status"', type: '"ThreadStatus"' },
   CREATED_AT: { by: '"createdAt"', type: 'timestamptz' },
   UPDATED_AT: { by: '"updatedAt"', type: 'timestamptz' },
+  STATE_UPDATED_AT: { by: '"stateUpdatedAt"', type: 'timestamptz' },
 };
 
 const STATUSES = Object.values(ThreadStatus);
@@ -58,16 +59,28 @@ export async function searchThreads(
   given: ThreadFilter,
   { orderBy, at, ...page }: PageRequest & Partial<Search>,
 ): Promise<Page<Thread>> {
+  return readPage<Thread>(app.sql.query, await listingOf(asking, given, { orderBy, at }), page);
+}
+
+/** Up to 1,000 threads after the first `offset` ones. */
+export async function listThreads(
+  app: { sql: Sql },
+  asking: Viewer,
+  given: ThreadFilter,
+  { orderBy, at, ...part }: Partial<Search> & { limit: number; offset: number },
+): Promise<Slice<Thread>> {
+  return readSlice<Thread>(app.sql.query, await listingOf(asking, given, { orderBy, at }), part);
+}
+
+async function listingOf(
+  asking: Viewer,
+  given: ThreadFilter,
+  { orderBy, at }: { [Key in keyof Search]?: Search[Key] | undefined },
+): Promise<Listing> {
   const { viewer, filter } = await authorizeSearch(asking, given);
   const { field, direction } = orderBy ?? { field: 'CREATED_AT', direction: 'DESC' };
   const order = { ...ORDERED_BY[field], unique: '"id"', uniqueType: 'uuid', direction };
-  const listing = {
-    from: '"Thread"',
-    columns: '*',
-    ...readFilter(viewer, filter, field, at),
-    order,
-  };
-  return readPage<Thread>(app.sql.query, listing, page);
+  return { from: '"Thread"', columns: '*', ...readFilter(viewer, filter, field, at), order };
 }
 
 interface Search {

@@ -3,8 +3,11 @@ import { canRead } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Reading } from '../checkpoints/graphs.ts';
 import { findState, type State } from '../checkpoints/states.ts';
+import { namesIn } from '../checkpoints/namespace.ts';
 import type { Sql } from '../db/query.ts';
 import { join, param, raw, sql } from '../db/sql.ts';
+import { parseUuid } from '../db/uuid.ts';
+import { NotFoundError } from '../errors.ts';
 import type { Thread } from '../generated/prisma/client.ts';
 
 /** The current state of a thread, by the thread's object: the fields of an object share a single read. */
@@ -25,6 +28,39 @@ export async function showThread(
   const { hasState, ...thread } = row;
   if (!hasState) states.set(thread, Promise.resolve(undefined));
   return thread;
+}
+
+/** `showThread`, or throws NotFoundError. */
+export async function requireThread(
+  app: { sql: Sql },
+  asking: Viewer,
+  threadId: string,
+): Promise<Thread> {
+  const id = parseUuid('threadId', threadId);
+  const thread = await showThread(app, asking, id);
+  if (!thread) throw new NotFoundError('Thread', id);
+  return thread;
+}
+
+/**
+ * The state at a checkpoint of a namespace, by default the current one. Undefined before the first checkpoint. Throws
+ * NotFoundError for an unknown checkpoint.
+ */
+export async function stateAt(
+  app: Reading,
+  thread: { id: string },
+  { namespace, checkpointId }: { namespace: string; checkpointId?: string | null | undefined },
+): Promise<State | undefined> {
+  if (checkpointId != null) {
+    const id = parseUuid('checkpointId', checkpointId);
+    const state = await findState(app, thread.id, { namespace, checkpointId: id });
+    if (!state) throw new NotFoundError('Checkpoint', id);
+    return state;
+  }
+  if (namespace === '') return currentState(app, thread);
+  // A subgraph with its own persistent state stores the state in a namespace without task ids.
+  const own = await findState(app, thread.id, { namespace });
+  return own ?? findState(app, thread.id, { namespace: namesIn(namespace) });
 }
 
 export function currentState(app: Reading, thread: { id: string }): Promise<State | undefined> {

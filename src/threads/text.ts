@@ -22,8 +22,8 @@ export function textCondition(argument: string, text: string): Statement {
   return sql`${HAS_TEXT} AND ${WORDS} @@ to_tsquery('simple', ${query})`;
 }
 
-const HAS_TEXT = raw(`"metadata" - 'graph_id' <> '{}'`);
+const HAS_TEXT = raw(`"metadata" - '{graph_id,assistant_id}'::text[] <> '{}'`);
 /** Without the guard, a thread with a megabyte of words would exceed the largest tsvector. */
 const WORDS = raw(
-  `CASE WHEN length("metadata"::text) <= 262144 THEN jsonb_to_tsvector('simple', "metadata" - 'graph_id', '["string"]') END`,
+  `CASE WHEN length("metadata"::text) <= 262144 THEN jsonb_to_tsvector('simple', "metadata" - '{graph_id,assistant_id}'::text[], '["string"]') END`,
 );

@@ -27,7 +27,7 @@ export async function updateThread(
          "updatedAt" = now() WHERE "id" = ${id} AND ${canWrite(viewer)} RETURNING *`,
     );
     if (!updated) throw new NotFoundError('Thread', id);
-    const { graph_id: _, ...own } = updated.metadata as Record<string, unknown>;
+    const { graph_id: _, assistant_id: __, ...own } = updated.metadata as Record<string, unknown>;
     checkMetadata(config, 'input.metadata', own);
     return updated;
   });
