@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { LARGEST_COUNT } from '../db/page.ts';
 import type { ThreadStatus } from '../generated/prisma/enums.ts';
 import { jsonObject, paging, sortOrder, unsupported } from '../rest/fields.ts';
 import { json, noContent, pageHeaders, route } from '../rest/route.ts';
@@ -113,7 +114,8 @@ const searchRoutes = [
         at: 'body',
       });
       const threads = await threadShapes(app, rows, { select, extract: body.extract });
-      const total = await count();
+      const found = await count();
+      const total = found > LARGEST_COUNT ? undefined : found;
       return json(threads, pageHeaders({ limit, offset }, { count: rows.length, total }));
     },
   }),

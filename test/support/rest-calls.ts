@@ -1,3 +1,5 @@
+import { randomId } from './app.ts';
+
 /** A client of the REST interface, which sends its identity as its key. */
 export interface RestClient {
   /** Sends a request such as `POST /assistants`, and returns the JSON of a successful answer. */
@@ -31,6 +33,22 @@ async function assistantWithThread(client: RestClient) {
 const echo = async () => ({ assistant_id: 'echo' });
 const subgraph = async () => ({ assistant_id: 'deep', namespace: 'middle' });
 
+async function ownThread({ send }: RestClient) {
+  const { thread_id } = await send('POST /threads', {});
+  return { thread_id };
+}
+
+/** A thread with one checkpoint. */
+async function threadWithState({ send }: RestClient) {
+  const input = { values: { messages: [] }, as_node: '__input__' };
+  const { thread_id } = await send('POST /threads', {
+    metadata: { graph_id: 'echo' },
+    supersteps: [{ updates: [input] }],
+  });
+  const { checkpoint } = await send(`GET /threads/${thread_id}/state`);
+  return { thread_id, checkpoint_id: checkpoint.checkpoint_id };
+}
+
 /** A call of each route that needs a login. A new route needs one here. */
 export const REST_CALLS: Record<string, RestCall> = {
   'POST /assistants': { body: { graph_id: 'echo' } },
@@ -48,4 +66,18 @@ export const REST_CALLS: Record<string, RestCall> = {
   'GET /assistants/{assistant_id}/schemas': { prepare: echo },
   'GET /assistants/{assistant_id}/subgraphs': { prepare: echo },
   'GET /assistants/{assistant_id}/subgraphs/{namespace}': { prepare: subgraph },
+  'POST /threads': { body: {} },
+  'POST /threads/search': { body: {} },
+  'POST /threads/count': { body: {} },
+  'POST /threads/prune': { body: { thread_ids: [randomId()] } },
+  'GET /threads/{thread_id}': { prepare: ownThread },
+  'PATCH /threads/{thread_id}': { prepare: ownThread, body: { metadata: {} } },
+  'DELETE /threads/{thread_id}': { prepare: ownThread },
+  'POST /threads/{thread_id}/copy': { prepare: ownThread },
+  'GET /threads/{thread_id}/state': { prepare: ownThread },
+  'GET /threads/{thread_id}/state/{checkpoint_id}': { prepare: threadWithState },
+  'POST /threads/{thread_id}/state/checkpoint': { prepare: ownThread, body: { checkpoint: {} } },
+  'POST /threads/{thread_id}/state': { prepare: threadWithState, body: { values: null } },
+  'GET /threads/{thread_id}/history': { prepare: ownThread },
+  'POST /threads/{thread_id}/history': { prepare: ownThread, body: {} },
 };
