@@ -245,6 +245,16 @@ describe('A stateless run over REST', () => {
   });
 });
 
+describe('A breakpoint over REST', () => {
+  it('at a node that the graph does not have stops nothing', async ({ client }) => {
+    const values = await sdkClient(client).runs.wait(null, 'echo', {
+      input: { messages: [human('hi')] },
+      interruptBefore: ['elsewhere'],
+    });
+    expect(values).toMatchObject({ messages: [{}, { content: 'echo: hi' }] });
+  });
+});
+
 describe('Many runs', () => {
   it('are cancelled by ids, and not found when none is unfinished', async ({ client }) => {
     const sdk = sdkClient(client);
@@ -264,7 +274,12 @@ describe('A bad request for a run', () => {
   const good = { assistant_id: 'echo', input: { messages: [human('hi')] } };
   it.for([
     ['names no assistant', { input: {} }, 422, /assistant_id/],
-    ['names an unknown assistant', { assistant_id: 'nobody' }, 422, /nobody|assistant_id/],
+    [
+      'names an unknown assistant',
+      { assistant_id: 'nobody' },
+      404,
+      /No assistant found for "nobody"/,
+    ],
     [
       'names a missing assistant',
       { assistant_id: '018f0000-0000-7000-8000-000000000000' },

@@ -81,6 +81,18 @@ describe('A stream over REST', () => {
     expect(chunks.at(-1)?.event).toBe('messages/complete');
   });
 
+  it('has the ids of messages in updates that the state has', async ({ client }) => {
+    const threadId = await client.createThread();
+    const chunks = await gather(
+      sdkClient(client).runs.stream(threadId, 'echo', {
+        input: { messages: [human('hi')] },
+        streamMode: 'updates',
+      }),
+    );
+    const { values } = await sdkClient(client).threads.getState<any>(threadId);
+    expect((chunks.at(-1)?.data as any).echo.messages[0].id).toBe(values.messages.at(-1).id);
+  });
+
   it('names the subgraph of an event', async ({ client }) => {
     const chunks = await gather(
       sdkClient(client).runs.stream(await client.createThread(), 'weather', {

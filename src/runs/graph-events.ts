@@ -4,6 +4,7 @@ import type { Run } from '../generated/prisma/client.ts';
 import type { CompiledGraph } from '../graphs/load.ts';
 import { isRecord } from '../json.ts';
 import type { Chunk } from './graph-stream.ts';
+import { nameMessages } from './messages.ts';
 import { createStateReferences } from './state-references.ts';
 
 /** Converts the chunks of a run to events. */
@@ -51,6 +52,7 @@ function* updateEvents({ namespace, payload }: Chunk, isReplayed: IsReplayed): G
   const { __metadata__: metadata, ...updates } = payload;
   if (isRecord(metadata) && metadata['cached'] && isReplayed(namespace)) return;
   for (const [node, update] of Object.entries(updates)) {
+    nameMessages(update);
     yield { type: 'UPDATES', namespace, data: { node, update: toPlain(update) ?? null } };
   }
 }

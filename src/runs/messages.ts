@@ -85,10 +85,8 @@ export class MessagesHandler extends BaseCallbackHandler {
     const metadata = this.#sources.get(runId);
     this.#forget(runId);
     if (!metadata) return;
-    for (const message of messagesIn(outputs)) {
-      if (message.id == null) setId(message, randomUUID());
-      this.#emitOnce(metadata, message);
-    }
+    nameMessages(outputs);
+    for (const message of messagesIn(outputs)) this.#emitOnce(metadata, message);
   }
 
   override handleChainError(_error: unknown, runId: string): void {
@@ -113,6 +111,13 @@ export class MessagesHandler extends BaseCallbackHandler {
   #forget(runId: string): void {
     this.#sources.delete(runId);
     this.#streamed.delete(runId);
+  }
+}
+
+/** Gives each message in the output of a node an id, before the state receives it: events and the state then have the same. */
+export function nameMessages(output: unknown): void {
+  for (const message of messagesIn(output)) {
+    if (message.id == null) setId(message, randomUUID());
   }
 }
 

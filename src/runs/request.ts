@@ -49,6 +49,8 @@ export interface NewRun {
   /** Node names, or "*" for every node. */
   interruptBefore?: readonly string[] | null | undefined;
   interruptAfter?: readonly string[] | null | undefined;
+  /** Accepts names that are no nodes of the graph, as LangGraph's own servers do: no step stops there. */
+  acceptsUnknownNodes?: boolean | undefined;
   multitaskStrategy: MultitaskStrategy;
   ifThreadMissing: 'REJECT' | 'CREATE';
   onCompletion: OnCompletion;
@@ -275,6 +277,7 @@ function configureRun({ runSeconds }: Config, assistant: RunAssistant, request: 
     streamSubgraphs: request.streamSubgraphs,
     interruptBefore: request.interruptBefore ?? [],
     interruptAfter: request.interruptAfter ?? [],
+    acceptsUnknownNodes: request.acceptsUnknownNodes ?? false,
     multitaskStrategy: request.multitaskStrategy,
     durability: request.durability,
     afterSeconds: request.afterSeconds ?? 0,
@@ -306,20 +309,27 @@ async function checkAgainstGraph(
   const { graphId } = run;
   if (run.command) checkCommand(`${argument}.command`, run.command, { graphId, nodes });
   if (!graph || !nodes) return;
-  for (const list of ['interruptBefore', 'interruptAfter'] as const) {
-    const unknown = run[list].find((name) => name !== '*' && !nodes.includes(name));
-    if (unknown !== undefined) {
-      throw new BadInputError(
-        `${argument}.${list}`,
-        `The graph "${graphId}" has no node "${unknown}"; it has ${nodes.join(', ')}.`,
-      );
-    }
-  }
+  if (!run.acceptsUnknownNodes) checkBreakpoints(argument, run, nodes);
   const refusal = run.input === null ? undefined : await inputRefusal(graph, run.input);
   if (refusal !== undefined) {
     throw new BadInputError(
       `${argument}.input`,
       `The graph "${graphId}" refuses this input: ${refusal}`,
+    );
+  }
+}
+
+function checkBreakpoints(
+  argument: string,
+  run: Pick<ConfiguredRun, 'graphId' | 'interruptBefore' | 'interruptAfter'>,
+  nodes: readonly string[],
+): void {
+  for (const list of ['interruptBefore', 'interruptAfter'] as const) {
+    const unknown = run[list].find((name) => name !== '*' && !nodes.includes(name));
+    if (unknown === undefined) continue;
+    throw new BadInputError(
+      `${argument}.${list}`,
+      `The graph "${run.graphId}" has no node "${unknown}"; it has ${nodes.join(', ')}.`,
     );
   }
 }

@@ -79,6 +79,7 @@ export function toNewRun(body: RunBody, threadId: string | null, headers: Header
     streamSubgraphs: body.stream_subgraphs ?? false,
     interruptBefore: toList(body.interrupt_before),
     interruptAfter: toList(body.interrupt_after),
+    acceptsUnknownNodes: true,
     multitaskStrategy: toUpper(body.multitask_strategy ?? 'enqueue'),
     ifThreadMissing: toUpper(body.if_not_exists ?? 'reject'),
     onCompletion: toUpper(body.on_completion ?? 'delete'),

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import type { ClientApp } from '../app.ts';
 import { parseUuid } from '../db/uuid.ts';
-import { NotFoundError } from '../errors.ts';
+import { BadInputError, NotFoundError } from '../errors.ts';
 import type { Run } from '../generated/prisma/client.ts';
+import { RestError } from '../rest/errors.ts';
 import { flag, paging, repeated, selected } from '../rest/fields.ts';
 import { json, noContent, pageHeaders, route, type Call } from '../rest/route.ts';
 import { showThread } from '../threads/state.ts';
@@ -31,9 +32,28 @@ type RunCall = Pick<Call<string, unknown, RunBody>, Exclude<keyof Call, 'query'>
 type StreamCall = Call<string, z.infer<typeof ReaderQuery>, RunBody>;
 
 /** Creates the run of a request. */
-export function createFrom({ app, body, params, headers }: RunCall): Promise<Run> {
+export async function createFrom({ app, body, params, headers }: RunCall): Promise<Run> {
   const threadId = threadIdIn(params);
-  return createRun(app, app.viewer, toNewRun(body, threadId, headers));
+  try {
+    return await createRun(app, app.viewer, toNewRun(body, threadId, headers));
+  } catch (error) {
+    throw isAboutAssistant(error) ? new AssistantMissingError(body.assistant_id) : error;
+  }
+}
+
+function isAboutAssistant(error: unknown): boolean {
+  if (error instanceof NotFoundError) return error.message.startsWith('Assistant ');
+  return error instanceof BadInputError && error.details['argument'] === 'input.assistantId';
+}
+
+/** With the words that clients look for. */
+class AssistantMissingError extends RestError {
+  constructor(name: string) {
+    super(
+      404,
+      `No assistant found for "${name}". Give the id of an assistant or the name of a graph.`,
+    );
+  }
 }
 
 /** The path of a run. A stateless run has no thread for its client. */
