@@ -332,11 +332,12 @@ function withState(state: unknown, context?: unknown): CompiledGraph {
 describe('describeGraph', () => {
   it('shows nodes, edges and a picture', async () => {
     const { nodes, edges, mermaid } = await describeGraph(withState(MessagesZodState));
+    const runnable = (name: string) => ({ id: ['langgraph', 'RunnableCallable'], name });
     expect(nodes).toEqual([
-      { name: '__start__', metadata: undefined },
-      { name: 'one', metadata: { team: 'a' } },
-      { name: 'two', metadata: {} },
-      { name: '__end__', metadata: undefined },
+      { name: '__start__', metadata: undefined, runnable: undefined },
+      { name: 'one', metadata: { team: 'a' }, runnable: runnable('one') },
+      { name: 'two', metadata: {}, runnable: runnable('two') },
+      { name: '__end__', metadata: undefined, runnable: undefined },
     ]);
     expect(edges).toEqual([
       { source: '__start__', target: 'one', conditional: false, label: undefined },

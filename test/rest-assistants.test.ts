@@ -306,7 +306,7 @@ describe('The versions of an assistant', () => {
     expect((await sdk.assistants.update(id, {})).version).toBe(3);
     await expect(sdk.assistants.setLatest(id, 9)).rejects.toThrow('HTTP 404');
     const missing = await send(server, `POST /assistants/${id}/latest`, {});
-    expect([missing.status, missing.json.detail]).toEqual([422, 'version must be an integer.']);
+    expect([missing.status, missing.json.detail]).toEqual([422, '"version" must be an integer.']);
   });
 });
 
