@@ -20,6 +20,11 @@ function restClient(url: string, identity: string): RestClient {
         headers: { 'x-api-key': identity, 'content-type': 'application/json' },
         ...(body !== undefined && { body: JSON.stringify(body) }),
       });
+      if (response.headers.get('content-type')?.startsWith('text/event-stream')) {
+        // The stream of a thread has no end.
+        await response.body?.cancel();
+        return '';
+      }
       const text = await response.text();
       if (!response.ok) throw new Error(`${request} answers ${response.status}: ${text}`);
       const isJson = response.headers.get('content-type')?.startsWith('application/json');

@@ -90,7 +90,8 @@ describe('A stream over REST', () => {
       }),
     );
     const { values } = await sdkClient(client).threads.getState<any>(threadId);
-    expect((chunks.at(-1)?.data as any).echo.messages[0].id).toBe(values.messages.at(-1).id);
+    const update = chunks.at(-1)?.data as any;
+    expect(update.echo.messages[0].id).toBe(values.messages.at(-1).id);
   });
 
   it('names the subgraph of an event', async ({ client }) => {

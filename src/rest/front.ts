@@ -3,11 +3,9 @@ import { Hono, type Context } from 'hono';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { App, ClientApp } from '../app.ts';
 import { checkJson } from '../check-json.ts';
-import { limitedSql, reasonOf } from '../db/operation-limits.ts';
-import { startOperation } from '../db/operation.ts';
-import { AppError } from '../errors.ts';
 import type { Front } from '../http/server.ts';
 import { answerError, errorBody, RestError } from './errors.ts';
+import { withinOperation } from './operation.ts';
 import type { Call, Route } from './route.ts';
 import { ANONYMOUS, type Viewer } from '../auth/viewer.ts';
 import { OPEN_PATHS, routes } from './routes.ts';
@@ -82,44 +80,27 @@ async function answer(
   }
 }
 
-/** Runs the handler within the limits of an operation, as GraphQL does. */
-async function handle(
+/** Runs the handler with the checked parts of the request. */
+function handle(
   app: ClientApp,
   found: Route,
   context: Context<{ Bindings: { body: Buffer } }>,
 ): Promise<Response> {
   const { raw } = context.req;
-  const operation = startOperation(app.config, {
-    fields: EVERY_FIELD,
-    left: found.changes ? undefined : raw.signal,
-    largeReads: app.largeReads,
-  });
-  try {
+  const { signal } = raw;
+  return withinOperation(app, { left: signal, changes: found.changes }, async (own) => {
     const call: Call = {
-      app: {
-        ...app,
-        made: new Map(),
-        operation,
-        sql: found.changes ? app.sql : limitedSql(app.sql, operation),
-        unlimitedSql: app.sql,
-      },
+      app: own,
       params: context.req.param(),
       query: found.query ? found.query.parse(readQuery(context)) : undefined,
       body: found.body ? found.body.parse(readBody(context.env.body)) : undefined,
       headers: raw.headers,
       url: context.req.url,
-      signal: raw.signal,
+      signal,
     };
-    const result = await Promise.race([found.handle(call), operation.exceeded]);
-    if (result instanceof AppError) throw await reasonOf(app, result);
-    return result;
-  } finally {
-    operation.close();
-  }
+    return found.handle(call);
+  });
 }
-
-/** The large columns that an answer of this interface has. */
-const EVERY_FIELD: ReadonlySet<string> = new Set(['input', 'command', 'config', 'context']);
 
 /** One value of a key, or the list of its values. */
 function readQuery({ req }: Context): Record<string, string | string[]> {

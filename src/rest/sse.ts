@@ -32,10 +32,16 @@ export function eventStream(
       beat = setInterval(() => controller.enqueue(encoder.encode(': heartbeat\n\n')), HEARTBEAT_MS);
     },
     async pull(controller) {
-      const next = await events.next();
-      if (!next.done) return controller.enqueue(encoder.encode(toText(next.value)));
-      clearInterval(beat);
-      controller.close();
+      try {
+        const next = await events.next();
+        if (!next.done) return controller.enqueue(encoder.encode(toText(next.value)));
+        clearInterval(beat);
+        controller.close();
+      } catch (error) {
+        // The connection breaks, and the client connects again.
+        clearInterval(beat);
+        controller.error(error);
+      }
     },
     async cancel() {
       clearInterval(beat);

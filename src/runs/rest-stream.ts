@@ -1,7 +1,5 @@
 import type { ClientApp } from '../app.ts';
 import { watchCredentials } from '../auth/credentials.ts';
-import { limitedSql } from '../db/operation-limits.ts';
-import { startOperation } from '../db/operation.ts';
 import { AppError } from '../errors.ts';
 import type { StoredEvent } from '../events/event.ts';
 import { interruptible } from '../events/interruptible.ts';
@@ -10,6 +8,7 @@ import { interruptShape } from '../interrupts/rest.ts';
 import { findInterrupts } from '../interrupts/search.ts';
 import { recordOf } from '../json.ts';
 import { inRestWords } from '../rest/errors.ts';
+import { afterOperation, withinOperation } from '../rest/operation.ts';
 import type { Call } from '../rest/route.ts';
 import { eventStream, type SentEvent } from '../rest/sse.ts';
 import { debugDataOf, valuesOfEvent } from './event-values.ts';
@@ -46,9 +45,8 @@ async function* sentEvents(
   { run, lastEventId, modes, withEnd }: RunStream,
   left: AbortSignal,
 ): AsyncGenerator<SentEvent, void> {
-  // After the end of the request's operation, each event has an operation of its own.
-  const { app } = call;
-  const own = { ...app, sql: app.unlimitedSql ?? app.sql, operation: undefined };
+  // Each event has an operation of its own.
+  const own = afterOperation(call.app);
   const events = await followFromStart(own, run);
   const frames = createFrames(run, sourceOf(own));
   const after = positionOf(lastEventId);
@@ -110,27 +108,11 @@ function positionOf(id: string | undefined): number {
 /** Reads what the events of a viewer's thread refer to. */
 export function sourceOf(app: ClientApp): FrameSource {
   return {
-    values: (event) => withinLimits(app, (limited) => valuesOfEvent(limited, event)),
-    debug: (event) => withinLimits(app, (limited) => debugDataOf(limited, event)),
+    values: (event) => withinOperation(app, {}, (limited) => valuesOfEvent(limited, event)),
+    debug: (event) => withinOperation(app, {}, (limited) => debugDataOf(limited, event)),
     async interrupts({ data }) {
       const ids = recordOf(data)['interruptIds'] as string[];
       return (await findInterrupts(app, ids)).map(interruptShape);
     },
   };
-}
-
-async function withinLimits<T>(app: ClientApp, read: (app: ClientApp) => Promise<T>): Promise<T> {
-  const operation = startOperation(app.config, {
-    fields: new Set(),
-    left: undefined,
-    largeReads: app.largeReads,
-  });
-  try {
-    const own = { ...app, made: new Map(), operation, sql: limitedSql(app.sql, operation) };
-    const result = await Promise.race([read(own), operation.exceeded]);
-    if (result instanceof AppError) throw result;
-    return result;
-  } finally {
-    operation.close();
-  }
 }

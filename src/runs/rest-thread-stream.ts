@@ -5,6 +5,7 @@ import { parseUuid } from '../db/uuid.ts';
 import { interruptible } from '../events/interruptible.ts';
 import { recordOf } from '../json.ts';
 import { repeated } from '../rest/fields.ts';
+import { afterOperation } from '../rest/operation.ts';
 import { route, type Call } from '../rest/route.ts';
 import { eventStream, type SentEvent } from '../rest/sse.ts';
 import { followThread } from './events.ts';
@@ -31,7 +32,7 @@ export const threadStreamRoutes = [
     answers: { 200: 'Server-Sent Events' },
     async handle(call) {
       const threadId = parseUuid('thread_id', call.params.thread_id);
-      const own = { ...call.app, sql: call.app.unlimitedSql ?? call.app.sql, operation: undefined };
+      const own = afterOperation(call.app);
       const lastId = call.headers.get('last-event-id');
       const after = lastId === '-' ? eventId({ threadId, number: 0 }) : lastId;
       const events = await followThread(own, own.viewer, threadId, { after });

@@ -5,6 +5,8 @@ import type { Run } from '../generated/prisma/client.ts';
 import { interruptShape } from '../interrupts/rest.ts';
 import { findInterruptsOfRun } from '../interrupts/search.ts';
 import { recordOf } from '../json.ts';
+import { inRestWords } from '../rest/errors.ts';
+import { afterOperation, withinOperation } from '../rest/operation.ts';
 import { json, type Call } from '../rest/route.ts';
 import { cancelAbandoned } from './rest-leave.ts';
 import type { EndedRun } from './end.ts';
@@ -79,14 +81,13 @@ function slowAnswer(
 
 /** The values of the ended run, with its open questions; or its error. Always an object: clients look for keys in it. */
 async function resultOf(app: ClientApp, run: Run, closed: AbortSignal): Promise<object> {
-  const own = { ...app, sql: app.unlimitedSql ?? app.sql };
-  const wait = () => waitForRun(own, run, { closed });
-  const ended = await (app.operation?.untimed(wait) ?? wait());
+  const own = afterOperation(app);
+  const ended = await waitForRun(own, run, { closed });
   try {
-    return await shownResult(own, ended);
+    return await withinOperation(own, {}, (limited) => shownResult(limited, ended));
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
-    return { __error__: { error: error.code, message: error.message } };
+    return { __error__: { error: error.code, message: inRestWords(error.message) } };
   }
 }
 

@@ -49,6 +49,27 @@ async function threadWithState({ send }: RestClient) {
   return { thread_id, checkpoint_id: checkpoint.checkpoint_id };
 }
 
+/** A run that has ended. */
+async function ownRun(client: RestClient) {
+  const { thread_id } = await ownThread(client);
+  const runs = `/threads/${thread_id}/runs`;
+  const { run_id } = await client.send(`POST ${runs}`, RUN);
+  await client.send(`GET ${runs}/${run_id}/join`);
+  return { thread_id, run_id };
+}
+
+/** A run that has not started. */
+async function waitingRun(client: RestClient) {
+  const { thread_id } = await ownThread(client);
+  const { run_id } = await client.send(`POST /threads/${thread_id}/runs`, {
+    ...RUN,
+    after_seconds: 600,
+  });
+  return { thread_id, run_id };
+}
+
+const RUN = { assistant_id: 'echo', input: { messages: [] } };
+
 /** A call of each route that needs a login. A new route needs one here. */
 export const REST_CALLS: Record<string, RestCall> = {
   'POST /assistants': { body: { graph_id: 'echo' } },
@@ -80,4 +101,22 @@ export const REST_CALLS: Record<string, RestCall> = {
   'POST /threads/{thread_id}/state': { prepare: threadWithState, body: { values: null } },
   'GET /threads/{thread_id}/history': { prepare: ownThread },
   'POST /threads/{thread_id}/history': { prepare: ownThread, body: {} },
+  'GET /threads/{thread_id}/stream': { prepare: ownThread },
+  'POST /threads/{thread_id}/runs': { prepare: ownThread, body: RUN },
+  'POST /threads/{thread_id}/runs/stream': { prepare: ownThread, body: RUN },
+  'POST /threads/{thread_id}/runs/wait': { prepare: ownThread, body: RUN },
+  'GET /threads/{thread_id}/runs': { prepare: ownThread },
+  'GET /threads/{thread_id}/runs/{run_id}': { prepare: ownRun },
+  'DELETE /threads/{thread_id}/runs/{run_id}': { prepare: ownRun },
+  'POST /threads/{thread_id}/runs/{run_id}/cancel': { prepare: waitingRun },
+  'GET /threads/{thread_id}/runs/{run_id}/join': { prepare: ownRun },
+  'GET /threads/{thread_id}/runs/{run_id}/stream': { prepare: ownRun },
+  'POST /runs': { body: RUN },
+  'POST /runs/batch': { body: [RUN, RUN] },
+  'POST /runs/stream': { body: RUN },
+  'POST /runs/wait': { body: RUN },
+  'POST /runs/cancel': { prepare: waitingRun, body: { status: 'pending' } },
+  'GET /runs/{run_id}': { prepare: ownRun },
+  'GET /runs/{run_id}/join': { prepare: ownRun },
+  'GET /runs/{run_id}/stream': { prepare: ownRun },
 };
