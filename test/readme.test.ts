@@ -103,6 +103,12 @@ const PAGES: Record<string, string[]> = {
   'docs/graphs.md': ['json', 'json'],
   'docs/limits.md': [],
   'docs/operation.md': ['npm run keys, npm run keys, npm run keys'],
+  'docs/rest.md': [
+    'ts',
+    'python',
+    'CORS_ORIGINS=https://smith.langchain.com,http://localhost:3000 npm start',
+    'json',
+  ],
   'docs/scaling.md': [],
   'docs/time-travel.md': ['thread', 'createRun', 'updateThreadState', 'thread', 'createRun'],
 };
@@ -261,7 +267,8 @@ describe('The README and docs/', () => {
       else answer = await server.gql(document, variables);
       executed.push(name);
     }
-    const isOperation = (name: string) => !/^(np[mx] .*|json|tsx?)$/.test(name);
+    const isOperation = (name: string) =>
+      !/^(([A-Z_]+=\S+ )?np[mx] .*|json|tsx?|python)$/.test(name);
     expect(executed).toEqual(Object.values(ANSWERED).flat().filter(isOperation));
     expect(events).toMatchObject([
       { threadEvents: { id: expect.any(String) } },
