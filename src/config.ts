@@ -186,7 +186,7 @@ const SETTINGS = {
   rest: onOff('REST', { otherwise: 'on' }),
   /** The largest request body of a REST client. */
   restBodyLimitBytes: integer('REST_BODY_LIMIT_BYTES', {
-    otherwise: 33_554_432,
+    otherwise: 16_777_216,
     min: 1024,
     max: 1_073_741_824,
   }),

@@ -77,6 +77,7 @@ const PARTS = new Set([
   'Graph',
   'GraphEdge',
   'GraphNode',
+  'Subgraph',
   // Of a list.
   'PageInfo',
   'RunStatusCount',

@@ -255,6 +255,48 @@ describe('A breakpoint over REST', () => {
   });
 });
 
+describe('A request over REST', () => {
+  it('without a free slot for a wait creates no run', async ({ startServer }) => {
+    const { client } = await startServer({ waitingLimit: 1 });
+    const sdk = sdkClient(client);
+    const gate = createGate();
+    const threadId = await client.createThread();
+    const input = { log: ['in'], file: gate.file };
+    const waiting = sdk.runs.wait(threadId, 'gate', { input });
+    await until(async () => (await sdk.runs.list(threadId)).length === 1);
+    await expect(sdk.runs.wait(threadId, 'gate', { input })).rejects.toThrow('503');
+    expect(await sdk.runs.list(threadId)).toHaveLength(1);
+    await gate.open();
+    await waiting;
+  });
+
+  it('with HEAD starts no wait', async ({ client }) => {
+    const run = await sdkClient(client).runs.create(null, 'echo', { input: null });
+    const response = await fetch(`${client.url}/runs/${run.run_id}/join`, { method: 'HEAD' });
+    expect(response.status).toBe(405);
+  });
+
+  it('with a key __proto__ is refused', async ({ client }) => {
+    const response = await fetch(`${client.url}/threads/search`, {
+      method: 'POST',
+      body: '{"metadata":{"__proto__":{"a":1}}}',
+    });
+    expect(response.status).toBe(422);
+  });
+
+  it('for a batch has an idempotency key for each run', async ({ client }) => {
+    const body = [1, 2].map(() => ({ assistant_id: 'echo', input: { messages: [human('hi')] } }));
+    const headers = { 'idempotency-key': crypto.randomUUID() };
+    const send = async () => {
+      const runs: any = await (await post(`${client.url}/runs/batch`, body, headers)).json();
+      return runs.map((run: any) => run.run_id);
+    };
+    const first = await send();
+    expect(new Set(first).size).toBe(2);
+    expect(await send()).toEqual(first);
+  });
+});
+
 describe('Many runs', () => {
   it('are cancelled by ids, and not found when none is unfinished', async ({ client }) => {
     const sdk = sdkClient(client);

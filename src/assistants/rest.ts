@@ -6,6 +6,7 @@ import { json, noContent, pageHeaders, route } from '../rest/route.ts';
 import { deleteThreads } from '../threads/bulk.ts';
 import { createAssistant } from './create.ts';
 import { deleteAssistant } from './delete.ts';
+import { isDefaultAssistant } from './input.ts';
 import {
   countAssistants,
   getAssistant,
@@ -139,7 +140,7 @@ export const assistantRoutes = [
     tag: TAG,
     summary:
       'Deletes an assistant with its versions. With delete_threads, also the threads with its id as assistant_id in their metadata.',
-    access: ['assistants:delete', 'threads:search', 'threads:delete'],
+    access: ['assistants:read', 'assistants:delete', 'threads:search', 'threads:delete'],
     query: z.object({ delete_threads: flag.optional() }),
     answers: {
       204: 'The assistant is deleted.',
@@ -148,12 +149,14 @@ export const assistantRoutes = [
     },
     changes: true,
     async handle({ app, params, query }) {
-      const assistantId = await deleteAssistant(app, app.viewer, params.assistant_id);
-      if (query.delete_threads) {
+      const { id: assistantId } = await getAssistant(app, app.viewer, params.assistant_id);
+      // First the threads: if a deletion fails, the request can be repeated.
+      if (query.delete_threads && !isDefaultAssistant(app, assistantId)) {
         const selection = { filter: { metadata: { assistant_id: assistantId } } };
         // At most 100 threads at once.
         while ((await deleteThreads(app, app.viewer, selection)).length > 0);
       }
+      await deleteAssistant(app, app.viewer, assistantId);
       return noContent();
     },
   }),

@@ -1,6 +1,6 @@
 import type { StateSnapshot } from '@langchain/langgraph';
 import { authorize } from '../auth/authorize.ts';
-import { listInterruptScope } from '../auth/scope.ts';
+import { canRead, listInterruptScope } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { namesIn } from '../checkpoints/namespace.ts';
 import { bySeq, readPage, type Page, type PageRequest } from '../db/page.ts';
@@ -30,9 +30,9 @@ export async function listPendingInterrupts(
   const { metadata } = value;
   const scope = listInterruptScope(viewer);
   const { filters } = scope;
-  if (graphId != null) filters.push(ofThread(sql`t."graphId" = ${graphId}`));
+  if (graphId != null) filters.push(ofThread(viewer, sql`t."graphId" = ${graphId}`));
   if (hasKeys(metadata)) {
-    filters.push(ofThread(sql`t."metadata" @> ${JSON.stringify(metadata)}::jsonb`));
+    filters.push(ofThread(viewer, sql`t."metadata" @> ${JSON.stringify(metadata)}::jsonb`));
   }
   const where = [...scope.where, sql`"pending"`];
   const listing = { from: '"Interrupt"', columns: '*', where, filters, order: bySeq('ASC') };
@@ -51,9 +51,9 @@ export function pendingInterruptsOf(
   );
 }
 
-/** SQL: a condition on the thread. The scope of the interrupt includes its thread: both have the same owner. */
-function ofThread(condition: Statement): Statement {
-  return sql`EXISTS (SELECT 1 FROM "Thread" t WHERE t."id" = "threadId" AND ${condition})`;
+/** SQL: a condition on the thread. The scope repeats that of the interrupt: PostgreSQL then reads few threads. */
+function ofThread(viewer: Viewer, condition: Statement): Statement {
+  return sql`EXISTS (SELECT 1 FROM "Thread" t WHERE t."id" = "threadId" AND ${canRead(viewer, 't')} AND ${condition})`;
 }
 
 /**

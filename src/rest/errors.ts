@@ -6,11 +6,12 @@ import type { Logger } from '../log.ts';
 /** A refusal with a status of its own. */
 export class RestError extends Error {
   readonly status: number;
-  readonly code: ErrorCode = 'BAD_USER_INPUT';
+  readonly code: ErrorCode;
 
-  constructor(status: number, message: string) {
+  constructor(status: number, message: string, code: ErrorCode = 'BAD_USER_INPUT') {
     super(message);
     this.status = status;
+    this.code = code;
   }
 }
 

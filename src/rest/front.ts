@@ -26,7 +26,10 @@ export function createRestFront(app: App): Front {
     hono.on(each.method, honoPath(each.path), (context) => answer(app, each, context));
   }
   hono.notFound(() =>
-    answerError(new RestError(404, 'There is no such route; see /openapi.json.'), app.log),
+    answerError(
+      new RestError(404, 'There is no such route; see /openapi.json.', 'NOT_FOUND'),
+      app.log,
+    ),
   );
   hono.onError((error) => answerError(error, app.log));
   const bodies = new WeakMap<IncomingMessage, Buffer>();
@@ -71,6 +74,10 @@ async function answer(
 ): Promise<Response> {
   const { raw } = context.req;
   try {
+    if (raw.method === 'HEAD' && found.access !== 'open') {
+      // Without a reader, a stream or a wait would never end.
+      throw new RestError(405, `Send ${found.method} instead of HEAD.`);
+    }
     if (found.access === 'open') return await handle({ ...app, viewer: NOBODY }, found, context);
     const viewer = await app.auth.authenticate(raw.headers, raw);
     app.rateLimit.charge(viewer, 1, performance.now());
@@ -122,5 +129,9 @@ function readBody(bytes: Buffer): unknown {
     throw new RestError(400, 'The body is not valid JSON.');
   }
   checkJson(body, 'body');
+  // The checks of the fields would leave such a key out.
+  if (bytes.includes('"__proto__":')) {
+    throw new RestError(422, 'The body has a key "__proto__": no object may have it.');
+  }
   return body ?? {};
 }

@@ -25,7 +25,8 @@ export async function withinOperation<T>(
   const sql = changes ? unlimitedSql : limitedSql(unlimitedSql, operation);
   try {
     const own = { ...app, made: new Map(), operation, sql, unlimitedSql };
-    const result = await Promise.race([work(own), operation.exceeded]);
+    // A change runs to its end: its client must learn what was created.
+    const result = await (changes ? work(own) : Promise.race([work(own), operation.exceeded]));
     if (result instanceof AppError) throw await reasonOf(app, result);
     return result;
   } finally {

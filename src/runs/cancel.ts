@@ -1,5 +1,5 @@
 import { permit } from '../auth/authorize.ts';
-import { requireRole } from '../auth/scope.ts';
+import { canWriteRun, requireRole } from '../auth/scope.ts';
 import { SYSTEM, type Viewer } from '../auth/viewer.ts';
 import { STOPS_CHANNEL, RUNS_CHANNEL, THREADS_CHANNEL } from '../db/channels.ts';
 import { isEmptyFilter } from '../db/page.ts';
@@ -50,6 +50,18 @@ export async function cancelRun(
   throw new ConflictError(`Run ${id} is ${status}; only an unfinished run can be cancelled.`);
 }
 
+/** Throws unless the viewer may cancel this run. */
+export async function permitCancel(
+  app: { sql: Sql },
+  asking: Viewer,
+  runId: string,
+  action: CancelAction,
+): Promise<Run> {
+  requireRole(asking, 'member');
+  const viewer = await authorizeCancel(asking, action, { run_ids: [runId] });
+  return requireRun(app, viewer, runId);
+}
+
 /** Asks for the permission to cancel runs. LangGraph calls it an update of their threads. */
 async function authorizeCancel(
   asking: Viewer,
@@ -87,7 +99,7 @@ export async function cancelRuns(
   const viewer = await authorizeCancel(asking, action, { status: filter.status });
   const condition = runCondition(app, viewer, filter);
   const [range] = await app.sql.query<{ last: number }>(
-    sql`SELECT coalesce(max("seq"), 0) AS "last" FROM "Run" WHERE ${condition} AND "status" IN ('PENDING', 'RUNNING')`,
+    sql`SELECT coalesce(max("seq"), 0) AS "last" FROM "Run" WHERE ${canWriteRun(viewer)}`,
   );
   const last = range?.last ?? 0;
   const stopped: Run[] = [];

@@ -167,7 +167,7 @@ function createLegacyMessages(run: Run, source: FrameSource) {
       typeof AIMessageChunk
     >[0]);
     const before = open.get(id);
-    const whole = before ? before.concat(chunk) : chunk;
+    const whole = before ? joined(before, chunk) : chunk;
     open.set(id, whole);
     if (!before) {
       const shown = { ...recordOf(metadata), ...sharedMetadata(run, event) };
@@ -185,6 +185,15 @@ function createLegacyMessages(run: Run, source: FrameSource) {
     for (const { id } of fresh) complete.add(id);
     if (fresh.length > 0) yield legacyFrame('messages/complete', () => wireValue(fresh));
   };
+}
+
+/** The message with one more chunk. If the chunks contradict each other, only the last one. */
+function joined(before: AIMessageChunk, chunk: AIMessageChunk): AIMessageChunk {
+  try {
+    return before.concat(chunk);
+  } catch {
+    return chunk;
+  }
 }
 
 function legacyFrame(event: string, data: () => unknown): Frame {

@@ -20,7 +20,7 @@ const RunCommand = z.looseObject({
   goto: Goto.nullish(),
 });
 
-const nodes = z.union([z.string(), z.array(z.string())]).nullish();
+const nodes = z.union([z.string(), z.array(z.string()).max(100)]).nullish();
 
 /** The body of a request for a run. */
 export const RunBody = z.looseObject({

@@ -7,6 +7,7 @@ import { createRuns } from './create.ts';
 import { RunBody, toNewRun } from './rest-request.ts';
 import {
   createFrom,
+  joinExisting,
   pathOf,
   ReaderQuery,
   requireRun,
@@ -15,7 +16,6 @@ import {
   waitForNew,
 } from './rest.ts';
 import { runShape } from './rest-shapes.ts';
-import { answerWithResult } from './rest-wait.ts';
 import type { RunFilter } from './search.ts';
 
 const RunShape = z.looseObject({ run_id: z.string() });
@@ -92,7 +92,12 @@ export const statelessRunRoutes = [
     answers: { 200: z.array(RunShape) },
     changes: true,
     async handle({ app, body, headers }) {
-      const requests = body.map((each) => toNewRun(each, null, headers));
+      // Each run has a key of its own.
+      const requests = body.map((each, i) => {
+        const request = toNewRun(each, null, headers);
+        const { idempotencyKey: key } = request;
+        return { ...request, idempotencyKey: key == null ? key : `${key}:${i}` };
+      });
       const runs = await createRuns(app, app.viewer, requests);
       return json(runs.map(runShape));
     },
@@ -137,12 +142,7 @@ export const statelessRunRoutes = [
     access: ['threads:read'],
     query: z.looseObject({ cancel_on_disconnect: flag.default(false) }),
     answers: { 200: 'The final values, with `__interrupt__` or `__error__`.' },
-    async handle(call) {
-      const run = await requireRun(call.app, call.params);
-      const cancelOnLeave = call.query.cancel_on_disconnect;
-      const headers = { 'content-location': pathOf(run) };
-      return answerWithResult(call, run, { cancelOnLeave, headers });
-    },
+    handle: async (call) => joinExisting(call, await requireRun(call.app, call.params)),
   }),
   route({
     method: 'GET',

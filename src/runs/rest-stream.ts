@@ -82,7 +82,11 @@ export async function* untilExpired(
     yield* sent;
     if (isExpired) yield failure('UnauthenticatedError', 'The credentials have expired.');
   } catch (error) {
-    if (!(error instanceof AppError)) throw error;
+    if (!(error instanceof AppError)) {
+      app.log.error({ err: error }, 'a stream of events failed');
+      // The connection breaks: the client connects again and continues after its last event.
+      throw error;
+    }
     yield failure(error.code, inRestWords(error.message));
   } finally {
     left.removeEventListener('abort', end);

@@ -1,4 +1,5 @@
 import type { ClientApp } from '../app.ts';
+import { watchCredentials } from '../auth/credentials.ts';
 import { wireValue } from '../checkpoints/rest-values.ts';
 import { AppError } from '../errors.ts';
 import type { Run } from '../generated/prisma/client.ts';
@@ -20,6 +21,8 @@ const KEEP_ALIVE_MS = 1000;
 interface WaitOptions {
   cancelOnLeave: boolean;
   headers: Record<string, string>;
+  /** Gives back the slot of the waiting request. */
+  free: () => void;
 }
 
 /**
@@ -27,21 +30,30 @@ interface WaitOptions {
  * begins with line breaks, which JSON allows: proxies then keep the connection.
  */
 export async function answerWithResult(
-  { app, signal }: Pick<Call, 'app' | 'signal'>,
+  { app, signal, headers: credentials, url }: Pick<Call, 'app' | 'signal' | 'headers' | 'url'>,
   run: Run,
-  { cancelOnLeave, headers }: WaitOptions,
+  { cancelOnLeave, headers, free }: WaitOptions,
 ): Promise<Response> {
-  const free = app.waits.take();
   const leaving = new AbortController();
   const leave = (): void => {
     if (cancelOnLeave && !leaving.signal.aborted) void cancelAbandoned(app, run);
     leaving.abort();
   };
   signal.addEventListener('abort', leave);
-  const result = resultOf(app, run, leaving.signal).finally(() => {
-    free();
-    signal.removeEventListener('abort', leave);
+  if (signal.aborted) leave();
+  let isExpired = false;
+  const watched = { auth: app.auth, headers: credentials, request: { url }, viewer: app.viewer };
+  const stop = watchCredentials(watched, () => {
+    isExpired = true;
+    leaving.abort();
   });
+  const result = resultOf(app, run, { closed: leaving.signal, isExpired: () => isExpired }).finally(
+    () => {
+      free();
+      stop();
+      signal.removeEventListener('abort', leave);
+    },
+  );
   const early = await Promise.race([result, pause(KEEP_ALIVE_MS)]);
   return early ? json(early, headers) : slowAnswer(result, headers, leave);
 }
@@ -80,9 +92,18 @@ function slowAnswer(
 }
 
 /** The values of the ended run, with its open questions; or its error. Always an object: clients look for keys in it. */
-async function resultOf(app: ClientApp, run: Run, closed: AbortSignal): Promise<object> {
+async function resultOf(
+  app: ClientApp,
+  run: Run,
+  { closed, isExpired }: { closed: AbortSignal; isExpired: () => boolean },
+): Promise<object> {
   const own = afterOperation(app);
   const ended = await waitForRun(own, run, { closed });
+  if (isExpired()) {
+    return {
+      __error__: { error: 'UnauthenticatedError', message: 'The credentials have expired.' },
+    };
+  }
   try {
     return await withinOperation(own, {}, (limited) => shownResult(limited, ended));
   } catch (error) {

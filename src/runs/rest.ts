@@ -7,7 +7,7 @@ import { RestError } from '../rest/errors.ts';
 import { flag, paging, repeated, selected } from '../rest/fields.ts';
 import { json, noContent, pageHeaders, route, type Call } from '../rest/route.ts';
 import { showThread } from '../threads/state.ts';
-import { cancelRun } from './cancel.ts';
+import { cancelRun, permitCancel } from './cancel.ts';
 import { createRun } from './create.ts';
 import { deleteRun } from './delete.ts';
 import { REST_MODES } from './rest-modes.ts';
@@ -16,6 +16,7 @@ import { REST_STATUSES, runShape, statusesOf } from './rest-shapes.ts';
 import { streamRunEvents } from './rest-stream.ts';
 import { answerWithResult } from './rest-wait.ts';
 import { findRun, listRuns } from './search.ts';
+import { isFinal } from './status.ts';
 import { workAndWait } from './wait.ts';
 
 const RunShape = z.looseObject({ run_id: z.string(), status: z.enum(REST_STATUSES) });
@@ -52,6 +53,7 @@ class AssistantMissingError extends RestError {
     super(
       404,
       `No assistant found for "${name}". Give the id of an assistant or the name of a graph.`,
+      'NOT_FOUND',
     );
   }
 }
@@ -96,16 +98,30 @@ export async function streamNew(call: StreamCall): Promise<Response> {
 
 /** Creates a run and answers with its result. */
 export async function waitForNew(call: RunCall): Promise<Response> {
-  const run = await createFrom(call);
+  // Before the creation: a refused request must not leave a run.
+  const free = call.app.waits.take();
+  const run = await createFrom(call).catch((error: unknown) => {
+    free();
+    throw error;
+  });
   const cancelOnLeave = call.body.on_disconnect === 'cancel';
   const query: Record<string, string> = cancelOnLeave ? { cancel_on_disconnect: '1' } : {};
   const headers = locationsOf(run, { continues: 'join', query });
-  return answerWithResult(call, run, { cancelOnLeave, headers });
+  return answerWithResult(call, run, { cancelOnLeave, headers, free });
+}
+
+/** Answers with the result of an existing run. */
+export async function joinExisting(call: Call, run: Run): Promise<Response> {
+  const { cancel_on_disconnect: cancelOnLeave } = call.query as { cancel_on_disconnect: boolean };
+  if (cancelOnLeave) await permitCancel(call.app, call.app.viewer, run.id, 'KEEP');
+  const headers = { 'content-location': pathOf(run) };
+  return answerWithResult(call, run, { cancelOnLeave, headers, free: call.app.waits.take() });
 }
 
 /** Streams the events of an existing run, after the last one that the client has. */
-export function streamExisting(call: Call, run: Run): Response {
+export async function streamExisting(call: Call, run: Run): Promise<Response> {
   const query = call.query as z.infer<typeof ReaderQuery>;
+  if (query.cancel_on_disconnect) await permitCancel(call.app, call.app.viewer, run.id, 'KEEP');
   return streamRunEvents(call, {
     run,
     lastEventId: call.headers.get('last-event-id') ?? undefined,
@@ -235,8 +251,9 @@ export const runRoutes = [
       const { id } = await requireRun(app, params);
       const action = query.action === 'rollback' ? 'ROLLBACK' : 'KEEP';
       const cancel = () => cancelRun(app, app.viewer, id, action);
-      await (query.wait ? workAndWait(app, cancel) : cancel());
-      return query.wait ? noContent() : new Response(null, { status: 202 });
+      const hasStopped = query.wait && isFinal((await workAndWait(app, cancel)).ended.status);
+      if (!query.wait) await cancel();
+      return hasStopped ? noContent() : new Response(null, { status: 202 });
     },
   }),
   route({
@@ -247,14 +264,7 @@ export const runRoutes = [
     access: ['threads:read'],
     query: z.looseObject({ cancel_on_disconnect: flag.default(false) }),
     answers: { 200: 'The final values, with `__interrupt__` or `__error__`.' },
-    async handle(call) {
-      const run = await requireRun(call.app, call.params);
-      const cancelOnLeave = call.query.cancel_on_disconnect;
-      return answerWithResult(call, run, {
-        cancelOnLeave,
-        headers: { 'content-location': pathOf(run) },
-      });
-    },
+    handle: async (call) => joinExisting(call, await requireRun(call.app, call.params)),
   }),
   route({
     method: 'GET',
