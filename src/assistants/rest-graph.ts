@@ -146,7 +146,7 @@ function showGraph({ nodes, edges }: GraphDescription) {
   };
 }
 
-/** LangGraph.js has one schema for the configuration, whatever its name. */
+/** LangGraph.js has one schema for the configuration, under two names. */
 function showSchemas(graphId: string, schemas: GraphSchemas) {
   const context = schemas.contextSchema ?? null;
   return {

@@ -41,7 +41,7 @@ export type SendFile = (request: IncomingMessage, response: ServerResponse) => P
 export interface Front {
   /** Whether it answers at this path, such as /graphql. */
   serves(path: string): boolean;
-  /** Which requests it accepts, and which headers pages of other origins may use. */
+  /** The requests that it accepts, and the headers for pages of other origins. */
   rules: FrontRules;
   /** Answers a request after the checks of its host, origin and body size. `body` has the bytes of a request that may have a body. */
   answer(request: IncomingMessage, response: ServerResponse, body: Buffer): unknown;

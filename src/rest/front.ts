@@ -119,7 +119,7 @@ function readQuery({ req }: Context): Record<string, string | string[]> {
   );
 }
 
-/** The JSON of a body, whatever its content type says; an empty body is an empty object. */
+/** The JSON of a body of any content type; an empty body is an empty object. */
 function readBody(bytes: Buffer): unknown {
   if (bytes.length === 0) return {};
   let body: unknown;

@@ -28,8 +28,8 @@ export interface FrameSource {
 }
 
 /**
- * Makes the frames of a run from its events, from the first one on. A run has the same frames for each reader, whatever modes the
- * reader asks for: the position of a frame is its id.
+ * Makes the frames of a run from its events, from the first one on. A run has the same frames for each reader, with any modes: the
+ * position of a frame is its id.
  */
 export function createFrames(run: Run, source: FrameSource) {
   const modes = new Set(restModesOf(run));
