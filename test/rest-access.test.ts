@@ -5,7 +5,7 @@ import { randomId } from './support/app.ts';
 import { it } from './support/fixture.ts';
 import { askedActions } from './support/recording-handlers.ts';
 import { REST_CALLS, type RestClient } from './support/rest-calls.ts';
-import { it as keys } from './support/viewers.ts';
+import { createViewer, it as keys } from './support/viewers.ts';
 
 it.override('settings', {
   graphsFile: path.join(import.meta.dirname, 'support/recording-graphs.json'),
@@ -70,6 +70,18 @@ describe('Every route but the open ones', () => {
         401,
         'UNAUTHENTICATED',
       ]);
+    }
+  });
+
+  keys('needs the right to cancel if leaving it cancels the run', async ({ server }) => {
+    const of = { tenant: 'acme', owner: 'olga' };
+    const { client } = await createViewer(server, { ...of, role: 'member' });
+    const { headers } = await createViewer(server, { ...of, role: 'reader' });
+    const threadId = await client.createThread();
+    const { id } = await client.startRun({ threadId, assistantId: 'echo', afterSeconds: 600 });
+    for (const reading of ['stream', 'join']) {
+      const url = `${server.url}/runs/${id}/${reading}?cancel_on_disconnect=1`;
+      expect((await fetch(url, { headers })).status).toBe(403);
     }
   });
 });

@@ -1,8 +1,7 @@
 import { graphRoutes } from '../assistants/rest-graph.ts';
 import { assistantRoutes } from '../assistants/rest.ts';
-import { statelessRunRoutes } from '../runs/rest-stateless.ts';
 import { threadStreamRoutes } from '../runs/rest-thread-stream.ts';
-import { runRoutes } from '../runs/rest.ts';
+import { runRoutes, statelessRunRoutes } from '../runs/rest.ts';
 import { threadRoutes } from '../threads/rest.ts';
 import { documentRoutes } from './document-routes.ts';
 import type { Route } from './route.ts';
