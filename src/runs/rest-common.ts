@@ -19,8 +19,7 @@ export const RunShape = z.looseObject({ run_id: z.string(), status: z.enum(REST_
 /** The actions of a request for a run. */
 export const CREATES = ['threads:create_run', 'assistants:read'] as const;
 
-/** The routes below `path` that runs of a thread and stateless runs have in common. */
-export const commonRoutes = (path: string, tag: string): Route[] => [
+const creating = (path: string, tag: string): Route[] => [
   route({
     method: 'POST',
     path,
@@ -58,6 +57,9 @@ export const commonRoutes = (path: string, tag: string): Route[] => [
     changes: true,
     handle: waitForNew,
   }),
+];
+
+const reading = (path: string, tag: string): Route[] => [
   route({
     method: 'GET',
     path: `${path}/{run_id}`,
@@ -89,3 +91,8 @@ export const commonRoutes = (path: string, tag: string): Route[] => [
     handle: async (call) => streamExisting(call, await requireRun(call.app, call.params)),
   }),
 ];
+
+/** The routes below `path` that runs of a thread and stateless runs have in common. */
+export function commonRoutes(path: string, tag: string): Route[] {
+  return [...creating(path, tag), ...reading(path, tag)];
+}
