@@ -70,7 +70,11 @@ describe('pendingInterrupts', () => {
         value: { question: 'Really?' },
         node: 'ask',
         threadId: id,
-        thread: { id, status: 'INTERRUPTED', metadata: { user: 'ada', graph_id: 'nestedAsk' } },
+        thread: {
+          id,
+          status: 'INTERRUPTED',
+          metadata: { user: 'ada', graph_id: 'nestedAsk', assistant_id: expect.any(String) },
+        },
         run: { id: runId },
         checkpointId: below?.checkpointId,
         checkpointNamespace: below?.namespace,

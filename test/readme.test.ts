@@ -107,6 +107,7 @@ const PAGES: Record<string, string[]> = {
     'ts',
     'python',
     'CORS_ORIGINS=https://smith.langchain.com,http://localhost:3000 npm start',
+    'ts',
     'json',
   ],
   'docs/scaling.md': [],

@@ -195,6 +195,7 @@ describe('A reader of a stream', () => {
       }),
     );
     const runId = (live[0]?.data as any)?.run_id;
+    await first.server.stop();
     const second = await startServer({}, ownDatabase);
     const joined = sdkClient(second.client).runs.joinStream(threadId, runId, { lastEventId: '99' });
     expect(await gather(joined)).toEqual(live.slice(100));
