@@ -83,7 +83,8 @@ describe('The root of the server', () => {
     const { status, body } = await get(client, '/');
     expect(status).toBe(200);
     const paths: Record<string, string> = JSON.parse(String(body));
-    expect(paths).toEqual({ graphql: '/graphql', health: '/health', ready: '/ready' });
+    const known = { graphql: '/graphql', health: '/health', ready: '/ready', rest: '/docs' };
+    expect(paths).toEqual(known);
     expect((await get(client, String(paths['ready']))).status).toBe(200);
   });
 });
