@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { LARGEST_COUNT } from '../db/page.ts';
 import type { Assistant, AssistantVersion } from '../generated/prisma/client.ts';
 import { flag, id, jsonObject, paging, selected, sortOrder } from '../rest/fields.ts';
 import { json, noContent, pageHeaders, route } from '../rest/route.ts';
@@ -90,8 +89,7 @@ export const assistantRoutes = [
     async handle({ app, body: { limit, offset, select, ...body } }) {
       const search = { filter: readFilter(body), orderBy: readOrder(body) };
       const found = await sliceAssistants(app, app.viewer, search, { limit, offset });
-      const count = await found.count();
-      const total = count > LARGEST_COUNT ? undefined : count;
+      const total = await found.count();
       return json(
         found.rows.map((row) => selected(showAssistant(row), select)),
         pageHeaders({ limit, offset }, { count: found.rows.length, total }),

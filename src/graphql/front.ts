@@ -15,7 +15,7 @@ export function createGraphqlFront(app: App, connections: Connections): SocketFr
   const ways = [path, '/health', '/ready'];
   return {
     path,
-    serves: (asked) => ways.includes(asked) || asked.startsWith(`${path}/`),
+    serves: (asked) => ways.some((way) => asked === way || asked.startsWith(`${way}/`)),
     rules: {
       methods: 'GET, POST',
       exposedHeaders: 'retry-after',

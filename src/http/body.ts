@@ -26,12 +26,14 @@ function parseJson(text: string): unknown {
   }
 }
 
+type BodyLimits = Pick<Config, 'bodyLimitBytes' | 'bodySeconds'>;
+
 /** Throws if the body is larger than the limit or takes too long. The server discards the unread part. */
 export function readBody(
   request: IncomingMessage,
-  { config, connections }: { config: Config; connections: Connections },
+  { limits, connections }: { limits: BodyLimits; connections: Connections },
 ): Promise<Buffer> {
-  const { bodyLimitBytes: limit, bodySeconds } = config;
+  const { bodyLimitBytes: limit, bodySeconds } = limits;
   return new Promise<Buffer>((resolve, reject) => {
     const refuse = (error: RefusedError): void => {
       stopWatching();

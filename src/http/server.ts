@@ -60,7 +60,7 @@ export interface SocketFront extends Front {
   closeSockets(): Promise<void>;
 }
 
-/** The fronts of the server. The first one that serves a path answers; the main one answers the rest. */
+/** The fronts of the server. The first front for a path answers, and the main one without another. */
 export interface Fronts {
   main: SocketFront;
   others: readonly Front[];
@@ -151,7 +151,7 @@ function answer(serving: Serving, request: IncomingMessage, response: ServerResp
 /** The front of the path. A target that is no path is refused later. */
 function frontOf({ main, others }: Fronts, request: IncomingMessage): Front {
   const path = targetOf(request)?.split('?')[0] ?? '';
-  return others.find((front) => front.serves(path)) ?? main;
+  return [main, ...others].find((front) => front.serves(path)) ?? main;
 }
 
 async function serve(
@@ -177,7 +177,8 @@ async function serve(
     // Pages of any origin may send text without a preflight.
     checkOrigin(access, request);
   } else if (request.method === 'POST') checkContentType(request);
-  const body = await readBody(request, { config: { ...config, bodyLimitBytes }, connections });
+  const limits = { bodyLimitBytes, bodySeconds: config.bodySeconds };
+  const body = await readBody(request, { limits, connections });
   gatherEvents(response);
   await front.answer(request, response, body);
 }

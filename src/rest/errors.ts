@@ -1,19 +1,8 @@
 import { z } from 'zod';
 import { describeZodError } from '../describe-zod-error.ts';
 import { AppError, DatabaseAwayError, isDatabaseAway, type ErrorCode } from '../errors.ts';
+import { RefusedError } from '../http/refused.ts';
 import type { Logger } from '../log.ts';
-
-/** A refusal with a status of its own. */
-export class RestError extends Error {
-  readonly status: number;
-  readonly code: ErrorCode;
-
-  constructor(status: number, message: string, code: ErrorCode = 'BAD_USER_INPUT') {
-    super(message);
-    this.status = status;
-    this.code = code;
-  }
-}
 
 /** 422 for all other codes. */
 const STATUS: Partial<Record<ErrorCode, number>> = {
@@ -51,7 +40,7 @@ function readError(thrown: unknown, log: Logger): Failure {
   if (thrown instanceof z.ZodError) {
     return { status: 422, code: 'BAD_USER_INPUT', message: describeZodError(thrown) };
   }
-  if (thrown instanceof RestError) return thrown;
+  if (thrown instanceof RefusedError) return thrown;
   if (thrown instanceof DatabaseAwayError || isDatabaseAway(thrown)) {
     log.error({ err: thrown }, 'a request failed: the database is away');
     const { code, message } = new DatabaseAwayError();

@@ -4,7 +4,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { App, ClientApp } from '../app.ts';
 import { checkJson } from '../check-json.ts';
 import type { Front } from '../http/server.ts';
-import { answerError, errorBody, RestError } from './errors.ts';
+import { RefusedError } from '../http/refused.ts';
+import { answerError, errorBody } from './errors.ts';
 import { withinOperation } from './operation.ts';
 import type { Call, Route } from './route.ts';
 import { ANONYMOUS, type Viewer } from '../auth/viewer.ts';
@@ -27,7 +28,7 @@ export function createRestFront(app: App): Front {
   }
   hono.notFound(() =>
     answerError(
-      new RestError(404, 'There is no such route; see /openapi.json.', 'NOT_FOUND'),
+      new RefusedError(404, 'NOT_FOUND', 'There is no such route; see /openapi.json.'),
       app.log,
     ),
   );
@@ -40,7 +41,7 @@ export function createRestFront(app: App): Front {
   );
 
   return {
-    serves: (path) => /^\/./.test(path) && !OTHER_PATHS.test(path),
+    serves: (path) => path !== '/' && path.startsWith('/'),
     rules: {
       methods: 'GET, POST, PUT, PATCH, DELETE, OPTIONS',
       exposedHeaders: EXPOSED.join(', '),
@@ -59,9 +60,6 @@ export function createRestFront(app: App): Front {
 /** The viewer of a route without a login: it may read what all tenants share. */
 const NOBODY: Viewer = { ...ANONYMOUS, tenant: '', roles: [], sees: 'own' };
 
-/** The paths of the other fronts. */
-const OTHER_PATHS = /^\/(graphql|health|ready)(\/|$)/;
-
 /** `/threads/{thread_id}` → `/threads/:thread_id`. */
 function honoPath(path: string): string {
   return path.replaceAll(/\{(\w+)\}/g, ':$1');
@@ -76,7 +74,7 @@ async function answer(
   try {
     if (raw.method === 'HEAD' && found.access !== 'open') {
       // Without a reader, a stream or a wait would never end.
-      throw new RestError(405, `Send ${found.method} instead of HEAD.`);
+      throw new RefusedError(405, 'BAD_USER_INPUT', `Send ${found.method} instead of HEAD.`);
     }
     if (found.access === 'open') return await handle({ ...app, viewer: NOBODY }, found, context);
     const viewer = await app.auth.authenticate(raw.headers, raw);
@@ -102,7 +100,7 @@ function handle(
       query: found.query ? found.query.parse(readQuery(context)) : undefined,
       body: found.body ? found.body.parse(readBody(context.env.body)) : undefined,
       headers: raw.headers,
-      url: context.req.url,
+      request: raw,
       signal,
     };
     return found.handle(call);
@@ -126,12 +124,16 @@ function readBody(bytes: Buffer): unknown {
   try {
     body = JSON.parse(bytes.toString());
   } catch {
-    throw new RestError(400, 'The body is not valid JSON.');
+    throw new RefusedError(400, 'BAD_USER_INPUT', 'The body is not valid JSON.');
   }
   checkJson(body, 'body');
   // The checks of the fields would leave such a key out.
   if (bytes.includes('"__proto__":')) {
-    throw new RestError(422, 'The body has a key "__proto__": no object may have it.');
+    throw new RefusedError(
+      422,
+      'BAD_USER_INPUT',
+      'The body has a key "__proto__": no object may have it.',
+    );
   }
   return body ?? {};
 }

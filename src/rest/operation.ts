@@ -6,7 +6,7 @@ import { AppError } from '../errors.ts';
 interface OperationOptions {
   /** Aborted when the client leaves: the work then starts nothing more. */
   left?: AbortSignal | undefined;
-  /** Work that changes something runs to its end: its statements have no limits. */
+  /** The work changes something: it runs to its end, and its statements have no limits. */
   changes?: boolean | undefined;
 }
 

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { ClientApp } from '../app.ts';
 import type { Action } from '../auth/authorize.ts';
+import { LARGEST_COUNT } from '../db/page.ts';
 
 /** The names in a path such as `/threads/{thread_id}`. */
 type Names<Path extends string> = Path extends `${string}{${infer Name}}${infer Rest}`
@@ -14,8 +15,8 @@ export interface Call<Path extends string = string, Query = unknown, Body = unkn
   query: Query;
   body: Body;
   headers: Headers;
-  /** The path and query of the request. */
-  url: string;
+  /** As the client sent it; its body is in `body`. */
+  request: Request;
   /** Aborted when the client leaves. */
   signal: AbortSignal;
 }
@@ -61,14 +62,18 @@ export function noContent(): Response {
   return new Response(null, { status: 204 });
 }
 
-/** The header of a list for the next page, as both SDKs read it. Absent on the last page. */
+/**
+ * The headers of a list, as both SDKs read them: the next page, absent on the last one, and the number of elements on all pages,
+ * absent if it is unknown. `total` is exact up to LARGEST_COUNT.
+ */
 export function pageHeaders(
   { limit, offset }: { limit: number; offset: number },
-  { count, total }: { count: number; total?: number | undefined },
+  { count, total = Infinity }: { count: number; total?: number | undefined },
 ): Record<string, string> {
-  const isLast = total === undefined ? count < limit : offset + count >= total;
+  const isKnown = total <= LARGEST_COUNT;
+  const isLast = isKnown ? offset + count >= total : count < limit;
   return {
-    ...(total !== undefined && { 'x-pagination-total': String(total) }),
+    ...(isKnown && { 'x-pagination-total': String(total) }),
     ...(!isLast && { 'x-pagination-next': String(offset + count) }),
   };
 }

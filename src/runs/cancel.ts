@@ -40,26 +40,24 @@ export async function cancelRun(
   action: CancelAction,
 ): Promise<Run> {
   const id = parseUuid('id', runId);
-  requireRole(asking, 'member');
-  const viewer = await authorizeCancel(asking, action, { run_ids: [id] });
-  const found = await requireRun(app, viewer, id);
-  const [stopped] = await cancelEach(app, [found], action);
+  const { viewer, run } = await permitCancel(app, asking, id, action);
+  const [stopped] = await cancelEach(app, [run], action);
   if (stopped) return stopped;
   // A concurrent rollback may have made the run a tombstone.
   const { status } = await requireRun(app, viewer, id);
   throw new ConflictError(`Run ${id} is ${status}; only an unfinished run can be cancelled.`);
 }
 
-/** Throws unless the viewer may cancel this run. */
+/** The run, and the viewer with the permission to cancel it. Throws if the viewer may not. */
 export async function permitCancel(
   app: { sql: Sql },
   asking: Viewer,
-  runId: string,
+  id: string,
   action: CancelAction,
-): Promise<Run> {
+): Promise<{ viewer: Viewer; run: Run }> {
   requireRole(asking, 'member');
-  const viewer = await authorizeCancel(asking, action, { run_ids: [runId] });
-  return requireRun(app, viewer, runId);
+  const viewer = await authorizeCancel(asking, action, { run_ids: [id] });
+  return { viewer, run: await requireRun(app, viewer, id) };
 }
 
 /** Asks for the permission to cancel runs. LangGraph calls it an update of their threads. */

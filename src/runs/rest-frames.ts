@@ -187,7 +187,7 @@ function createLegacyMessages(run: Run, source: FrameSource) {
   };
 }
 
-/** The message with one more chunk. If the chunks contradict each other, only the last one. */
+/** The message with one more chunk. Chunks may contradict each other: then only the last one counts. */
 function joined(before: AIMessageChunk, chunk: AIMessageChunk): AIMessageChunk {
   try {
     return before.concat(chunk);

@@ -3,7 +3,7 @@ import type { ClientApp } from '../app.ts';
 import { parseUuid } from '../db/uuid.ts';
 import { BadInputError, NotFoundError } from '../errors.ts';
 import type { Run } from '../generated/prisma/client.ts';
-import { RestError } from '../rest/errors.ts';
+import { RefusedError } from '../http/refused.ts';
 import { flag, repeated } from '../rest/fields.ts';
 import type { Call } from '../rest/route.ts';
 import { permitCancel } from './cancel.ts';
@@ -39,12 +39,12 @@ function isAboutAssistant(error: unknown): boolean {
 }
 
 /** With the words that clients look for. */
-class AssistantMissingError extends RestError {
+class AssistantMissingError extends RefusedError {
   constructor(name: string) {
     super(
       404,
-      `No assistant found for "${name}". Give the id of an assistant or the name of a graph.`,
       'NOT_FOUND',
+      `No assistant found for "${name}". Give the id of an assistant or the name of a graph.`,
     );
   }
 }
@@ -121,7 +121,7 @@ export async function streamExisting(call: Call, run: Run): Promise<Response> {
     withEnd: query.end ?? false,
     headers: {
       'content-location': pathOf(run),
-      location: `${pathOf(run)}/stream${new URL(call.url).search}`,
+      location: `${pathOf(run)}/stream${new URL(call.request.url).search}`,
     },
   });
 }

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { isUuid } from '../db/uuid.ts';
 import { hasKeys, isRecord, recordOf } from '../json.ts';
 import { jsonObject, unsupported } from '../rest/fields.ts';
+import { command } from '../graphs/rest-command.ts';
 import type { Command } from './command.ts';
 import type { NewRun } from './request.ts';
 import { REST_MODES, recordedModes, type RestMode } from './rest-modes.ts';
@@ -11,22 +12,13 @@ const Checkpoint = z.looseObject({
   checkpoint_ns: z.string().nullish(),
 });
 
-const Send = z.object({ node: z.string(), input: z.unknown().optional() });
-const Goto = z.union([z.string(), Send, z.array(z.union([z.string(), Send]))]);
-
-const RunCommand = z.looseObject({
-  resume: z.unknown().optional(),
-  update: z.unknown().optional(),
-  goto: Goto.nullish(),
-});
-
 const nodes = z.union([z.string(), z.array(z.string()).max(100)]).nullish();
 
 /** The body of a request for a run. */
 export const RunBody = z.looseObject({
   assistant_id: z.string().describe('The id of an assistant, or the name of a graph.'),
   input: z.unknown().optional(),
-  command: RunCommand.nullish().describe('Instead of input; with both, the command counts.'),
+  command: command.nullish().describe('Instead of input; with both, the command counts.'),
   checkpoint_id: z.string().nullish(),
   checkpoint: Checkpoint.nullish(),
   config: z.looseObject({ configurable: jsonObject.nullish() }).nullish(),
@@ -58,14 +50,14 @@ export type RunBody = z.infer<typeof RunBody>;
 export function toNewRun(body: RunBody, threadId: string | null, headers: Headers): NewRun {
   const { configurable, ...config } = recordOf(body.config);
   const { start, own } = splitConfigurable(recordOf(configurable));
-  const command = body.command && toCommand(body.command);
+  const instruction = body.command && toCommand(body.command);
   const restModes = askedModes(body.stream_mode);
   return {
     threadId,
     assistantId: body.assistant_id,
     // Clients send an empty input with a command.
-    input: command ? null : body.input,
-    command,
+    input: instruction ? null : body.input,
+    command: instruction,
     checkpointId: body.checkpoint_id ?? body.checkpoint?.checkpoint_id ?? start.id,
     checkpointNamespace: body.checkpoint?.checkpoint_ns ?? start.namespace,
     config: {
@@ -115,13 +107,11 @@ function tracerKeys(tracer: RunBody['langsmith_tracer']): Record<string, unknown
   };
 }
 
-function toCommand({ resume, update, goto }: z.infer<typeof RunCommand>): Command {
+function toCommand({ resume, update, goto }: z.infer<typeof command>): Command {
   return {
     ...(resume !== undefined && resume !== null && { resume: toAnswers(resume) }),
     ...(update != null && { update: Array.isArray(update) ? fromEntries(update) : update }),
-    ...(goto != null && {
-      goto: [goto].flat().map((each) => (typeof each === 'string' ? { node: each } : each)),
-    }),
+    ...(goto != null && { goto }),
   };
 }
 

@@ -1,5 +1,4 @@
 import type { ClientApp } from '../app.ts';
-import { watchCredentials } from '../auth/credentials.ts';
 import { AppError } from '../errors.ts';
 import type { StoredEvent } from '../events/event.ts';
 import { interruptible } from '../events/interruptible.ts';
@@ -8,6 +7,7 @@ import { interruptShape } from '../interrupts/rest.ts';
 import { findInterrupts } from '../interrupts/search.ts';
 import { recordOf } from '../json.ts';
 import { inRestWords } from '../rest/errors.ts';
+import { EXPIRED, watchCall } from '../rest/expiry.ts';
 import { afterOperation, withinOperation } from '../rest/operation.ts';
 import type { Call } from '../rest/route.ts';
 import { eventStream, type SentEvent } from '../rest/sse.ts';
@@ -66,28 +66,27 @@ async function* sentEvents(
 
 /** Ends with an error when the credentials end or an event cannot be read; ends the source when the client leaves. */
 export async function* untilExpired(
-  { app, headers, url }: Call,
+  call: Pick<Call, 'app' | 'headers' | 'request'>,
   { events, left }: { events: AsyncIterator<StoredEvent>; left: AbortSignal },
   sent: AsyncIterable<SentEvent>,
 ): AsyncGenerator<SentEvent, void> {
   const end = (): void => void events.return?.();
   left.addEventListener('abort', end);
   let isExpired = false;
-  const watched = { auth: app.auth, headers, request: { url }, viewer: app.viewer };
-  const stop = watchCredentials(watched, () => {
+  const stop = watchCall(call, () => {
     isExpired = true;
     end();
   });
   try {
     yield* sent;
-    if (isExpired) yield failure('UnauthenticatedError', 'The credentials have expired.');
+    if (isExpired) yield failure(EXPIRED);
   } catch (error) {
     if (!(error instanceof AppError)) {
-      app.log.error({ err: error }, 'a stream of events failed');
+      call.app.log.error({ err: error }, 'a stream of events failed');
       // The connection breaks: the client connects again and continues after its last event.
       throw error;
     }
-    yield failure(error.code, inRestWords(error.message));
+    yield failure({ error: error.code, message: inRestWords(error.message) });
   } finally {
     left.removeEventListener('abort', end);
     stop();
@@ -100,8 +99,8 @@ function endEvent({ id }: Run, { data }: StoredEvent): SentEvent {
   return { event: 'end', data: { run_id: id, status: statusName(status as Run['status']) } };
 }
 
-function failure(error: string, message: string): SentEvent {
-  return { event: 'error', data: { error, message } };
+function failure(data: { error: string; message: string }): SentEvent {
+  return { event: 'error', data };
 }
 
 /** The ids of a run's events are 0, 1, 2 …; any other id stands for the beginning. */

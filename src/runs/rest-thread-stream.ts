@@ -3,6 +3,7 @@ import { withoutHandlers } from '../auth/viewer.ts';
 import { eventId, type StoredEvent } from '../events/event.ts';
 import { parseUuid } from '../db/uuid.ts';
 import { interruptible } from '../events/interruptible.ts';
+import type { RunStatus } from '../generated/prisma/client.ts';
 import { recordOf } from '../json.ts';
 import { repeated } from '../rest/fields.ts';
 import { afterOperation } from '../rest/operation.ts';
@@ -86,7 +87,7 @@ function createFramesOfRuns(app: Call['app']) {
     for await (const frame of frames.of(event)) all.push(frame);
     if (type !== 'FINISHED') return all;
     runs.delete(runId);
-    const status = statusName(recordOf(data)['status'] as Parameters<typeof statusName>[0]);
+    const status = statusName(recordOf(data)['status'] as RunStatus);
     return [...all, { event: 'run_done', data: () => ({ run_id: runId, status }) }];
   };
 }

@@ -1,5 +1,4 @@
 import type { ClientApp } from '../app.ts';
-import { watchCredentials } from '../auth/credentials.ts';
 import { wireValue } from '../checkpoints/rest-values.ts';
 import { AppError } from '../errors.ts';
 import type { Run } from '../generated/prisma/client.ts';
@@ -7,6 +6,7 @@ import { interruptShape } from '../interrupts/rest.ts';
 import { findInterruptsOfRun } from '../interrupts/search.ts';
 import { recordOf } from '../json.ts';
 import { inRestWords } from '../rest/errors.ts';
+import { EXPIRED, watchCall } from '../rest/expiry.ts';
 import { afterOperation, withinOperation } from '../rest/operation.ts';
 import { json, type Call } from '../rest/route.ts';
 import { cancelAbandoned } from './rest-leave.ts';
@@ -30,10 +30,11 @@ interface WaitOptions {
  * begins with line breaks, which JSON allows: proxies then keep the connection.
  */
 export async function answerWithResult(
-  { app, signal, headers: credentials, url }: Pick<Call, 'app' | 'signal' | 'headers' | 'url'>,
+  call: Pick<Call, 'app' | 'signal' | 'headers' | 'request'>,
   run: Run,
   { cancelOnLeave, headers, free }: WaitOptions,
 ): Promise<Response> {
+  const { app, signal } = call;
   const leaving = new AbortController();
   const leave = (): void => {
     if (cancelOnLeave && !leaving.signal.aborted) void cancelAbandoned(app, run);
@@ -42,8 +43,7 @@ export async function answerWithResult(
   signal.addEventListener('abort', leave);
   if (signal.aborted) leave();
   let isExpired = false;
-  const watched = { auth: app.auth, headers: credentials, request: { url }, viewer: app.viewer };
-  const stop = watchCredentials(watched, () => {
+  const stop = watchCall(call, () => {
     isExpired = true;
     leaving.abort();
   });
@@ -99,11 +99,7 @@ async function resultOf(
 ): Promise<object> {
   const own = afterOperation(app);
   const ended = await waitForRun(own, run, { closed });
-  if (isExpired()) {
-    return {
-      __error__: { error: 'UnauthenticatedError', message: 'The credentials have expired.' },
-    };
-  }
+  if (isExpired()) return { __error__: EXPIRED };
   try {
     return await withinOperation(own, {}, (limited) => shownResult(limited, ended));
   } catch (error) {

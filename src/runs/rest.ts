@@ -1,9 +1,8 @@
 import { z } from 'zod';
-import { parseUuid } from '../db/uuid.ts';
 import { BadInputError, NotFoundError } from '../errors.ts';
 import { flag, paging, repeated, selected } from '../rest/fields.ts';
 import { json, noContent, pageHeaders, route } from '../rest/route.ts';
-import { showThread } from '../threads/state.ts';
+import { requireThread } from '../threads/state.ts';
 import { cancelRun, cancelRuns } from './cancel.ts';
 import { createRuns } from './create.ts';
 import { deleteRun } from './delete.ts';
@@ -17,6 +16,12 @@ import { workAndWait } from './wait.ts';
 
 const RUNS = '/threads/{thread_id}/runs';
 const tag = 'Runs';
+
+/** `interrupt` keeps the finished steps of a cancelled run. */
+const action = z
+  .enum(['interrupt', 'rollback'])
+  .default('interrupt')
+  .transform((name) => (name === 'rollback' ? 'ROLLBACK' : 'KEEP'));
 
 const CancelBody = z.looseObject({
   status: z.enum(['pending', 'running', 'all']).nullish(),
@@ -61,10 +66,7 @@ export const runRoutes = [
     }),
     answers: { 200: z.array(RunShape) },
     async handle({ app, params, query: { limit, offset, status, select } }) {
-      const threadId = parseUuid('thread_id', params.thread_id);
-      if (!(await showThread(app, app.viewer, threadId))) {
-        throw new NotFoundError('Thread', threadId);
-      }
+      const { id: threadId } = await requireThread(app, app.viewer, params.thread_id);
       const filter = { threadId, status: status === undefined ? undefined : statusesOf(status) };
       const runs = await listRuns(app, app.viewer, filter, { limit, offset });
       return json(
@@ -95,14 +97,13 @@ export const runRoutes = [
     access: ['threads:read', 'threads:update'],
     query: z.looseObject({
       wait: flag.default(false),
-      action: z.enum(['interrupt', 'rollback']).default('interrupt'),
+      action,
     }),
     answers: { 202: 'The run will stop.', 204: 'The run has stopped.' },
     changes: true,
     async handle({ app, params, query }) {
       const { id } = await requireRun(app, params);
-      const action = query.action === 'rollback' ? 'ROLLBACK' : 'KEEP';
-      const cancel = () => cancelRun(app, app.viewer, id, action);
+      const cancel = () => cancelRun(app, app.viewer, id, query.action);
       const hasStopped = query.wait && isFinal((await workAndWait(app, cancel)).ended.status);
       if (!query.wait) await cancel();
       return hasStopped ? noContent() : new Response(null, { status: 202 });
@@ -114,13 +115,12 @@ export const runRoutes = [
     tag,
     summary: 'Cancels the unfinished runs with a status, or some runs of a thread.',
     access: ['threads:update'],
-    query: z.looseObject({ action: z.enum(['interrupt', 'rollback']).default('interrupt') }),
+    query: z.looseObject({ action }),
     body: CancelBody,
     answers: { 204: 'Cancelled', 404: 'No such run is unfinished.' },
     changes: true,
     async handle({ app, query, body }) {
-      const action = query.action === 'rollback' ? 'ROLLBACK' : 'KEEP';
-      const cancelled = await cancelRuns(app, app.viewer, toFilter(body), action);
+      const cancelled = await cancelRuns(app, app.viewer, toFilter(body), query.action);
       if (cancelled.length === 0) throw new NotFoundError('Unfinished run', 'of this request');
       return noContent();
     },

@@ -1,13 +1,12 @@
 import { z } from 'zod';
-import { LARGEST_COUNT } from '../db/page.ts';
 import type { ThreadStatus } from '../generated/prisma/enums.ts';
+import { command } from '../graphs/rest-command.ts';
 import { jsonObject, paging, sortOrder, unsupported } from '../rest/fields.ts';
 import { json, noContent, pageHeaders, route } from '../rest/route.ts';
 import { deleteThreads } from './bulk.ts';
 import { copyThread } from './copy.ts';
 import { createThread } from './create.ts';
 import { deleteThread } from './delete.ts';
-import { command } from './rest-command.ts';
 import { extract } from './rest-extract.ts';
 import { threadShape, threadShapes } from './rest-shapes.ts';
 import { threadStateRoutes } from './rest-states.ts';
@@ -114,8 +113,7 @@ const searchRoutes = [
         at: 'body',
       });
       const threads = await threadShapes(app, rows, { select, extract: body.extract });
-      const found = await count();
-      const total = found > LARGEST_COUNT ? undefined : found;
+      const total = await count();
       return json(threads, pageHeaders({ limit, offset }, { count: rows.length, total }));
     },
   }),

@@ -6,7 +6,7 @@ const target = z.union([
   z.object({ node: z.string(), input: z.unknown().optional() }),
 ]);
 
-/** The JSON of a Command without answers to interrupts. `goto` is a target or a list of targets. */
+/** The JSON of a Command. `goto` is a target or a list of targets. */
 export const command = z.object({
   update: z.unknown().optional(),
   resume: z.unknown().optional(),
