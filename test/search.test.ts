@@ -47,6 +47,7 @@ const thread = fc
     metadata,
     createdAt: time,
     updatedAt: time,
+    stateUpdatedAt: time,
   })
   // A thread is not updated before its creation.
   .map((row) => ({
@@ -88,6 +89,7 @@ const COLUMNS: Record<string, (row: Row) => unknown> = {
   GRAPH_ID: (row) => row['graphId'],
   CREATED_AT: (row) => row['createdAt'],
   UPDATED_AT: (row) => row['updatedAt'],
+  STATE_UPDATED_AT: (row) => row['stateUpdatedAt'],
 };
 
 /** Compares by the column, then by id. */

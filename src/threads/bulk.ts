@@ -1,8 +1,8 @@
 import { requireRole } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
+import type { Reading } from '../checkpoints/graphs.ts';
 import type { Config } from '../config.ts';
 import { isEmptyFilter, LARGEST_PAGE, readIds } from '../db/page.ts';
-import type { Sql } from '../db/query.ts';
 import { BadInputError, NotFoundError } from '../errors.ts';
 import type { EventTail } from '../events/tail.ts';
 import type { Thread } from '../generated/prisma/client.ts';
@@ -21,7 +21,7 @@ export interface ThreadSelection {
  * deletion fails, the earlier ones stay.
  */
 export async function deleteThreads(
-  app: { sql: Sql; tail: EventTail },
+  app: Reading & { tail: EventTail },
   viewer: Viewer,
   selection: ThreadSelection,
 ): Promise<string[]> {
@@ -30,7 +30,7 @@ export async function deleteThreads(
 
 /** Merges metadata into the metadata of the selected threads, as `deleteThreads` deletes them. Returns the new rows. */
 export async function updateThreads(
-  app: { config: Config; sql: Sql },
+  app: Reading & { config: Config },
   viewer: Viewer,
   selection: ThreadSelection,
   change: { metadata: Record<string, unknown> },
@@ -42,7 +42,7 @@ export async function updateThreads(
 
 /** The ids of the selection, or of the newest threads of its filter, at most 100. Throws FORBIDDEN for a viewer that only reads. */
 async function selectedIds(
-  app: { sql: Sql },
+  app: Reading,
   viewer: Viewer,
   { ids, filter }: ThreadSelection,
 ): Promise<string[]> {

@@ -35,16 +35,15 @@ const supersteps = z.array(
 const filter = {
   metadata: jsonObject.nullish(),
   status: z.enum(['idle', 'busy', 'interrupted', 'error']).nullish(),
-  values: unsupported('values'),
+  values: jsonObject.nullish(),
 };
 
-function filterOf({ status, values: _, ...given }: ThreadFilterBody): ThreadFilter {
+function filterOf({ status, ...given }: ThreadFilterBody): ThreadFilter {
   return { ...given, status: status == null ? undefined : [status.toUpperCase() as ThreadStatus] };
 }
 
 type ThreadFilterBody = Omit<ThreadFilter, 'status'> & {
   status?: string | null | undefined;
-  values?: unknown;
 };
 
 const ORDERED_BY = {
@@ -126,7 +125,7 @@ const searchRoutes = [
     body: z.object(filter),
     answers: { 200: z.int() },
     async handle({ app, body }) {
-      const counts = await countThreads(app, app.viewer, filterOf(body));
+      const counts = await countThreads(app, app.viewer, filterOf(body), 'body');
       return json(counts.reduce((sum, { count }) => sum + count, 0));
     },
   }),

@@ -19,6 +19,7 @@ import { IS_NEW } from '../graphql/if-exists.ts';
 import { NodeRef } from '../graphql/node.ts';
 import { InterruptRef } from '../interrupts/schema.ts';
 import { isRecord } from '../json.ts';
+import { lastConfig } from './config.ts';
 import { countThreads, searchThreads } from './search.ts';
 import { currentState, showThread, storageBytes } from './state.ts';
 
@@ -91,6 +92,17 @@ export const ThreadRef = builder.prismaObject('Thread', {
     updatedAt: t.expose('updatedAt', {
       type: 'DateTime',
       description: 'Time of the last metadata change, state edit, accepted run or ended run.',
+    }),
+    stateUpdatedAt: t.expose('stateUpdatedAt', {
+      type: 'DateTime',
+      description:
+        'Time of the last state edit or ended run; of the creation for a thread without both.',
+    }),
+    config: t.field({
+      type: 'JSONObject',
+      description:
+        "Configuration of the last run: its assistant's with the request's on top. Without keys of LangGraph and of access control. Empty before the first run.",
+      resolve: ({ id }, _args, app) => lastConfig(app, id),
     }),
   }),
 });
@@ -203,6 +215,11 @@ export const ThreadFilter = builder.inputType('ThreadFilter', {
       type: 'JSONObject',
       description: "Must be contained in the thread's metadata (PostgreSQL `jsonb @>`).",
     }),
+    values: t.field({
+      type: 'JSONObject',
+      description:
+        'Must be contained in `Thread.values` (PostgreSQL `jsonb @>`); at most 100 values. The server reads the state of each thread that meets the other conditions, in the order of the list, and refuses the request if 1,000 states are not enough. Not for subscriptions.',
+    }),
     graphId: t.id({ description: 'The graph of the last run, or of the initial supersteps.' }),
     createdAfter: t.field({ type: 'DateTime', description: 'Created at this time or later.' }),
     createdBefore: t.field({ type: 'DateTime', description: 'Created earlier than this time.' }),
@@ -217,12 +234,13 @@ export const ThreadFilter = builder.inputType('ThreadFilter', {
 
 const ThreadOrderField = builder.enumType('ThreadOrderField', {
   description:
-    'Threads with equal values are ordered by id. STATUS and UPDATED_AT can change between two pages: a thread may then appear twice or not at all.',
+    'Threads with equal values are ordered by id. STATUS, UPDATED_AT and STATE_UPDATED_AT can change between two pages: a thread may then appear twice or not at all.',
   values: {
     ID: {},
     STATUS: { description: 'Order of the values: IDLE, BUSY, INTERRUPTED, ERROR.' },
     CREATED_AT: {},
     UPDATED_AT: {},
+    STATE_UPDATED_AT: {},
   } as const,
 });
 

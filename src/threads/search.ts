@@ -1,21 +1,31 @@
 import { authorize, readChoices } from '../auth/authorize.ts';
 import { canRead, listScope } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
+import type { Reading } from '../checkpoints/graphs.ts';
 import { countByStatus } from '../db/count-by-status.ts';
 import type { Conditions, Listing, Page, PageRequest, Slice } from '../db/page.ts';
 import { readIds, readPage, readSlice } from '../db/page.ts';
-import type { Query, Sql } from '../db/query.ts';
+import type { Query } from '../db/query.ts';
 import { checkInterval, widened, within } from '../db/interval.ts';
 import { join, raw, sql, type Statement } from '../db/sql.ts';
 import type { Thread } from '../generated/prisma/client.ts';
 import { ThreadStatus } from '../generated/prisma/enums.ts';
 import { hasKeys } from '../json.ts';
+import { BadInputError } from '../errors.ts';
+import {
+  readAllByValues,
+  readPageByValues,
+  readSliceByValues,
+  type ValuesCondition,
+} from './search-values.ts';
 import { textCondition } from './text.ts';
 
 export interface ThreadFilter {
   ids?: readonly string[] | null | undefined;
   status?: readonly ThreadStatus[] | null | undefined;
   metadata?: Record<string, unknown> | null | undefined;
+  /** Contained in the newest values. */
+  values?: Record<string, unknown> | null | undefined;
   graphId?: string | null | undefined;
   createdAfter?: Date | null | undefined;
   createdBefore?: Date | null | undefined;
@@ -54,33 +64,42 @@ export async function findThread(
 }
 
 export async function searchThreads(
-  app: { sql: Sql },
+  app: Reading,
   asking: Viewer,
   given: ThreadFilter,
-  { orderBy, at, ...page }: PageRequest & Partial<Search>,
+  { orderBy, at, ...request }: PageRequest & Partial<Search>,
 ): Promise<Page<Thread>> {
-  return readPage<Thread>(app.sql.query, await listingOf(asking, given, { orderBy, at }), page);
+  const { listing, condition } = await listingOf(asking, given, { orderBy, at });
+  if (condition) return readPageByValues(app, listing, { condition, request });
+  return readPage<Thread>(app.sql.query, listing, request);
 }
 
 /** Up to 1,000 threads after the first `offset` ones. */
 export async function listThreads(
-  app: { sql: Sql },
+  app: Reading,
   asking: Viewer,
   given: ThreadFilter,
   { orderBy, at, ...part }: Partial<Search> & { limit: number; offset: number },
 ): Promise<Slice<Thread>> {
-  return readSlice<Thread>(app.sql.query, await listingOf(asking, given, { orderBy, at }), part);
+  const { listing, condition } = await listingOf(asking, given, { orderBy, at });
+  if (condition) return readSliceByValues(app, listing, { condition, ...part });
+  return readSlice<Thread>(app.sql.query, listing, part);
 }
 
 async function listingOf(
   asking: Viewer,
   given: ThreadFilter,
-  { orderBy, at }: { [Key in keyof Search]?: Search[Key] | undefined },
-): Promise<Listing> {
+  { orderBy, at }: { [Key in keyof Search]?: Search[Key] | undefined } = {},
+): Promise<{ listing: Listing & Conditions; condition: ValuesCondition | undefined }> {
   const { viewer, filter } = await authorizeSearch(asking, given);
   const { field, direction } = orderBy ?? { field: 'CREATED_AT', direction: 'DESC' };
   const order = { ...ORDERED_BY[field], unique: '"id"', uniqueType: 'uuid', direction };
-  return { from: '"Thread"', columns: '*', ...readFilter(viewer, filter, field, at), order };
+  const conditions = readFilter(viewer, filter, field, at);
+  const { values } = filter;
+  return {
+    listing: { from: '"Thread"', columns: '*', ...conditions, order },
+    condition: hasKeys(values) ? { values, argument: `${at ?? 'filter'}.values` } : undefined,
+  };
 }
 
 interface Search {
@@ -92,17 +111,23 @@ interface Search {
 
 /** The number of threads of the filter with each status, up to 10,001. */
 export async function countThreads(
-  app: { sql: Sql },
+  app: Reading,
   asking: Viewer,
   given: ThreadFilter,
+  at?: string,
 ): Promise<{ status: ThreadStatus; count: number }[]> {
-  const { viewer, filter } = await authorizeSearch(asking, given);
-  const conditions = readFilter(viewer, filter, 'CREATED_AT');
+  const { listing, condition } = await listingOf(asking, given, { at });
+  if (condition) {
+    const found = await readAllByValues(app, listing, condition);
+    const countOf = (status: ThreadStatus) => found.filter((each) => each.status === status).length;
+    return STATUSES.map((status) => ({ status, count: countOf(status) }));
+  }
+  const { where, filters } = listing;
   const threads = { from: '"Thread"', type: '"ThreadStatus"', statuses: STATUSES };
-  return countByStatus(app.sql.query, { ...threads, ...conditions });
+  return countByStatus(app.sql.query, { ...threads, where, filters });
 }
 
-/** Asks for the permission of a search. Handlers may change the ids, the status and the metadata of the filter. */
+/** Asks for the permission of a search. Handlers may change the ids, the status, the metadata and the values of the filter. */
 export async function authorizeSearch(
   asking: Viewer,
   filter: ThreadFilter,
@@ -111,10 +136,11 @@ export async function authorizeSearch(
     ids: filter.ids,
     status: filter.status?.map((each) => each.toLowerCase()),
     metadata: filter.metadata ?? {},
+    values: filter.values ?? {},
   });
-  const { ids, metadata } = value;
+  const { ids, metadata, values } = value;
   const status = readChoices('status', value.status, STATUSES);
-  return { viewer, filter: { ...filter, ids, status, metadata } };
+  return { viewer, filter: { ...filter, ids, status, metadata, values } };
 }
 
 /** The threads of the filter that the viewer may read. */
@@ -145,8 +171,14 @@ function readFilter(
   return { where, filters };
 }
 
-/** SQL: whether a row of "Thread" matches the filter, and the viewer may read it. */
+/** SQL: whether a row of "Thread" matches the filter, and the viewer may read it. Throws for a filter with values. */
 export function threadMatches(viewer: Viewer, filter: ThreadFilter): Statement {
+  if (hasKeys(filter.values)) {
+    throw new BadInputError(
+      'filter.values',
+      'filter.values is for lists and counts; a subscription cannot compare the values of each thread.',
+    );
+  }
   const { where, filters } = readFilter(viewer, filter, 'ID');
   return join([sql`true`, ...where, ...filters], ' AND ');
 }

@@ -107,7 +107,7 @@ async function searchThreads({ gql }: TestApp): Promise<void> {
     { updatedAfter: daysAgo(UPDATES_END + 0.001) },
     { updatedBefore: daysAgo(19.999) },
   ];
-  const fields = ['ID', 'STATUS', 'CREATED_AT', 'UPDATED_AT'];
+  const fields = ['ID', 'STATUS', 'CREATED_AT', 'UPDATED_AT', 'STATE_UPDATED_AT'];
   const id = generatedId.thread(THREADS / 2);
   await readInEveryOrder(list, { filters, fields, id });
   // Half of the threads, in the order of the same time.

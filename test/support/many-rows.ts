@@ -41,9 +41,10 @@ const RUN_STATUS = `(CASE WHEN i % ${THREADS / DELAYED_RUNS} = 199 THEN 'PENDING
 /** The statements of one connection, in order. Different lists run in parallel. */
 const ROWS = [
   [
-    `INSERT INTO "Thread" ("id", "status", "restStatus", "metadata", "graphId", "lastEvent", "createdAt", "updatedAt")
+    `INSERT INTO "Thread" ("id", "status", "restStatus", "metadata", "graphId", "lastEvent", "createdAt", "updatedAt", "stateUpdatedAt")
      SELECT ${thread('i')}, status, status, ${metadata(THREADS)}, ${GRAPH}, 3,
-       now() - interval '30 days' + i * interval '10 seconds', now() - interval '20 days' + i * interval '8 seconds'
+       now() - interval '30 days' + i * interval '10 seconds', now() - interval '20 days' + i * interval '8 seconds',
+       now() - interval '20 days' + i * interval '8 seconds'
      FROM (SELECT i, (CASE WHEN i % 10 = 3 THEN 'INTERRUPTED' WHEN i % 100 = 7 THEN 'ERROR' ELSE 'IDLE' END)::"ThreadStatus" AS status
        FROM generate_series(1, ${THREADS}) i) numbers`,
     `INSERT INTO "Checkpoint" ("threadId", "namespace", "checkpointId", "runId", "source", "step", "metadata", "format", "versions", "versionsSeen", "createdAt")
