@@ -64,7 +64,7 @@ export async function searchAssistants(
   asking: Viewer,
   { filter, orderBy, ...request }: PageRequest & AssistantSearch,
 ): Promise<Page<Assistant>> {
-  return readPage(app.sql.query, await listingOf(asking, { filter, orderBy }), request);
+  return readPage(app.sql, await listingOf(asking, { filter, orderBy }), request);
 }
 
 /** The same list, in slices. */

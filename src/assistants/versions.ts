@@ -108,7 +108,7 @@ export function listVersions(
   assistantId: string,
   request: PageRequest,
 ): Promise<Page<AssistantVersion>> {
-  return readPage(app.sql.query, versionsOf(assistantId), request);
+  return readPage(app.sql, versionsOf(assistantId), request);
 }
 
 /** The same list, in slices. `metadata` must be contained in that of the version, as jsonb's @> means it. */

@@ -94,7 +94,7 @@ export async function listApiKeys(
       direction: 'DESC' as const,
     },
   };
-  return readPage<ApiKey>(app.sql.query, listing, request);
+  return readPage<ApiKey>(app.sql, listing, request);
 }
 
 /** The time for which a key remains in the list after its end. */

@@ -29,14 +29,19 @@ export async function readHistory(
   { filter, olderThan, ...page }: PageRequest & Search,
 ): Promise<Page<State>> {
   const listing = await listingOf(app, threadId, { filter, olderThan });
-  const rows = await readPage<CheckpointRow>(app.sql.query, listing, page);
+  const rows = await readPage<CheckpointRow>(app.sql, listing, page);
   const states = statesOf(
     app,
     rows.edges.map(({ node }) => node),
   );
   return {
     ...rows,
-    edges: rows.edges.map(({ cursor }, i) => ({ cursor, node: states[i] as State })),
+    edges: rows.edges.map((edge, i) => ({
+      get cursor() {
+        return edge.cursor;
+      },
+      node: states[i] as State,
+    })),
   };
 }
 

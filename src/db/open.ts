@@ -5,6 +5,7 @@ import { summarizeError } from '../errors.ts';
 import { PrismaClient } from '../generated/prisma/client.ts';
 import type { Logger } from '../log.ts';
 import { repeat } from '../repeat.ts';
+import { createCursors, readSecret } from './cursors.ts';
 import { openEmbedded } from './embedded.ts';
 import { createHealth } from './health.ts';
 import { migrate, MIGRATIONS } from './migrate.ts';
@@ -36,8 +37,9 @@ const VACUUM_EVERY_MS = 60_000;
 export async function openDatabase(config: Config, log: Logger): Promise<Database> {
   const embedded = config.databaseUrl ? undefined : await openEmbedded(config.dataDir, log);
   const pool = createPool(config, embedded, log);
+  let secret: Buffer;
   try {
-    await bringUpToDate(pool, log);
+    secret = await bringUpToDate(pool, log);
   } catch (error) {
     await pool.end();
     await embedded?.close();
@@ -69,7 +71,7 @@ export async function openDatabase(config: Config, log: Logger): Promise<Databas
   let closed: Promise<void> | undefined;
   return {
     db,
-    sql: { ...statements, ...notifications },
+    sql: { ...statements, ...notifications, cursors: createCursors(secret) },
     embedded: embedded !== undefined,
     isReady,
     close: () => (closed ??= close()),
@@ -89,7 +91,8 @@ function notifyThrough(query: Query, connection: pg.ClientConfig): Wire {
   };
 }
 
-async function bringUpToDate(pool: pg.Pool, log: Logger): Promise<void> {
+/** Applies the missing migrations. Returns the secret of the database. */
+async function bringUpToDate(pool: pg.Pool, log: Logger): Promise<Buffer> {
   const client = await pool.connect().catch((error: unknown) => {
     const { host, port, database } = new pg.Client(pool.options);
     throw new Error(
@@ -101,6 +104,7 @@ async function bringUpToDate(pool: pg.Pool, log: Logger): Promise<void> {
     await requireUtf8(client);
     const applied = await migrate(client, MIGRATIONS);
     if (applied.length > 0) log.info({ migrations: applied }, 'the database is up to date');
+    return await readSecret(client);
   } finally {
     client.release();
   }

@@ -1,6 +1,6 @@
 import { BadInputError } from '../errors.ts';
 import { isRecord } from '../json.ts';
-import type { Query } from './query.ts';
+import type { Query, Sql } from './query.ts';
 import { empty, join, param, raw, sql, type Param, type Statement } from './sql.ts';
 import { parseUuid } from './uuid.ts';
 
@@ -14,12 +14,12 @@ export interface PageRequest {
 
 /** One page of rows in the order of the request. */
 export interface Page<Row> {
-  edges: { cursor: string; node: Row }[];
+  edges: { readonly cursor: string; node: Row }[];
   pageInfo: {
     hasNextPage: boolean;
     hasPreviousPage: boolean;
-    startCursor: string | null;
-    endCursor: string | null;
+    readonly startCursor: string | null;
+    readonly endCursor: string | null;
   };
   /** The number of rows on all pages, up to 10,001 (`countRows`). It costs a statement of its own. */
   count: () => Promise<number>;
@@ -56,9 +56,6 @@ export function bySeq(direction: 'ASC' | 'DESC'): Listing['order'] {
   return { by: '"seq"', type: 'bigint', unique: '"seq"', uniqueType: 'bigint', direction };
 }
 
-/** A position in a list: the list and its order, and a row's values of `order.by` and `order.unique`. */
-type Position = readonly [list: string, value: unknown, unique: unknown];
-
 export const DEFAULT_PAGE = 20;
 export const LARGEST_PAGE = 100;
 export const LARGEST_COUNT = 10_000;
@@ -66,24 +63,24 @@ const NEAR_ROWS = 5000;
 
 /** Reads one page by keyset: concurrent inserts and deletes neither repeat nor skip rows. */
 export async function readPage<Row extends object>(
-  query: Query,
+  { query, cursors }: Pick<Sql, 'query' | 'cursors'>,
   listing: Listing,
   request: PageRequest,
 ): Promise<Page<Row>> {
   const list = [listing.from, listing.order.by, listing.owner ?? []].flat().join(' ');
   const { size, backwards, argument, cursor: text } = readPageRequest(request);
-  const cursor = text === undefined ? undefined : decodeCursor(argument, text, list);
+  const cursor = text === undefined ? undefined : cursors.open(list, text);
+  if (text !== undefined && !cursor) throw foreignCursor(argument);
   const part = partOf(listing, { size, backwards, cursor });
-  const rows = await readRows<Row>(query, listing, part).catch((error: unknown) => {
-    if (cursor && isDataError(error)) throw foreignCursor(argument);
-    throw error;
-  });
+  const rows = await readRows<Row>(query, listing, part);
 
   const more = rows.length > size;
   const page = rows.slice(0, size);
   if (backwards) page.reverse();
   const edges = page.map(({ sortKey, uniqueKey, ...row }) => ({
-    cursor: encodeCursor([list, sortKey, uniqueKey]),
+    get cursor() {
+      return cursors.seal(list, [sortKey, uniqueKey]);
+    },
     node: row as unknown as Row,
   }));
   return {
@@ -91,8 +88,12 @@ export async function readPage<Row extends object>(
     pageInfo: {
       hasNextPage: backwards ? cursor !== undefined : more,
       hasPreviousPage: backwards ? more : cursor !== undefined,
-      startCursor: edges[0]?.cursor ?? null,
-      endCursor: edges.at(-1)?.cursor ?? null,
+      get startCursor() {
+        return edges[0]?.cursor ?? null;
+      },
+      get endCursor() {
+        return edges.at(-1)?.cursor ?? null;
+      },
     },
     count: () => countRows(query, listing),
   };
@@ -123,7 +124,7 @@ export async function readSlice<Row extends object>(
 }
 
 /** A row with its position in the list. */
-type Placed<Row> = Row & { sortKey: unknown; uniqueKey: unknown };
+type Placed<Row> = Row & { sortKey: string; uniqueKey: string };
 
 /** The part of a list around one page. */
 interface Part {
@@ -136,7 +137,7 @@ interface Part {
   skip: Statement;
 }
 
-type Wanted = Pick<WantedPage, 'size' | 'backwards'> & { cursor?: Position | undefined };
+type Wanted = Pick<WantedPage, 'size' | 'backwards'> & { cursor?: string[] | undefined };
 
 function partOf({ order }: Listing, { size, backwards, cursor }: Wanted, offset = 0): Part {
   const ascending = (order.direction === 'ASC') !== backwards;
@@ -145,7 +146,7 @@ function partOf({ order }: Listing, { size, backwards, cursor }: Wanted, offset 
   const direction = raw(ascending ? 'ASC' : 'DESC');
   const beyond =
     cursor &&
-    sql`(${by}, ${unique}) ${raw(ascending ? '>' : '<')} (${cursor[1]}::${raw(order.type)}, ${cursor[2]}::${raw(order.uniqueType)})`;
+    sql`(${by}, ${unique}) ${raw(ascending ? '>' : '<')} (${cursor[0]}::${raw(order.type)}, ${cursor[1]}::${raw(order.uniqueType)})`;
   return {
     beyond: beyond ? [beyond] : [],
     sorted: sql`ORDER BY ${by} ${direction}, ${unique} ${direction}`,
@@ -315,35 +316,9 @@ function isPlainRecord(value: unknown): value is object {
   return isRecord(value) && !(value instanceof Date);
 }
 
-function encodeCursor(position: Position): string {
-  return Buffer.from(JSON.stringify(position)).toString('base64url');
-}
-
-function decodeCursor(argument: string, cursor: string, list: string): Position {
-  try {
-    const position: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString());
-    if (
-      Array.isArray(position) &&
-      position.length === 3 &&
-      position[0] === list &&
-      position.every((part) => typeof part === 'string')
-    ) {
-      return [list, position[1], position[2]];
-    }
-  } catch {
-    // Not a cursor of this server: the error follows.
-  }
-  throw foreignCursor(argument);
-}
-
 function foreignCursor(argument: string): BadInputError {
   return new BadInputError(
     argument,
     `${argument} is not a cursor of this list; take one from its edges or pageInfo.`,
   );
-}
-
-/** SQLSTATE class 22: a value is not of its type, such as a value from a cursor of another list. */
-function isDataError(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && String(error.code).startsWith('22');
 }

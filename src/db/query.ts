@@ -1,3 +1,4 @@
+import type { Cursors } from './cursors.ts';
 import type { Statement } from './sql.ts';
 
 /** Runs one statement. Each connection prepares its text once. int8 comes as number. */
@@ -17,7 +18,7 @@ export interface QueryOptions {
   onJson?: (length: number) => void;
 }
 
-/** SQL and notifications. */
+/** SQL, notifications and cursors. */
 export interface Sql {
   /**
    * Statements on a shared connection are answered in order.
@@ -32,4 +33,6 @@ export interface Sql {
   notifyOthers(channel: string, payload: string): void;
   /** Calls `onPayload` for each notification until the returned function is called. */
   listen(channel: string, onPayload: (payload: string) => void): () => void;
+  /** For positions in lists. */
+  cursors: Cursors;
 }

@@ -36,7 +36,7 @@ export async function listPendingInterrupts(
   }
   const where = [...scope.where, sql`"pending"`];
   const listing = { from: '"Interrupt"', columns: '*', where, filters, order: bySeq('ASC') };
-  return readPage<Interrupt>(app.sql.query, listing, page);
+  return readPage<Interrupt>(app.sql, listing, page);
 }
 
 /** The pending interrupts of these threads, oldest first. */

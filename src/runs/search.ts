@@ -80,7 +80,7 @@ export async function searchRuns(
     ...found,
     order,
   };
-  return readPage<Run>(app.sql.query, listing, page);
+  return readPage<Run>(app.sql, listing, page);
 }
 
 /** A part of the runs of the filter by its position, newest first. */

@@ -94,7 +94,7 @@ async function findThreads(
     const request = backwards
       ? { last: LARGEST_PAGE, before: from }
       : { first: LARGEST_PAGE, after: from };
-    const { edges, pageInfo } = await readPage<Thread>(app.sql.query, listing, request);
+    const { edges, pageInfo } = await readPage<Thread>(app.sql, listing, request);
     found.push(...(await withValues(app, backwards ? edges.toReversed() : edges, condition)));
     read += edges.length;
     const hasMore = backwards ? pageInfo.hasPreviousPage : pageInfo.hasNextPage;

@@ -71,7 +71,7 @@ export async function searchThreads(
 ): Promise<Page<Thread>> {
   const { listing, condition } = await listingOf(asking, given, { orderBy, at });
   if (condition) return readPageByValues(app, listing, { condition, request });
-  return readPage<Thread>(app.sql.query, listing, request);
+  return readPage<Thread>(app.sql, listing, request);
 }
 
 /** Up to 1,000 threads after the first `offset` ones. */
