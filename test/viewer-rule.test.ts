@@ -29,8 +29,10 @@ const PARTS: Record<string, string> = {
   'runs/events.ts eventCursor': 'a thread',
   'runs/last.ts findLastRun': 'a thread',
   'runs/wait.ts workAndWait': 'no row: its argument does the work',
+  'threads/config.ts lastConfig': 'a thread',
   'threads/state.ts currentState': 'a thread',
   'threads/state.ts storageBytes': 'a thread',
+  'threads/state.ts storageDetails': 'a thread',
 };
 
 /** Parts of the server with which a function reads or follows rows. */

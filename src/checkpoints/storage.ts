@@ -6,13 +6,13 @@ import { LimitError } from '../errors.ts';
 // keeps the sums in "OwnerStorage". Without OWNER_STORAGE_LIMIT there are no measurements.
 
 /** The columns of each table whose sizes vary. */
-const CONTENT: Record<string, string[]> = {
+const CONTENT = {
   Checkpoint: ['metadata', 'versions', 'versionsSeen'],
   CheckpointHead: ['namespace'],
   CheckpointWrite: ['value', 'ranges'],
   ChannelValue: ['value', 'ranges'],
   ChannelItem: ['value'],
-};
+} satisfies Record<string, string[]>;
 
 /** The approximate bytes of the other columns and of the header of a row. */
 const ROW_BYTES = 50;
@@ -22,11 +22,18 @@ const ROW_BYTES = 50;
  * known without a read of its content; the size of a whole row is not.
  */
 export function bytesOf(threadId: unknown): Statement {
-  const sums = Object.entries(CONTENT).map(([table, columns]) => {
-    const sizes = columns.map((column) => `coalesce(pg_column_size("${column}"), 0)`).join(' + ');
-    return sql`(SELECT coalesce(sum(${raw(`${ROW_BYTES} + ${sizes}`)}), 0) FROM ${raw(`"${table}"`)} WHERE "threadId" = ${threadId})`;
-  });
+  const tables = Object.keys(CONTENT) as (keyof typeof CONTENT)[];
+  const sums = tables.map(
+    (table) =>
+      sql`(SELECT coalesce(sum(${rowBytes(table)}), 0) FROM ${raw(`"${table}"`)} WHERE "threadId" = ${threadId})`,
+  );
   return sql`(${join(sums, ' + ')})::bigint`;
+}
+
+/** SQL: the bytes of a row of a table. */
+export function rowBytes(table: keyof typeof CONTENT): Statement {
+  const sizes = CONTENT[table].map((column) => `coalesce(pg_column_size("${column}"), 0)`);
+  return raw([ROW_BYTES, ...sizes].join(' + '));
 }
 
 /** Measures a thread, if there is a limit. The statement waits for a deletion of the thread. */

@@ -10,6 +10,7 @@ import '../runs/schema.ts';
 import '../threads/schema-bulk.ts';
 import '../threads/schema-changes.ts';
 import '../threads/schema-mutations.ts';
+import '../threads/schema-storage.ts';
 import '../threads/schema.ts';
 import { checkArguments } from './arguments.ts';
 import { builder } from './builder.ts';

@@ -1,11 +1,12 @@
 import type { ClientApp } from '../app.ts';
 import { wireValue } from '../checkpoints/rest-values.ts';
 import { findCurrentStates, valuesOf } from '../checkpoints/states.ts';
+import type { StorageDetails } from '../checkpoints/storage-details.ts';
 import { readErrorSummary } from '../errors.ts';
 import type { Interrupt, Thread } from '../generated/prisma/client.ts';
 import { interruptShape, rootTaskId } from '../interrupts/rest.ts';
 import { pendingInterruptsOf } from '../interrupts/search.ts';
-import { isRecord } from '../json.ts';
+import { isRecord, setKey } from '../json.ts';
 import { selected } from '../rest/fields.ts';
 import { fieldOf, valueAt } from './rest-extract.ts';
 import { lastConfig } from './config.ts';
@@ -83,4 +84,22 @@ function byTask(interrupts: readonly Interrupt[]): Record<string, unknown[]> {
     tasks[task] = [...(tasks[task] ?? []), interruptShape(interrupt)];
   }
   return tasks;
+}
+
+/** The JSON of what a thread stores. */
+export function storageShape(
+  threadId: string,
+  { checkpoints, values, writes, channels }: StorageDetails,
+) {
+  const byChannel: Record<string, unknown> = {};
+  for (const { channel, versions, bytes } of channels) {
+    setKey(byChannel, channel, { versions, bytes });
+  }
+  return {
+    thread_id: threadId,
+    total_bytes: checkpoints.bytes + values.bytes + writes.bytes,
+    checkpoints,
+    channel_values: { ...values, by_channel: byChannel },
+    pending_writes: writes,
+  };
 }

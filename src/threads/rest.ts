@@ -8,10 +8,10 @@ import { copyThread } from './copy.ts';
 import { createThread } from './create.ts';
 import { deleteThread } from './delete.ts';
 import { extract } from './rest-extract.ts';
-import { threadShape, threadShapes } from './rest-shapes.ts';
+import { storageShape, threadShape, threadShapes } from './rest-shapes.ts';
 import { threadStateRoutes } from './rest-states.ts';
 import { countThreads, listThreads, type ThreadFilter, type ThreadOrderField } from './search.ts';
-import { requireThread } from './state.ts';
+import { requireThread, storageDetails } from './state.ts';
 import { updateThread } from './update.ts';
 
 const tag = 'Threads';
@@ -206,4 +206,35 @@ const oneRoutes = [
   }),
 ];
 
-export const threadRoutes = [createRoute, ...searchRoutes, ...oneRoutes, ...threadStateRoutes];
+const Stored = z.object({ count: z.int(), bytes: z.int() });
+
+const storageRoute = route({
+  method: 'GET',
+  path: '/threads/{thread_id}/storage',
+  tag,
+  summary: 'The stored bytes of a thread, by kind and by channel.',
+  access: ['threads:read'],
+  answers: {
+    200: z.object({
+      thread_id: z.string(),
+      total_bytes: z.int(),
+      checkpoints: Stored,
+      channel_values: Stored.extend({
+        by_channel: z.record(z.string(), z.object({ versions: z.int(), bytes: z.int() })),
+      }),
+      pending_writes: Stored,
+    }),
+  },
+  async handle({ app, params }) {
+    const thread = await requireThread(app, app.viewer, params.thread_id);
+    return json(storageShape(thread.id, await storageDetails(app, thread)));
+  },
+});
+
+export const threadRoutes = [
+  createRoute,
+  ...searchRoutes,
+  ...oneRoutes,
+  storageRoute,
+  ...threadStateRoutes,
+];

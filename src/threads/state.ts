@@ -3,6 +3,7 @@ import { canRead } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Reading } from '../checkpoints/graphs.ts';
 import { findState, type State } from '../checkpoints/states.ts';
+import { readStorageDetails, type StorageDetails } from '../checkpoints/storage-details.ts';
 import { bytesOf } from '../checkpoints/storage.ts';
 import { namesIn } from '../checkpoints/namespace.ts';
 import type { Sql } from '../db/query.ts';
@@ -78,4 +79,12 @@ export async function storageBytes(app: { sql: Sql }, threadId: string): Promise
     sql`SELECT ${bytesOf(param(threadId))} AS "bytes"`,
   );
   return row?.bytes ?? 0;
+}
+
+/** What a thread stores, in parts. */
+export async function storageDetails(
+  app: { sql: Sql },
+  { id }: { id: string },
+): Promise<StorageDetails> {
+  return readStorageDetails(app.sql.query, id);
 }

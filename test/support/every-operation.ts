@@ -243,7 +243,7 @@ async function readGenerated({ gql }: TestApp): Promise<void> {
   await gql(
     `query ($id: ID!) {
       thread(id: $id) {
-        id storageBytes interrupts { id value } preview { title } lastRun { id durationMs usage { totalTokens } }
+        id storageBytes storage { values { bytes } } config interrupts { id value } preview { title } lastRun { id durationMs usage { totalTokens } }
         runs { totalCount ${runs} } some: runs(status: [ERROR, SUCCESS]) { totalCount ${runs} }
       }
     }`,

@@ -95,6 +95,7 @@ export const REST_CALLS: Record<string, RestCall> = {
   'PATCH /threads/{thread_id}': { prepare: ownThread, body: { metadata: {} } },
   'DELETE /threads/{thread_id}': { prepare: ownThread },
   'POST /threads/{thread_id}/copy': { prepare: ownThread },
+  'GET /threads/{thread_id}/storage': { prepare: threadWithState },
   'GET /threads/{thread_id}/state': { prepare: ownThread },
   'GET /threads/{thread_id}/state/{checkpoint_id}': { prepare: threadWithState },
   'POST /threads/{thread_id}/state/checkpoint': { prepare: ownThread, body: { checkpoint: {} } },
