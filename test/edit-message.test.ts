@@ -255,3 +255,65 @@ describe('A run with editMessageId', () => {
     expect(error?.extensions).toEqual({ ...argument, argument: 'inputs[1].editMessageId' });
   });
 });
+
+describe('Message.versions', () => {
+  const FIELDS =
+    'messages { messageId text versions { isCurrent newest { checkpointId messages { text } } } }' as const;
+
+  /** The versions of each message: the texts of the newest state of each, and a star for the current one. */
+  async function versionsIn(client: Client, threadId: string) {
+    const { messages } = await selectThread(client, threadId, FIELDS);
+    return messages.map(({ text, versions }) => ({
+      text,
+      versions: versions.map(
+        ({ isCurrent, newest }) =>
+          newest.messages.map((message) => message.text).join(', ') + (isCurrent ? ' *' : ''),
+      ),
+    }));
+  }
+
+  it('has the newest state of each branch, oldest version first', async ({ client }) => {
+    const threadId = await conversation(client, 'one', 'two', 'three');
+    expect((await versionsIn(client, threadId)).flatMap(({ versions }) => versions)).toEqual([]);
+    await edit(client, threadId, { editMessageId: 'two', input: say('2', 'two') });
+    const versions = [
+      'one, echo: one, two, echo: two, three, echo: three',
+      'one, echo: one, 2, echo: 2 *',
+    ];
+    expect(await versionsIn(client, threadId)).toEqual([
+      { text: 'one', versions: [] },
+      { text: 'echo: one', versions: [] },
+      { text: '2', versions },
+      { text: 'echo: 2', versions: [] },
+    ]);
+  });
+
+  it.for(['one', 'two'])('has new answers too, also to message "%s"', async (text, { client }) => {
+    const threadId = await conversation(client, 'one', 'two');
+    const place = ['one', 'two'].indexOf(text) * 2 + 1;
+    const answerId = (await messagesOf(client, threadId))[place]?.id;
+    await edit(client, threadId, { editMessageId: answerId });
+    const versions = (await versionsIn(client, threadId))[place]?.versions;
+    const until = (last: number) =>
+      ['one', 'echo: one', 'two', 'echo: two'].slice(0, last + 1).join(', ');
+    expect(versions).toEqual([until(3), `${until(place)} *`]);
+  });
+
+  it('leads back to an earlier branch, on which the thread goes on', async ({ client }) => {
+    const threadId = await conversation(client, 'one', 'two');
+    await edit(client, threadId, { editMessageId: 'one', input: say('1', 'one') });
+    const { messages } = await selectThread(client, threadId, FIELDS);
+    const checkpointId = messages[0]?.versions[0]?.newest.checkpointId;
+    const input = { checkpointId, values: null };
+    await client.gql(
+      `mutation ($id: ID!, $input: UpdateThreadStateInput!) { updateThreadState(id: $id, input: $input) { checkpointId } }`,
+      { id: threadId, input },
+    );
+    await edit(client, threadId, { input: say('three') });
+    const branch = 'one, echo: one, two, echo: two, three, echo: three';
+    expect((await versionsIn(client, threadId))[0]).toEqual({
+      text: 'one',
+      versions: [`${branch} *`, '1, echo: 1'],
+    });
+  });
+});

@@ -108,7 +108,7 @@ export function listParents(
   rows: readonly (Place & Pick<CheckpointRow, 'parentId'>)[],
 ): Promise<CheckpointRow[]> {
   const ids = rows.flatMap(({ parentId }) => parentId ?? []);
-  return listByIds(query, rows[0], { column: raw('"checkpointId"'), ids });
+  return listByIds(query, rows[0], 'checkpointId', ids);
 }
 
 /** The children of checkpoints of a namespace, oldest first. */
@@ -117,19 +117,21 @@ export function listChildren(
   rows: readonly CheckpointRow[],
 ): Promise<CheckpointRow[]> {
   const ids = rows.map(({ checkpointId }) => checkpointId);
-  return listByIds(query, rows[0], { column: raw('"parentId"'), ids });
+  return listByIds(query, rows[0], 'parentId', ids);
 }
 
-async function listByIds(
+/** The checkpoints of a namespace with one of these ids in the column, oldest first. */
+export async function listByIds(
   query: Query,
   place: Place | undefined,
-  { column, ids }: { column: Statement; ids: string[] },
+  column: 'checkpointId' | 'parentId',
+  ids: readonly string[],
 ): Promise<CheckpointRow[]> {
   if (!place || ids.length === 0) return [];
   const { threadId, namespace } = place;
   return query<CheckpointRow>(
     sql`SELECT * FROM "Checkpoint"
-      WHERE "threadId" = ${threadId} AND "namespace" = ${namespace} AND ${column} = ANY(${ids}::uuid[]) ORDER BY "seq"`,
+      WHERE "threadId" = ${threadId} AND "namespace" = ${namespace} AND ${raw(`"${column}"`)} = ANY(${ids}::uuid[]) ORDER BY "seq"`,
     { onlyReads: true },
   );
 }

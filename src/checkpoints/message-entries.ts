@@ -15,7 +15,11 @@ export interface MessageEntry extends Entry {
   before: string | null;
   /** For a run without input: it makes the message again. If the message is an input, this checkpoint has the input. */
   again: string | null;
+  /** The child of `before` on this branch. */
+  afterBefore: string | null;
 }
+
+type Starts = Pick<MessageEntry, 'before' | 'again' | 'afterBefore'>;
 
 type Entry = Pick<
   CheckpointRow,
@@ -84,17 +88,17 @@ function entriesIn(
  * input (INPUT): a run from such a checkpoint would be its child, not its sibling. The first checkpoint of a thread stays a start.
  * Undefined if the steps before the entry do not go far enough.
  */
-function startsBefore(
-  steps: readonly Step[],
-  entryAt: number,
-): Pick<MessageEntry, 'before' | 'again'> | undefined {
-  if (steps[entryAt]?.entry.parentId === null) return { before: null, again: null };
+function startsBefore(steps: readonly Step[], entryAt: number): Starts | undefined {
+  if (steps[entryAt]?.entry.parentId === null)
+    return { before: null, again: null, afterBefore: null };
   let at = entryAt + 1;
   while (steps[at]?.entry.source === 'FORK') at += 1;
   const start = steps[at]?.entry;
   if (!start) return undefined;
   const { checkpointId: again, parentId, source } = start;
-  return { again, before: source === 'INPUT' && parentId !== null ? parentId : again };
+  if (source === 'INPUT' && parentId !== null)
+    return { again, before: parentId, afterBefore: again };
+  return { again, before: again, afterBefore: steps[at - 1]?.entry.checkpointId ?? null };
 }
 
 // ── Reading ──────────────────────────────────────────────────────────────────────────────────

@@ -15,6 +15,7 @@ import {
   textOr,
 } from './message.ts';
 import { findEntries, type MessageEntry } from './message-entries.ts';
+import { findVersions, type MessageVersion } from './message-versions.ts';
 import type { PlainMessage } from './plain.ts';
 import { statesOf, type State } from './states.ts';
 
@@ -102,6 +103,7 @@ interface ShownPage {
   messages: readonly PlainMessage[];
   entries?: Promise<Map<string, MessageEntry>>;
   before?: Promise<State[]>;
+  versions?: Promise<Map<string, MessageVersion[]>>;
 }
 
 /** The entry of a message into the branch of its state. */
@@ -129,6 +131,16 @@ async function statesBefore(app: Reading, { entries }: ShownPage): Promise<State
   const found = Array.from((await entries)?.values() ?? []);
   const starts = found.map((entry) => ({ ...entry, parentId: entry.before }));
   return statesOf(app, await listParents(app.sql.query, starts));
+}
+
+/** The versions of a message. Empty if it has one version only. */
+export async function versionsOf(app: Reading, shown: ShownMessage): Promise<MessageVersion[]> {
+  const before = (await entryOf(app, shown))?.before;
+  const { page } = shown;
+  if (!page?.entries || before == null) return [];
+  const entries = await page.entries;
+  page.versions ??= inTurn(app, () => findVersions(app.sql.query, page.row, entries.values()));
+  return (await page.versions).get(before) ?? [];
 }
 
 export const MessageRef = builder.objectRef<ShownMessage>('Message').implement({

@@ -4,6 +4,7 @@ import { BadInputError } from '../errors.ts';
 import { builder } from '../graphql/builder.ts';
 import { connectionOf } from '../graphql/connection.ts';
 import { STATE_COST } from '../graphql/cost.ts';
+import type { MessageVersion } from './message-versions.ts';
 import { toPlain } from './plain.ts';
 import './schema-blocks.ts';
 import {
@@ -12,8 +13,9 @@ import {
   messagesArgs,
   pageOfMessages,
   stateBefore,
+  versionsOf,
 } from './schema-messages.ts';
-import { valuesOf, writesOf, type State } from './states.ts';
+import { statesOf, valuesOf, writesOf, type State } from './states.ts';
 import { subgraphState, taskError, type GraphTask } from './tasks.ts';
 
 export const CheckpointSourceRef = builder.enumType('CheckpointSource', {
@@ -160,6 +162,30 @@ builder.objectField(MessageRef, 'checkpointBefore', (t) =>
     description:
       'The state before the message, and before the input of its run: a run with input from it replaces the message and the messages after it. All versions of a message have the same checkpointBefore. Null if the thread begins with the message, or if the checkpoint is unknown (see createdAt).',
     resolve: (message, _args, app) => stateBefore(app, message),
+  }),
+);
+
+const MessageVersionRef = builder.objectRef<MessageVersion>('MessageVersion').implement({
+  description: 'A version of a message, on a branch of its own.',
+  fields: (t) => ({
+    newest: t.field({
+      type: CheckpointRef,
+      description:
+        'The newest state after this version. With its checkpointId, updateThreadState continues the thread on this branch.',
+      resolve: ({ newest }, _args, app) => statesOf(app, [newest])[0] as State,
+    }),
+    isCurrent: t.exposeBoolean('isCurrent', {
+      description: 'The state of the message has this version.',
+    }),
+  }),
+});
+
+builder.objectField(MessageRef, 'versions', (t) =>
+  t.field({
+    type: [MessageVersionRef],
+    description:
+      'The versions of the message, oldest first, if edits or new answers made several: the branches after checkpointBefore. Messages of one step share their versions. Empty for a single version, if checkpointBefore is null, and if more than 10,000 checkpoints are newer than the first version.',
+    resolve: (message, _args, app) => versionsOf(app, message),
   }),
 );
 

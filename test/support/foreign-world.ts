@@ -57,6 +57,7 @@ export async function createWorld(client: Client): Promise<World> {
   const all = { metadata, streamModes, streamSubgraphs: true };
   const talk = { ...all, threadId: chat, assistantId: assistant };
   const first = await client.runToEnd({ ...talk, input: human(`${mark} one`), idempotencyKey });
+  await forkFirstMessage(client, chat);
   const last = await client.runToEnd({ ...talk, input: human(`${mark} two`) });
   const later = await client.startRun({ ...talk, input: human(mark), afterSeconds: 3600 });
   const question = await client.runToEnd({
@@ -90,6 +91,20 @@ export async function createWorld(client: Client): Promise<World> {
     idempotencyKey,
     mark,
   };
+}
+
+/** Makes a second branch before the first message, and goes back to the first branch. */
+async function forkFirstMessage(client: Client, id: string): Promise<void> {
+  const READ = operation(`query Checkpoints($id: ID!) {
+    thread(id: $id) { history(first: 100) { nodes { checkpointId } } }
+  }`);
+  const FORK = operation(`mutation Fork($id: ID!, $checkpointId: ID!) {
+    updateThreadState(id: $id, input: { checkpointId: $checkpointId, values: null }) { checkpointId }
+  }`);
+  const { thread } = await client.gql(READ, { id });
+  const checkpoints = thread?.history.nodes ?? [];
+  for (const checkpoint of [checkpoints.at(-1), checkpoints[0]])
+    await client.gql(FORK, { id, checkpointId: checkpoint?.checkpointId ?? '' });
 }
 
 async function createAssistant(client: Client, mark: string): Promise<string> {
