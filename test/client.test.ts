@@ -20,9 +20,14 @@ async function readStored(client: Client, id: string) {
 }
 
 /** Opens a thread in a client of its own, as a tab does. */
-function openThread(client: Pick<Client, 'url'>, assistantId: string, threadId = randomId()) {
+function openThread(
+  client: Pick<Client, 'url'>,
+  assistantId: string,
+  threadId = randomId(),
+  options: { versions?: boolean } = {},
+) {
   const threads = connectThreads(endpointOf(client));
-  return { threadId, ...watch(threads.thread(threadId, { assistantId })) };
+  return { threadId, ...watch(threads.thread(threadId, { assistantId, ...options })) };
 }
 
 /** The input of graph `halves`, which waits between its two messages. */
@@ -283,6 +288,90 @@ describe('edit and regenerate', () => {
     await thread.until(isDone);
     await thread.store.edit('no message', 'three');
     expect(linesOf(thread.now())).toEqual(['HUMAN one', 'AI echo: one', 'HUMAN three (failed)']);
+  });
+});
+
+describe('showVersion', () => {
+  it('continues the thread on the branch of an earlier version, in all tabs', async ({
+    client,
+  }) => {
+    const thread = openThread(client, 'echo', randomId(), { versions: true });
+    for (const text of ['one', 'two']) {
+      await thread.store.send(text);
+      await thread.until(isDone);
+    }
+    expect(thread.now().messages.flatMap(({ versions }) => versions)).toEqual([]);
+    const other = openThread(client, 'echo', thread.threadId);
+    await other.until(({ messages }) => messages.length === 4);
+
+    await thread.store.edit(thread.now().messages[0]?.id ?? '', 'three');
+    const edited = await thread.until(({ messages }) => messages[0]?.versions.length === 2);
+    const [first, second] = edited.messages[0]?.versions ?? [];
+    expect([first?.isCurrent, second?.isCurrent]).toEqual([false, true]);
+
+    await thread.store.showVersion(first ?? expect.fail('There is no first version.'));
+    const lines = ['HUMAN one', 'AI echo: one', 'HUMAN two', 'AI echo: two'];
+    for (const tab of [thread, other]) {
+      const shown = await tab.until(({ messages }) => messages.length === 4);
+      expect(linesOf(shown)).toEqual(lines);
+    }
+    const { messages } = await thread.until((state) => state.messages[0]?.versions[0]?.isCurrent);
+    expect(messages[0]?.versions[1]).toEqual({ ...second, isCurrent: false });
+    expect(other.now().messages.flatMap(({ versions }) => versions)).toEqual([]);
+
+    await thread.store.send('four');
+    const end = await thread.until((state) => state.messages.length === 6 && isDone(state));
+    expect(linesOf(end)).toEqual([...lines, 'HUMAN four', 'AI echo: four']);
+  });
+
+  it('is refused while a run executes', async ({ client }) => {
+    const gate = createGate();
+    const thread = openThread(client, 'halves');
+    await thread.store.send(halves(gate));
+    await thread.until(({ messages }) => messages.at(-1)?.text === FIRST_HALF);
+    await thread.store.showVersion({ checkpointId: randomId(), isCurrent: false });
+    expect(thread.now().error).toMatchObject({ code: 'THREAD_BUSY' });
+    await gate.open();
+    await thread.until(isDone);
+  });
+});
+
+describe('loadOlder', () => {
+  it('adds the messages before the newest 1,000, and keeps them while the thread goes on', async ({
+    client,
+  }) => {
+    const messages = Array.from({ length: 2500 }, (_, i) => ({
+      id: `m${i}`,
+      type: 'human',
+      content: `text ${i}`,
+    }));
+    const supersteps = [{ updates: [{ values: { messages }, asNode: 'echo' }] }];
+    const threadId = await client.createThread({ graphId: 'echo', supersteps });
+    const thread = openThread(client, 'echo', threadId);
+    const newest = await thread.until(({ connection }) => connection === 'live');
+    expect(newest).toMatchObject({ hasOlder: true });
+    expect(newest.messages).toHaveLength(1000);
+    expect(newest.messages[0]).toMatchObject({ id: 'm1500', text: 'text 1500' });
+
+    await Promise.all([thread.store.loadOlder(), thread.store.loadOlder()]);
+    expect(thread.now().messages).toHaveLength(2000);
+    expect(thread.now().hasOlder).toBe(true);
+    await thread.store.loadOlder();
+    expect(thread.now().hasOlder).toBe(false);
+    await thread.store.send('the end');
+    const end = await thread.until(isDone);
+    expect(end.messages.map(({ id }) => id).slice(0, 2500)).toEqual(messages.map(({ id }) => id));
+    expect(linesOf(end).slice(2500)).toEqual(['HUMAN the end', 'AI echo: the end']);
+    expect(end).toMatchObject({ hasOlder: false, error: undefined });
+  });
+
+  it('changes nothing in a thread with fewer messages', async ({ client }) => {
+    const thread = openThread(client, 'echo');
+    await thread.store.send('one');
+    const before = await thread.until(isDone);
+    expect(before).toMatchObject({ hasOlder: false });
+    await thread.store.loadOlder();
+    expect(thread.now().messages).toEqual(before.messages);
   });
 });
 

@@ -16,12 +16,13 @@ export type Document<Result, Variables> = TadaDocumentNode<Result, Variables>;
 const operation = ((text: string) => text) as unknown as Typed;
 
 export const READ_THREAD = operation(`
-  query ReadThread($id: ID!) {
+  query ReadThread($id: ID!, $versions: Boolean!) {
     thread(id: $id) {
-      eventCursor
+      eventCursor stateUpdatedAt
       messages(last: 1000) {
         messageId type text content name toolCallId
         toolCalls { toolCallId name args }
+        versions @include(if: $versions) { isCurrent newest { checkpointId } }
       }
       interrupts { id value node responseSchema createdAt }
       runs(first: 100) {
@@ -31,6 +32,24 @@ export const READ_THREAD = operation(`
         nodes { id input }
       }
     }
+  }
+`);
+
+export const READ_OLDER_MESSAGES = operation(`
+  query ReadOlderMessages($id: ID!, $before: ID!, $versions: Boolean!) {
+    thread(id: $id) {
+      messages(last: 1000, before: $before) {
+        messageId type text content name toolCallId
+        toolCalls { toolCallId name args }
+        versions @include(if: $versions) { isCurrent newest { checkpointId } }
+      }
+    }
+  }
+`);
+
+export const SHOW_VERSION = operation(`
+  mutation ShowVersion($id: ID!, $checkpointId: ID!) {
+    updateThreadState(id: $id, input: { checkpointId: $checkpointId, values: null }) { checkpointId }
   }
 `);
 
@@ -55,6 +74,15 @@ export const FOLLOW_THREAD = operation(`
 export const AWAIT_THREAD = operation(`
   subscription AwaitThread($id: ID!) {
     threadChanges(ids: [$id]) { __typename }
+  }
+`);
+
+export const FOLLOW_EDITS = operation(`
+  subscription FollowEdits($id: ID!) {
+    threadChanges(ids: [$id]) {
+      __typename
+      ... on ThreadUpdated { thread { stateUpdatedAt } }
+    }
   }
 `);
 

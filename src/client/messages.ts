@@ -1,7 +1,8 @@
 import type { StoredThread, ThreadEvent } from './documents.ts';
-import type { ThreadMessage, ThreadToolCall } from './types.ts';
+import type { MessageVersion, ThreadMessage, ThreadToolCall } from './types.ts';
 
 type Stored = StoredThread['messages'][number];
+type StoredVersion = NonNullable<Stored['versions']>[number];
 type MessagesEvent = Extract<ThreadEvent, { __typename: 'MessagesEvent' }>;
 type ToolCallChunk = MessagesEvent['message']['toolCallChunks'][number];
 
@@ -11,12 +12,17 @@ export function storedMessages(
   before: readonly ThreadMessage[],
 ): ThreadMessage[] {
   const known = new Map(before.map((message) => [message.id, message]));
-  return stored.map(({ messageId, ...fields }, index) => {
+  return stored.map(({ messageId, versions: read, ...fields }, index) => {
     // A message without an id has at least its place.
     const id = messageId ?? `#${index}`;
-    const message: ThreadMessage = { id, ...fields, namespace: [], status: 'stored' };
-    return sameOrNew(known.get(id), message);
+    const old = known.get(id);
+    const versions = read ? read.map(versionOf) : (old?.versions ?? []);
+    return sameOrNew(old, { id, ...fields, namespace: [], status: 'stored', versions });
   });
+}
+
+function versionOf({ newest, isCurrent }: StoredVersion): MessageVersion {
+  return { checkpointId: newest.checkpointId, isCurrent };
 }
 
 /** The old object if it has the same content. React then renders nothing again. */
@@ -37,7 +43,7 @@ export function addStreamed(
 
 function streamedMessage({ message, namespace }: MessagesEvent, id: string): ThreadMessage {
   const { messageId: _, toolCallChunks: __, ...fields } = message;
-  return { id, ...fields, namespace, status: 'streaming' };
+  return { id, ...fields, namespace, status: 'streaming', versions: [] };
 }
 
 function appended(old: ThreadMessage | undefined, event: MessagesEvent, id: string): ThreadMessage {
@@ -97,6 +103,7 @@ function humanMessage(id: string, content: unknown): ThreadMessage {
     toolCallId: null,
     namespace: [],
     status: 'sending',
+    versions: [],
   };
 }
 

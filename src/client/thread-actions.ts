@@ -11,6 +11,7 @@ import {
   type Model,
   type RunRequest,
 } from './thread-model.ts';
+import { loadOlder, showVersion } from './thread-history.ts';
 import { isAboutCredentials, persist, type Transport } from './transport.ts';
 import type { ThreadActions } from './types.ts';
 
@@ -19,6 +20,8 @@ export interface ThreadOptions {
   assistantId: string;
   /** Further fields of CreateRunInput for each run, such as `context` or `multitaskStrategy`. */
   run?: Omit<RunInput, keyof RunRequest | 'threadId' | 'assistantId' | 'idempotencyKey'>;
+  /** Reads the versions of messages. Default: false. */
+  versions?: boolean;
 }
 
 interface Needs {
@@ -73,12 +76,6 @@ export function createThreadActions(needs: Needs): SendingActions {
     await action().catch(needs.onError);
   }
 
-  function removeFailed(messageId: string): RunRequest | undefined {
-    const turn = failedTurn(needs.getModel(), messageId);
-    if (turn) setModel(removeTurn(needs.getModel(), turn));
-    return turn?.request;
-  }
-
   return {
     sendUnsent() {
       const open = openRequests(needs.getModel());
@@ -87,10 +84,10 @@ export function createThreadActions(needs: Needs): SendingActions {
     },
     send: (input) => createRun({ input: withMessageIds(input) }),
     async retry(messageId) {
-      const request = removeFailed(messageId);
+      const request = removeFailed(needs, messageId);
       if (request) await createRun(request);
     },
-    dismiss: (messageId) => void removeFailed(messageId),
+    dismiss: (messageId) => void removeFailed(needs, messageId),
     async stop() {
       for (const key of openRequests(needs.getModel())) stopped.add(key);
       await act(cancelRuns);
@@ -98,7 +95,16 @@ export function createThreadActions(needs: Needs): SendingActions {
     answer: (...answer) => createRun({ command: answerTo(needs.getModel(), answer) }),
     edit: (messageId, text) => createRun({ editMessageId: messageId, input: withMessageIds(text) }),
     regenerate: (messageId) => createRun({ editMessageId: messageId }),
+    showVersion: (version) => act(() => showVersion(needs, version)),
+    loadOlder: () => act(() => loadOlder(needs)),
   };
+}
+
+/** Removes a failed message. Returns its request. */
+function removeFailed({ getModel, setModel }: Needs, messageId: string): RunRequest | undefined {
+  const turn = failedTurn(getModel(), messageId);
+  if (turn) setModel(removeTurn(getModel(), turn));
+  return turn?.request;
 }
 
 /** The answer to an interrupt. Without an id, it answers the only one. */

@@ -1,9 +1,17 @@
-import { AWAIT_THREAD, FOLLOW_THREAD, READ_THREAD, type ThreadEvent } from './documents.ts';
+import {
+  AWAIT_THREAD,
+  FOLLOW_EDITS,
+  FOLLOW_THREAD,
+  READ_THREAD,
+  type ThreadEvent,
+} from './documents.ts';
+import type { ThreadOptions } from './thread-actions.ts';
 import {
   applyEvent,
   applyState,
   endedRuns,
   forgetStreamed,
+  isExecuting,
   NOTHING,
   type Model,
 } from './thread-model.ts';
@@ -12,6 +20,7 @@ import { persist, type Transport } from './transport.ts';
 interface Needs {
   transport: Transport;
   threadId: string;
+  options: Pick<ThreadOptions, 'versions'>;
   getModel(): Model;
   setModel(model: Model): void;
   onError(error: Error): void;
@@ -28,16 +37,20 @@ export interface Follower {
 }
 
 export function createFollower(needs: Needs): Follower {
-  const { transport, threadId: id } = needs;
+  const { transport, threadId: id, options } = needs;
   /** The id of the last event. */
   let cursor: string | undefined;
+  /** The version of the state that was read last. */
+  let stateUpdatedAt: string | undefined;
   let refresh = async (): Promise<void> => {};
 
   async function readState(signal: AbortSignal): Promise<boolean> {
     const before = needs.getModel();
-    const { thread } = await transport.request(READ_THREAD, { id }, signal);
+    const versions = options.versions === true && !isExecuting(before);
+    const { thread } = await transport.request(READ_THREAD, { id, versions }, signal);
     if (cursor === undefined) needs.setModel(forgetStreamed(needs.getModel()));
     cursor ??= thread?.eventCursor;
+    stateUpdatedAt = thread?.stateUpdatedAt;
     needs.setModel(applyState(needs.getModel(), thread ?? NOTHING, before));
     return thread !== null;
   }
@@ -54,6 +67,13 @@ export function createFollower(needs: Needs): Follower {
     if (event.__typename !== 'MessagesEvent' || isFirst) void refresh();
   }
 
+  /** An edit of the state has no event. The end of a run has one, and its refresh reads the state. */
+  function onChange(updatedAt: string): void {
+    const model = needs.getModel();
+    const isByRun = isExecuting(model) || endedRuns(model).size > 0;
+    if (!isByRun && updatedAt !== stateUpdatedAt) void refresh();
+  }
+
   return {
     async follow(signal, live) {
       refresh = createRefresh(signal, needs, readState);
@@ -64,10 +84,7 @@ export function createFollower(needs: Needs): Follower {
         if (!exists) return await transport.follow(AWAIT_THREAD, { id }, signal, () => 'enough');
         if (endedRuns(needs.getModel()).size > 0) void refresh();
       }
-      const variables = { id, after: cursor ?? null };
-      await transport.follow(FOLLOW_THREAD, variables, signal, (data) =>
-        onEvent(data.threadEvents),
-      );
+      await followChanges(needs, signal, { after: cursor ?? null, onEvent, onChange });
       // The thread is deleted, or the events have expired.
       if (!signal.aborted) cursor = undefined;
     },
@@ -78,6 +95,28 @@ export function createFollower(needs: Needs): Follower {
     },
     refresh: () => void refresh(),
   };
+}
+
+interface Changes {
+  /** The id of the last event. */
+  after: string | null;
+  onEvent(event: ThreadEvent): 'enough' | void;
+  /** Called with the version of the state. */
+  onChange(stateUpdatedAt: string): void;
+}
+
+/** Follows the events and the edits of a thread, until one of the two subscriptions ends. */
+async function followChanges(
+  { transport, threadId: id }: Needs,
+  signal: AbortSignal,
+  { after, onEvent, onChange }: Changes,
+): Promise<void> {
+  await Promise.race([
+    transport.follow(FOLLOW_THREAD, { id, after }, signal, (data) => onEvent(data.threadEvents)),
+    transport.follow(FOLLOW_EDITS, { id }, signal, ({ threadChanges: change }) => {
+      if (change.__typename === 'ThreadUpdated') onChange(change.thread.stateUpdatedAt);
+    }),
+  ]);
 }
 
 function isFirstChunk({ turns }: Model, event: ThreadEvent): boolean {

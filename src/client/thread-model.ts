@@ -23,12 +23,14 @@ interface Turn {
 /** A thread as this client knows it. All functions return a new model. */
 export interface Model {
   messages: readonly ThreadMessage[];
+  /** The thread has messages before these. */
+  hasOlder: boolean;
   interrupts: readonly ThreadInterrupt[];
   turns: readonly Turn[];
   lastRun: ThreadRun | undefined;
 }
 
-type State = Omit<StoredThread, 'eventCursor'>;
+type State = Omit<StoredThread, 'eventCursor' | 'stateUpdatedAt'>;
 
 /** The state of a thread that does not exist. */
 export const NOTHING: State = {
@@ -38,7 +40,16 @@ export const NOTHING: State = {
   unfinished: { nodes: [] },
 };
 
-export const EMPTY: Model = { messages: [], interrupts: [], turns: [], lastRun: undefined };
+export const EMPTY: Model = {
+  messages: [],
+  hasOlder: false,
+  interrupts: [],
+  turns: [],
+  lastRun: undefined,
+};
+
+/** The largest number of messages that the server sends at once. */
+const PAGE = 1000;
 
 /** A new request of this client. */
 export function addRequest(model: Model, key: string, request: RunRequest): Model {
@@ -95,13 +106,18 @@ export function endedRuns({ turns }: Model): Set<string> {
   return new Set(turns.flatMap(({ run }) => (run && !isUnfinished(run) ? run.id : [])));
 }
 
+/** A run executes: the messages and their versions still change. */
+export function isExecuting({ turns }: Model): boolean {
+  return turns.some(({ run }) => run?.status === 'RUNNING');
+}
+
 function runIds({ turns }: Model): string[] {
   return turns.flatMap(({ run }) => run?.id ?? []);
 }
 
 /** Takes the state as the server has it. `before` is the model at the time when the state was requested. */
 export function applyState(model: Model, state: State, before: Model): Model {
-  const messages = storedMessages(state.messages, model.messages);
+  const { messages, hasOlder } = withOlder(model, storedMessages(state.messages, model.messages));
   const runs = new Map(state.runs.nodes.map((run) => [run.id, run]));
   const ended = endedRuns(before);
   const deleted = new Set(runIds(before).filter((id) => !runs.has(id)));
@@ -114,6 +130,7 @@ export function applyState(model: Model, state: State, before: Model): Model {
   });
   return {
     messages,
+    hasOlder,
     interrupts: sameOrNew(model.interrupts, state.interrupts),
     turns: withNewTurns(turns, state),
     lastRun: sameOrNew(
@@ -121,6 +138,23 @@ export function applyState(model: Model, state: State, before: Model): Model {
       state.runs.nodes.find((run) => !isUnfinished(run)),
     ),
   };
+}
+
+/** The newest messages after the known messages before them. */
+function withOlder(
+  { messages, hasOlder }: Model,
+  newest: readonly ThreadMessage[],
+): Pick<Model, 'messages' | 'hasOlder'> {
+  if (newest.length < PAGE) return { messages: newest, hasOlder: false };
+  const place = messages.findIndex(({ id }) => id === newest[0]?.id);
+  if (place < 0) return { messages: newest, hasOlder: true };
+  return { messages: [...messages.slice(0, place), ...newest], hasOlder };
+}
+
+/** Adds a page of messages before the first one. */
+export function addOlder(model: Model, page: StoredThread['messages']): Model {
+  const messages = [...storedMessages(page, []), ...model.messages];
+  return { ...model, messages, hasOlder: page.length === PAGE };
 }
 
 /** Events tell of a start earlier than a state that is read at the same time. */
@@ -218,14 +252,16 @@ function changeTurn(model: Model, runId: string, change: (turn: Turn) => Turn): 
 /** The part of the state of a store that comes from the model. */
 export function shownState({
   messages,
+  hasOlder,
   interrupts,
   turns,
   lastRun,
-}: Model): Pick<ThreadState, 'messages' | 'interrupts' | 'runs' | 'lastRun' | 'isRunning'> {
+}: Model): Omit<ThreadState, 'connection' | 'error'> {
   const isRunning = turns.some(isActive);
   const inOrder = turns.toSorted((one, other) => orderOf(one) - orderOf(other));
   return {
     messages: shownMessages(messages, inOrder),
+    hasOlder,
     interrupts: isRunning ? [] : interrupts,
     runs: inOrder.flatMap(({ run }) => (run && isUnfinished(run) ? run : [])),
     lastRun,

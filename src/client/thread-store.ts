@@ -17,7 +17,7 @@ interface Needs {
 }
 
 export function createThreadStore(needs: Needs): ThreadStore {
-  const { transport, threadId, onIdle } = needs;
+  const { transport, threadId, options, onIdle } = needs;
   let model = EMPTY;
   const store = createStore<ThreadState>({
     initial: { ...shownState(EMPTY), connection: 'connecting', error: undefined },
@@ -35,6 +35,7 @@ export function createThreadStore(needs: Needs): ThreadStore {
   const shared = {
     transport,
     threadId,
+    options,
     getModel: () => model,
     setModel(next: Model) {
       model = next;

@@ -32,6 +32,14 @@ export interface ThreadMessage {
    */
   status: 'stored' | 'streaming' | 'sending' | 'failed';
   error?: Error;
+  /** Its versions after edits and new answers, oldest first. Only with the option `versions`, and only if there are several. */
+  versions: readonly MessageVersion[];
+}
+
+export interface MessageVersion {
+  /** The newest checkpoint of the version's branch, for `showVersion`. */
+  checkpointId: string;
+  isCurrent: boolean;
 }
 
 export interface ThreadToolCall {
@@ -63,6 +71,8 @@ export interface ThreadRun {
 export interface ThreadState {
   /** Messages of the state, then those of unfinished runs, then those on their way. */
   messages: readonly ThreadMessage[];
+  /** The thread has messages before these: see `loadOlder`. */
+  hasOlder: boolean;
   /** Interrupts to answer; empty while a run executes. */
   interrupts: readonly ThreadInterrupt[];
   /** The runs that wait or execute, in this order: executing, then waiting. */
@@ -92,6 +102,10 @@ export interface ThreadActions {
   edit(messageId: string, text: string): Promise<void>;
   /** Replaces an answer and all messages after it with a new answer. */
   regenerate(messageId: string): Promise<void>;
+  /** Continues the thread on the branch of this version of a message. Refused while a run executes or is due. */
+  showVersion(version: MessageVersion): Promise<void>;
+  /** Loads up to 1,000 messages before the first one. */
+  loadOlder(): Promise<void>;
 }
 
 /** A store for `useSyncExternalStore`. It is connected while it has a listener. */
