@@ -108,6 +108,7 @@ const PAGES: Record<string, string[]> = {
     'python',
     'CORS_ORIGINS=https://smith.langchain.com,http://localhost:3000 npm start',
     'ts',
+    'ts',
     'json',
   ],
   'docs/scaling.md': [],

@@ -1,7 +1,7 @@
 import { CheckpointRef } from '../checkpoints/schema.ts';
 import { builder } from '../graphql/builder.ts';
 import { STATE_COST } from '../graphql/cost.ts';
-import { debugDataOf, valuesOfEvent } from '../runs/event-values.ts';
+import { debugDataOf, toolDataOf, valuesOfEvent } from '../runs/event-values.ts';
 import type { StoredEvent } from './event.ts';
 import { dataOf, RunEventRef, stateOf } from './schema-event.ts';
 
@@ -44,7 +44,7 @@ builder.objectRef<StoredEvent>('CheckpointsEvent').implement({
       type: 'JSONObject',
       description: "LangGraph's `checkpoints` stream data: values, next, tasks and metadata.",
       resolve: async (event, _args, app) => {
-        const { checkpointId: _, ...data } = dataOf(event);
+        const { checkpointId: _, parentId: _parent, ...data } = dataOf(event);
         return { ...data, values: await valuesOfEvent(app, event) };
       },
     }),
@@ -77,7 +77,7 @@ builder.objectRef<StoredEvent>('ToolsEvent').implement({
     data: t.field({
       type: 'JSONObject',
       description: `LangGraph's \`tools\` stream data: event, toolCallId and name; with the event on_tool_start also input, with on_tool_event data, with on_tool_end output, with on_tool_error error. toolCallId is absent for a call without an id. ${TOGETHER}`,
-      resolve: dataOf,
+      resolve: toolDataOf,
     }),
   }),
 });

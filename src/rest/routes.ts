@@ -1,5 +1,6 @@
 import { graphRoutes } from '../assistants/rest-graph.ts';
 import { assistantRoutes } from '../assistants/rest.ts';
+import { protocolRoutes } from '../runs/rest-protocol.ts';
 import { threadStreamRoutes } from '../runs/rest-thread-stream.ts';
 import { runRoutes, statelessRunRoutes } from '../runs/rest.ts';
 import { threadRoutes } from '../threads/rest.ts';
@@ -12,6 +13,7 @@ const documented: readonly Route[] = [
   ...graphRoutes,
   ...threadRoutes,
   ...threadStreamRoutes,
+  ...protocolRoutes,
   ...runRoutes,
   ...statelessRunRoutes,
   ...systemRoutes,

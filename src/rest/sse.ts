@@ -9,6 +9,8 @@ interface StreamOptions {
   headers: Record<string, string>;
   /** Called when the client leaves before the end. */
   onLeave?: (() => void) | undefined;
+  /** Sends a comment at once: a client that waits for the start of the stream need not wait for its first event. */
+  greets?: boolean;
 }
 
 /** Time between two comments. The SDK waits three times as long, and then connects again. */
@@ -23,13 +25,15 @@ const LINE_BREAKS = /[\u0085\u2028\u2029]/g;
  */
 export function eventStream(
   events: AsyncIterator<SentEvent, void>,
-  { headers, onLeave }: StreamOptions,
+  { headers, onLeave, greets = false }: StreamOptions,
 ): Response {
   const encoder = new TextEncoder();
   let beat: NodeJS.Timeout | undefined;
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
-      beat = setInterval(() => controller.enqueue(encoder.encode(': heartbeat\n\n')), HEARTBEAT_MS);
+      const comment = (): void => controller.enqueue(encoder.encode(': heartbeat\n\n'));
+      if (greets) comment();
+      beat = setInterval(comment, HEARTBEAT_MS);
     },
     async pull(controller) {
       try {

@@ -10,6 +10,12 @@ export async function valuesOfEvent(app: Needs, event: StoredEvent): Promise<unk
   return 'values' in data ? data['values'] : storedValues(app, event);
 }
 
+/** The data of a TOOLS event, as LangGraph emits it. */
+export function toolDataOf({ data }: StoredEvent): Record<string, unknown> {
+  const { taskNamespace: _, ...shown } = recordOf(data);
+  return shown;
+}
+
 /** The data of a DEBUG event. That of a checkpoint includes its values: stored in the event, or else in the checkpoint. */
 export async function debugDataOf(
   app: Needs,

@@ -6,6 +6,7 @@ import { readErrorSummary } from '../errors.ts';
 import type { StoredEvent } from '../events/event.ts';
 import type { Run } from '../generated/prisma/client.ts';
 import { recordOf } from '../json.ts';
+import { toolDataOf } from './event-values.ts';
 import { restModesOf, type RestMode } from './rest-modes.ts';
 
 /** An event of a stream, as LangGraph's SDKs name it. */
@@ -130,10 +131,10 @@ function* plainFrames(run: Run, event: StoredEvent, source: FrameSource): Genera
   } else if (type === 'EVENTS') {
     yield frame('events', 'events', () => wireValue(data));
   } else if (type === 'TOOLS') {
-    yield frame('tools', 'tools', () => wireValue(data));
+    yield frame('tools', 'tools', () => wireValue(toolDataOf(event)));
   } else if (type === 'CHECKPOINTS') {
     yield frame('checkpoints', 'checkpoints', async () => {
-      const { checkpointId: _, ...rest } = data;
+      const { checkpointId: _, parentId: _parent, ...rest } = data;
       return { ...recordOf(wireValue(rest)), values: wireValue(await source.values(event)) };
     });
   }

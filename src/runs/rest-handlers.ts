@@ -8,6 +8,7 @@ import { flag, repeated } from '../rest/fields.ts';
 import type { Call } from '../rest/route.ts';
 import { permitCancel } from './cancel.ts';
 import { createRun } from './create.ts';
+import type { NewRun } from './request.ts';
 import { REST_MODES } from './rest-modes.ts';
 import { toNewRun, type RunBody } from './rest-request.ts';
 import { streamRunEvents } from './rest-stream.ts';
@@ -24,12 +25,16 @@ type RunCall = Pick<Call<string, unknown, RunBody>, Exclude<keyof Call, 'query'>
 type StreamCall = Call<string, z.infer<typeof ReaderQuery>, RunBody>;
 
 /** Creates the run of a request. */
-export async function createFrom({ app, body, params, headers }: RunCall): Promise<Run> {
-  const threadId = threadIdIn(params);
+export function createFrom({ app, body, params, headers }: RunCall): Promise<Run> {
+  return createNew(app, toNewRun(body, threadIdIn(params), headers));
+}
+
+/** Creates a run. A missing assistant is an error in the words of LangGraph's server. */
+export async function createNew(app: ClientApp, request: NewRun): Promise<Run> {
   try {
-    return await createRun(app, app.viewer, toNewRun(body, threadId, headers));
+    return await createRun(app, app.viewer, request);
   } catch (error) {
-    throw isAboutAssistant(error) ? new AssistantMissingError(body.assistant_id) : error;
+    throw isAboutAssistant(error) ? new AssistantMissingError(request.assistantId) : error;
   }
 }
 

@@ -64,10 +64,17 @@ async function* sentEvents(
   yield* untilExpired(call, { events, left }, numbered());
 }
 
+interface ReaderOptions {
+  events: AsyncIterator<StoredEvent>;
+  left: AbortSignal;
+  /** The event of an error. */
+  describe?: typeof failure;
+}
+
 /** Ends with an error when the credentials end or an event cannot be read; ends the source when the client leaves. */
 export async function* untilExpired(
   call: Pick<Call, 'app' | 'headers' | 'request'>,
-  { events, left }: { events: AsyncIterator<StoredEvent>; left: AbortSignal },
+  { events, left, describe = failure }: ReaderOptions,
   sent: AsyncIterable<SentEvent>,
 ): AsyncGenerator<SentEvent, void> {
   const end = (): void => void events.return?.();
@@ -79,14 +86,14 @@ export async function* untilExpired(
   });
   try {
     yield* sent;
-    if (isExpired) yield failure(EXPIRED);
+    if (isExpired) yield describe(EXPIRED);
   } catch (error) {
     if (!(error instanceof AppError)) {
       call.app.log.error({ err: error }, 'a stream of events failed');
       // The connection breaks: the client connects again and continues after its last event.
       throw error;
     }
-    yield failure({ error: error.code, message: inRestWords(error.message) });
+    yield describe({ error: error.code, message: inRestWords(error.message) });
   } finally {
     left.removeEventListener('abort', end);
     stop();

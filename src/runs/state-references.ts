@@ -47,7 +47,7 @@ export function createStateReferences(
       if (values) yield refer(values, checkpointId);
       waiting.delete(key);
       if (!isShown) return;
-      const data = checkpointData(payload, checkpointId);
+      const data = checkpointData(payload, ids);
       yield refer({ type: 'CHECKPOINTS', namespace, data }, checkpointId);
     },
     /** LangGraph emits it right after the checkpoint itself. */
@@ -95,7 +95,8 @@ function withoutValues({ type, data }: NewEvent): unknown {
   return { ...others, payload };
 }
 
-function checkpointData(payload: unknown, checkpointId: string | undefined): unknown {
+function checkpointData(payload: unknown, { checkpointId, parentId }: CheckpointIds): unknown {
   const { values, next, tasks, metadata } = payload as Record<string, unknown>;
-  return { ...(toPlain({ values, next, tasks, metadata }) as object), checkpointId };
+  const shown = toPlain({ values, next, tasks, metadata }) as object;
+  return { ...shown, checkpointId, ...(parentId !== undefined && { parentId }) };
 }

@@ -5,6 +5,8 @@ import { namespaceOf } from './graph-stream.ts';
 
 interface Call {
   namespace: string[];
+  /** The namespace of the task, joined with `|`. Only some clients see it. */
+  taskNamespace: unknown;
   toolCallId: string | undefined;
   name: string;
 }
@@ -31,7 +33,8 @@ export class ToolEventsHandler extends BaseCallbackHandler {
     const [, input, runId, , tags, metadata, name = 'unknown', toolCallId] = args;
     const namespace = namespaceOf(metadata ?? {});
     if (!namespace || isHidden(tags)) return;
-    this.#calls.set(runId, { namespace, toolCallId, name });
+    const taskNamespace = metadata?.['langgraph_checkpoint_ns'];
+    this.#calls.set(runId, { namespace, taskNamespace, toolCallId, name });
     this.#send(runId, 'on_tool_start', { input });
   }
 
@@ -56,8 +59,8 @@ export class ToolEventsHandler extends BaseCallbackHandler {
   #send(runId: string, event: string, data: Record<string, unknown>): void {
     const call = this.#calls.get(runId);
     if (!call) return;
-    const { namespace, toolCallId, name } = call;
-    this.#emit(namespace, { event, toolCallId, name, ...data });
+    const { namespace, ...names } = call;
+    this.#emit(namespace, { event, ...names, ...data });
   }
 }
 

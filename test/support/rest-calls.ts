@@ -103,6 +103,14 @@ export const REST_CALLS: Record<string, RestCall> = {
   'GET /threads/{thread_id}/history': { prepare: ownThread },
   'POST /threads/{thread_id}/history': { prepare: ownThread, body: {} },
   'GET /threads/{thread_id}/stream': { prepare: ownThread },
+  'POST /threads/{thread_id}/commands': {
+    prepare: ownThread,
+    body: { id: 1, method: 'run.start', params: RUN },
+  },
+  'POST /threads/{thread_id}/stream/events': {
+    prepare: ownThread,
+    body: { channels: ['lifecycle'] },
+  },
   'POST /threads/{thread_id}/runs': { prepare: ownThread, body: RUN },
   'POST /threads/{thread_id}/runs/stream': { prepare: ownThread, body: RUN },
   'POST /threads/{thread_id}/runs/wait': { prepare: ownThread, body: RUN },
