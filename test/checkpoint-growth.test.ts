@@ -42,7 +42,7 @@ function count(query: Query): Counted {
   };
 }
 
-const TURNS = 400;
+const TURNS = 200;
 
 type State = typeof MessagesAnnotation.State;
 
@@ -72,7 +72,7 @@ async function readAll(app: App, threadId: string) {
   return { history, values, messages };
 }
 
-/** `longThread` has 400 turns: the number of statements of each turn, and the readers before turn 10 and after the last. */
+/** `longThread` has 200 turns: the number of statements of each turn, and the readers before turn 10 and after the last. */
 const it = base.extend('longThread', { scope: 'file' }, async ({ server: { app } }) => {
   const perTurn: number[] = [];
   let early: Awaited<ReturnType<typeof readAll>> | undefined;
@@ -97,7 +97,7 @@ const it = base.extend('longThread', { scope: 'file' }, async ({ server: { app }
   return { perTurn, early, late: await readAll(app, threadId) };
 });
 
-describe.runIf(onPostgres)('A thread of 400 turns', { timeout: 20 * MINUTES }, () => {
+describe.runIf(onPostgres)('A thread of 200 turns', { timeout: 20 * MINUTES }, () => {
   it('takes as many statements for its last turn as for its third', ({ longThread }) => {
     const { perTurn } = longThread;
     expect(perTurn.at(-1)).toBe(perTurn[2]);
@@ -219,21 +219,21 @@ describe.runIf(onPostgres).each<[string, Partial<RunInput>]>([
   }
 
   it(
-    'grows with what is said: 2 MB in 100 turns of 3 KB, and less than 4.5 times that in 400',
+    'grows with what is said: 1 MB in 50 turns of 3 KB, and less than 4.5 times that in 200',
     { timeout: 30 * MINUTES },
     async ({ client, server }) => {
       const { query } = server.app.sql;
       const threadId = await client.createThread();
-      await speak(client, threadId, [1, 100]);
-      const after100 = await ownedBytes(query, threadId);
-      expect(after100).toBeLessThan(2 * 2 ** 20);
-      expect(after100).toBeGreaterThan(300_000);
+      await speak(client, threadId, [1, 50]);
+      const after50 = await ownedBytes(query, threadId);
+      expect(after50).toBeLessThan(2 ** 20);
+      expect(after50).toBeGreaterThan(150_000);
       const { thread } = await client.gql(STORAGE, { id: threadId });
-      expect(thread?.storageBytes).toBeGreaterThan(300_000);
-      expect(thread?.storageBytes).toBeLessThanOrEqual(after100);
+      expect(thread?.storageBytes).toBeGreaterThan(150_000);
+      expect(thread?.storageBytes).toBeLessThanOrEqual(after50);
 
-      await speak(client, threadId, [101, 400]);
-      expect(await ownedBytes(query, threadId)).toBeLessThan(4.5 * after100);
+      await speak(client, threadId, [51, 200]);
+      expect(await ownedBytes(query, threadId)).toBeLessThan(4.5 * after50);
 
       await client.gql(DELETE, { id: threadId });
       for (const { table, rows } of await threadRows(query, threadId)) {
