@@ -104,7 +104,6 @@ describe('A path without a route', () => {
       'GET /metrics',
       'POST /mcp',
       'GET /nothing/here',
-      'PUT /assistants',
     ]) {
       const [method = '', path = ''] = request.split(' ');
       const response = await fetch(server.url + path, { method });

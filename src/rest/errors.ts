@@ -63,12 +63,23 @@ function readError(thrown: unknown, log: Logger): Failure {
 
 /** The fields of requests, as the domain names them. */
 const FIELDS =
-  /\b(?:input\.|filter\.)?(threadId|assistantId|graphId|checkpointId|checkpointNamespace|runId|asNode|ifExists|multitaskStrategy|streamModes|interruptBefore|interruptAfter|afterSeconds|onCompletion|interruptId)\b/g;
+  /\b(?:input\.|filter\.)?(threadId|assistantId|graphId|checkpointId|checkpointNamespace|runId|asNode|multitaskStrategy|streamModes|interruptBefore|interruptAfter|afterSeconds|onCompletion|interruptId|ifExists)\b/g;
+
+/** Fields that the REST interface names in another way. */
+const OTHER_NAMES: readonly (readonly [RegExp, string])[] = [
+  [/^Assistant (.+) does not exist\.$/, 'Assistant not found: $1'],
+  [/\binputs\b(?=\[| has )/g, 'body'],
+  [/\bselection\.ids\b/g, 'thread_ids'],
+  [/\bfilter\.ids\b/g, 'run_ids'],
+  [/\bbody\.(?=(?:ids|values)\b)/g, ''],
+  [/\bolderThan\b/g, 'before'],
+  [/\b(?:input\.)?idempotencyKey\b/g, 'Idempotency-Key'],
+  [/\b(?:input\.)?ifThreadMissing\b/g, 'if_not_exists'],
+];
 
 /** The message with the names of the REST interface: `thread_id` for `input.threadId`. Clients look for `Assistant not found`. */
 export function inRestWords(message: string): string {
-  return message
-    .replace(/^Assistant (.+) does not exist\.$/, 'Assistant not found: $1')
+  return OTHER_NAMES.reduce((text, [name, other]) => text.replace(name, other), message)
     .replaceAll(FIELDS, (_, name: string) => toSnakeCase(name))
     .replaceAll(/\binput\.(?=[a-z])/g, '');
 }

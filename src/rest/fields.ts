@@ -1,19 +1,34 @@
 import { z } from 'zod';
+import { isRecord } from '../json.ts';
 
 // Fields of requests. Unknown fields of a request are accepted: the SDKs of several versions send some that have no meaning here.
 
-/** A JSON object. */
-export const jsonObject = z.record(z.string(), z.unknown());
+/** A JSON object. Its keys are not read: it may have very many. */
+export const jsonObject = z
+  .custom<Record<string, unknown>>(isRecord, { error: 'must be an object' })
+  .meta({ type: 'object' });
 
 /** A UUID, or for assistants also the name of a graph. The domain checks it. */
 export const id = z.string().min(1);
 
 const LARGEST_LIMIT = 1000;
+const DEFAULT_LIMIT = 10;
 
-/** The part of a list. `limit` is 1 to 1,000. */
+const limit = z.int().min(1).max(LARGEST_LIMIT);
+const offset = z.int().min(0).max(1_000_000_000);
+
+/** The part of a list, in a body. `limit` is 1 to 1,000; null is the same as none. */
 export const paging = {
-  limit: z.coerce.number().int().min(1).max(LARGEST_LIMIT).default(10),
-  offset: z.coerce.number().int().min(0).max(1_000_000_000).default(0),
+  limit: limit.nullish().transform((given) => given ?? DEFAULT_LIMIT),
+  offset: offset.nullish().transform((given) => given ?? 0),
+};
+
+const digits = z.string().regex(/^\d{1,10}$/, { error: 'must be a whole number' });
+
+/** The part of a list, in a query. */
+export const queryPaging = {
+  limit: digits.transform(Number).pipe(limit).default(DEFAULT_LIMIT),
+  offset: digits.transform(Number).pipe(offset).default(0),
 };
 
 export const sortOrder = z.enum(['asc', 'desc']).nullish();

@@ -2,9 +2,9 @@ import { getRequestListener } from '@hono/node-server';
 import { Hono, type Context } from 'hono';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { App, ClientApp } from '../app.ts';
-import { checkJson } from '../check-json.ts';
 import type { Front } from '../http/server.ts';
 import { RefusedError } from '../http/refused.ts';
+import { readBody } from './body.ts';
 import { answerError, errorBody } from './errors.ts';
 import { withinOperation } from './operation.ts';
 import type { Call, Route } from './route.ts';
@@ -20,18 +20,44 @@ const EXPOSED = [
   'retry-after',
 ];
 
+/** Paths of LangGraph's interface without a route here. Otherwise `crons` would be the id of a run. */
+const NO_ROUTES = ['/runs/crons', '/threads/:thread_id/runs/crons'];
+
+const METHODS: readonly string[] = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'];
+
+/** The value of a header `allow`. */
+function allowed(methods: readonly string[]): string {
+  return [...methods, 'OPTIONS'].join(', ');
+}
+
+/** The methods of each path. */
+function methodsByPath(): Map<string, string[]> {
+  const found = new Map<string, string[]>();
+  for (const { path, method } of routes) found.set(path, [...(found.get(path) ?? []), method]);
+  return found;
+}
+
 /** LangGraph's Agent Server interface at the root of the server: REST and SSE. */
 export function createRestFront(app: App): Front {
   const hono = new Hono<{ Bindings: { body: Buffer } }>();
-  for (const each of routes) {
-    hono.on(each.method, honoPath(each.path), (context) => answer(app, each, context));
-  }
-  hono.notFound(() =>
+  const notFound = () =>
     answerError(
       new RefusedError(404, 'NOT_FOUND', 'There is no such route; see /openapi.json.'),
       app.log,
-    ),
-  );
+    );
+  for (const path of NO_ROUTES) hono.all(path, notFound);
+  for (const each of routes) {
+    hono.on(each.method, honoPath(each.path), (context) => answer(app, each, context));
+  }
+  for (const [path, methods] of methodsByPath()) {
+    hono.all(honoPath(path), () => {
+      const message = `${path} has no such method; it has ${methods.join(', ')}.`;
+      const answered = answerError(new RefusedError(405, 'BAD_USER_INPUT', message), app.log);
+      answered.headers.set('allow', allowed(methods));
+      return answered;
+    });
+  }
+  hono.notFound(notFound);
   hono.onError((error) => answerError(error, app.log));
   const bodies = new WeakMap<IncomingMessage, Buffer>();
   const listener = getRequestListener(
@@ -43,7 +69,7 @@ export function createRestFront(app: App): Front {
   return {
     serves: (path) => path !== '/' && path.startsWith('/'),
     rules: {
-      methods: 'GET, POST, PUT, PATCH, DELETE, OPTIONS',
+      methods: allowed(METHODS),
       exposedHeaders: EXPOSED.join(', '),
       openPaths: OPEN_PATHS,
       anyContentType: true,
@@ -51,6 +77,10 @@ export function createRestFront(app: App): Front {
     },
     describeRefusal: ({ message, code }) => errorBody(message, code),
     answer(request: IncomingMessage, response: ServerResponse, body: Buffer) {
+      if (!METHODS.includes(request.method ?? '') && request.method !== 'HEAD') {
+        response.setHeader('allow', allowed(METHODS));
+        throw new RefusedError(405, 'BAD_USER_INPUT', `No route has the method ${request.method}.`);
+      }
       bodies.set(request, body);
       return listener(request, response);
     },
@@ -115,25 +145,4 @@ function readQuery({ req }: Context): Record<string, string | string[]> {
       return [key, others.length > 0 ? values : first];
     }),
   );
-}
-
-/** The JSON of a body of any content type; an empty body is an empty object. */
-function readBody(bytes: Buffer): unknown {
-  if (bytes.length === 0) return {};
-  let body: unknown;
-  try {
-    body = JSON.parse(bytes.toString());
-  } catch {
-    throw new RefusedError(400, 'BAD_USER_INPUT', 'The body is not valid JSON.');
-  }
-  checkJson(body, 'body');
-  // The checks of the fields would leave such a key out.
-  if (bytes.includes('"__proto__":')) {
-    throw new RefusedError(
-      422,
-      'BAD_USER_INPUT',
-      'The body has a key "__proto__": no object may have it.',
-    );
-  }
-  return body ?? {};
 }

@@ -4,7 +4,7 @@ import { parseUuid } from '../db/uuid.ts';
 import { BadInputError, NotFoundError } from '../errors.ts';
 import type { Run } from '../generated/prisma/client.ts';
 import { RefusedError } from '../http/refused.ts';
-import { flag, repeated } from '../rest/fields.ts';
+import { flag, repeated, unsupported } from '../rest/fields.ts';
 import type { Call } from '../rest/route.ts';
 import { permitCancel } from './cancel.ts';
 import { createRun } from './create.ts';
@@ -76,6 +76,7 @@ function locationsOf(
 export const ReaderQuery = z.looseObject({
   stream_mode: repeated.pipe(z.array(z.enum(REST_MODES))).optional(),
   cancel_on_disconnect: flag.optional(),
+  namespace: unsupported('namespace'),
   end: flag.optional().describe('With 1: the event `end` at the end of the run.'),
 });
 

@@ -1,4 +1,5 @@
 import type { ClientApp } from '../app.ts';
+import { withoutHandlers } from '../auth/viewer.ts';
 import { wireValue } from '../checkpoints/rest-values.ts';
 import { AppError } from '../errors.ts';
 import type { Run } from '../generated/prisma/client.ts';
@@ -13,6 +14,8 @@ import { cancelAbandoned } from './rest-leave.ts';
 import type { EndedRun } from './end.ts';
 import { outputOf } from './output.ts';
 import { shownFailure } from './rest-frames.ts';
+import { findRun } from './search.ts';
+import { isFinal } from './status.ts';
 import { waitForRun } from './wait.ts';
 
 /** Time between two bytes that keep the connection of a waiting client open. */
@@ -100,12 +103,22 @@ async function resultOf(
   const own = afterOperation(app);
   const ended = await waitForRun(own, run, { closed });
   if (isExpired()) return { __error__: EXPIRED };
+  if (await isGone(own, ended)) {
+    return { __error__: { error: 'NotFoundError', message: `Run not found: ${run.id}` } };
+  }
   try {
     return await withinOperation(own, {}, (limited) => shownResult(limited, ended));
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     return { __error__: { error: error.code, message: inRestWords(error.message) } };
   }
+}
+
+/** Whether a run has no result because it is rolled back, or deleted with its thread or alone. */
+async function isGone(app: ClientApp, { id, status }: EndedRun): Promise<boolean> {
+  if (isFinal(status) && status !== 'CANCELLED') return false;
+  const run = await findRun(app, withoutHandlers(app.viewer), id);
+  return run === undefined || run.tombstone;
 }
 
 async function shownResult(app: ClientApp, run: EndedRun): Promise<object> {

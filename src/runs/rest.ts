@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { BadInputError, NotFoundError } from '../errors.ts';
-import { flag, paging, repeated, selected } from '../rest/fields.ts';
+import { flag, queryPaging, repeated, selected } from '../rest/fields.ts';
 import { json, noContent, pageHeaders, route } from '../rest/route.ts';
 import { requireThread } from '../threads/state.ts';
 import { cancelRun, cancelRuns } from './cancel.ts';
@@ -60,7 +60,7 @@ export const runRoutes = [
     summary: 'Lists the runs of a thread, newest first.',
     access: ['threads:read', 'threads:search'],
     query: z.looseObject({
-      ...paging,
+      ...queryPaging,
       status: z.enum(REST_STATUSES).optional(),
       select: repeated.optional(),
     }),
@@ -101,10 +101,11 @@ export const runRoutes = [
     }),
     answers: { 202: 'The run will stop.', 204: 'The run has stopped.' },
     changes: true,
-    async handle({ app, params, query }) {
+    async handle({ app, params, query, signal }) {
       const { id } = await requireRun(app, params);
       const cancel = () => cancelRun(app, app.viewer, id, query.action);
-      const hasStopped = query.wait && isFinal((await workAndWait(app, cancel)).ended.status);
+      const hasStopped =
+        query.wait && isFinal((await workAndWait(app, cancel, signal)).ended.status);
       if (!query.wait) await cancel();
       return hasStopped ? noContent() : new Response(null, { status: 202 });
     },
@@ -120,7 +121,9 @@ export const runRoutes = [
     answers: { 204: 'Cancelled', 404: 'No such run is unfinished.' },
     changes: true,
     async handle({ app, query, body }) {
-      const cancelled = await cancelRuns(app, app.viewer, toFilter(body), query.action);
+      const filter = toFilter(body);
+      const cancelled =
+        filter.ids?.length === 0 ? [] : await cancelRuns(app, app.viewer, filter, query.action);
       if (cancelled.length === 0) throw new NotFoundError('Unfinished run', 'of this request');
       return noContent();
     },

@@ -57,7 +57,7 @@ class TooManyWaitsError extends AppError {
 
 /**
  * Does the work on a run, and waits for the run, at most WAIT_SECONDS. Does nothing if too many requests wait. Returns the run
- * before and after its end.
+ * before and after its end. `left`: aborted when the client leaves; the wait then ends, and the work does not.
  */
 export async function workAndWait<R extends Run>(
   app: {
@@ -68,11 +68,12 @@ export async function workAndWait<R extends Run>(
     operation?: Operation | undefined;
   },
   work: () => Promise<R>,
+  left: AbortSignal | undefined = app.operation?.signal,
 ): Promise<{ run: R; ended: EndedRun }> {
   const free = app.waits.take();
   try {
     const run = await work();
-    const limit = { closed: app.operation?.signal, seconds: app.config.waitSeconds };
+    const limit = { closed: left, seconds: app.config.waitSeconds };
     const wait = () => waitForRun(app, run, limit);
     return { run, ended: await (app.operation?.untimed(wait) ?? wait()) };
   } finally {

@@ -35,7 +35,10 @@ export interface ThreadStateUpdate {
   asNode?: string | null | undefined;
   checkpointId?: string | null | undefined;
   checkpointNamespace: string;
-  /** True: a delayed run counts as a due one. */
+  /**
+   * True: a delayed run counts as a due one. Clients of REST expect it of LangGraph's servers, whose threads are busy until the
+   * start of a delayed run. In GraphQL a delayed run blocks nothing.
+   */
   refusesDelayed?: boolean;
 }
 

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { listHistory } from '../checkpoints/history.ts';
 import { parseUuid } from '../db/uuid.ts';
 import { BadInputError } from '../errors.ts';
-import { flag, jsonObject, paging, repeated } from '../rest/fields.ts';
+import { flag, jsonObject, paging, queryPaging, repeated } from '../rest/fields.ts';
 import { json, route, type Call } from '../rest/route.ts';
 import { updateThreadState } from './edit.ts';
 import { checkpointShape, stateShape } from './rest-state.ts';
@@ -147,7 +147,7 @@ export const threadStateRoutes = [
     tag,
     summary: 'The states of a thread in all branches, newest first.',
     access: ['threads:read'],
-    query: z.object({ limit: paging.limit, before: before.optional() }),
+    query: z.object({ limit: queryPaging.limit, before: before.optional() }),
     answers: { 200: z.array(ThreadState) },
     handle: ({ app, params, query }) =>
       answerHistory(app, { threadId: params.thread_id, ...query }),

@@ -102,6 +102,7 @@ const searchRoutes = [
     }),
     answers: { 200: z.array(Thread) },
     async handle({ app, body: { limit, offset, sort_by, sort_order, select, ...body } }) {
+      if (body.ids?.length === 0) return json([]);
       const { rows, count } = await listThreads(app, app.viewer, filterOf(body), {
         limit,
         offset,
@@ -147,6 +148,7 @@ const searchRoutes = [
     answers: { 200: z.object({ pruned_count: z.int() }) },
     changes: true,
     async handle({ app, body }) {
+      if (body.thread_ids.length === 0) return json({ pruned_count: 0 });
       const deleted = await deleteThreads(app, app.viewer, { ids: body.thread_ids });
       return json({ pruned_count: deleted.length });
     },
