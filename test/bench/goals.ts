@@ -29,6 +29,7 @@ export function renderGoals(results: Results): string {
   const goals = [
     ...aheadOfPeer(results),
     ...nearFloors(results),
+    ...graphqlNextToRest(results),
     ...drained(results),
     ...threads(results),
     ...memory(results),
@@ -60,7 +61,7 @@ function wanted({ atLeast, atMost }: Goal): string {
 function* aheadOfPeer(results: Results): Generator<Goal> {
   for (const measure of results.measures()) {
     if (isSmall(measure) || isOurOwn(measure)) continue;
-    for (const our of OURS) {
+    for (const our of [...OURS, 'rest' as const]) {
       for (const their of THEIRS) {
         const ratio = ahead(results, measure, our, their);
         yield { what: `${titleOf(measure, our)}: ahead of ${their}`, ratio, atLeast: 1 };
@@ -73,6 +74,15 @@ function* aheadOfPeer(results: Results): Generator<Goal> {
       const ratio = 1 / ahead(results, measure, our, 'peer');
       yield { what: `${titleOf(measure, our)}: times the peer's`, ratio, atMost: 2 };
     }
+  }
+}
+
+/** The rows of streams: GraphQL is not slower than REST. */
+function* graphqlNextToRest(results: Results): Generator<Goal> {
+  for (const measure of results.measures()) {
+    if (measure.row !== 3) continue;
+    const ratio = ahead(results, measure, 'pg', 'rest');
+    yield { what: `${titleOf(measure, 'pg')}: ahead of REST`, ratio, atLeast: 1 };
   }
 }
 

@@ -27,7 +27,7 @@ const ROWS: Record<number, (bench: Bench) => Promise<void>> = {
   6: measureStores,
   7: measureProcesses,
 };
-const SERVERS: readonly ServerName[] = ['pg', 'embedded', 'peer', 'embed'];
+const SERVERS: readonly ServerName[] = ['pg', 'rest', 'embedded', 'peer', 'embed'];
 const FLOORS: readonly ServerName[] = ['graph', 'transport'];
 
 const { values } = parseArgs({

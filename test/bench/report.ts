@@ -13,6 +13,7 @@ const TITLES: Record<number, string> = {
   7: 'Two worker processes against one',
 };
 
+const OURS: ReadonlySet<ServerName> = new Set(['pg', 'rest', 'embedded']);
 const COLUMNS = Object.keys(SERVER_TITLES) as ServerName[];
 
 /** A table per row: medians, p95 and n of each server, and the ratios of the medians. */
@@ -22,7 +23,7 @@ export function renderRow(results: Results, row: number): string {
     measures.some(({ name }) => results.samples(name, server).length > 0),
   );
   const against = servers.filter((server) => server === 'peer' || server === 'embed');
-  const ours = servers.filter((server) => server === 'pg' || server === 'embedded');
+  const ours = servers.filter((server) => OURS.has(server));
   const hasFloor = measures.some((measure) => measure.floor);
   const head = [
     'median (p95, n)',

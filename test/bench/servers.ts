@@ -8,11 +8,12 @@ import type { Store } from './stores.ts';
 import { createDirectory, createPostgres } from './stores.ts';
 import { createThreadqlClient } from './threadql-client.ts';
 
-export type ServerName = 'pg' | 'embedded' | 'peer' | 'embed' | 'graph' | 'transport';
+export type ServerName = 'pg' | 'rest' | 'embedded' | 'peer' | 'embed' | 'graph' | 'transport';
 
 /** The names of the servers in the tables, in the order of the columns. */
 export const SERVER_TITLES: Record<ServerName, string> = {
   pg: 'threadql, PostgreSQL',
+  rest: 'threadql over REST, PostgreSQL',
   embedded: 'threadql, embedded',
   peer: 'peer',
   embed: 'peer, embed',
@@ -60,6 +61,7 @@ const THREADQL = {
 
 const KINDS: Record<Exclude<ServerName, 'graph'>, Kind> = {
   pg: { ...THREADQL, createStore: createPostgres },
+  rest: { ...THREADQL, createStore: createPostgres, createClient: createPeerClient },
   embedded: { ...THREADQL, createStore: createDirectory },
   peer: {
     command: ['--import', 'tsx', 'test/bench/peer/server.mjs'],
@@ -98,7 +100,7 @@ export async function startServer(
     if (!given) await store[Symbol.asyncDispose]();
   };
   try {
-    const isOurs = name === 'pg' || name === 'embedded';
+    const isOurs = KINDS[name].command === THREADQL.command;
     const process = await startProcess({
       command,
       probe,

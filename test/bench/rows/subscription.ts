@@ -17,8 +17,18 @@ const MOMENTS: { name: string; of(followed: Followed): number }[] = [
 
 export async function measureSubscriptions(bench: Bench): Promise<void> {
   const { results, rounds, say } = bench;
-  await using fleet = await startFleet(bench, ['pg', 'embedded', 'peer', 'embed', 'transport']);
-  results.note(3, 'Graph `echo`. The SDK streams over SSE: both lines of the peer are the same.');
+  await using fleet = await startFleet(bench, [
+    'pg',
+    'rest',
+    'embedded',
+    'peer',
+    'embed',
+    'transport',
+  ]);
+  results.note(
+    3,
+    'Graph `echo`. The SDK streams over SSE: both lines of the peer and of REST are the same.',
+  );
   results.note(
     3,
     'Over a WebSocket the bare transport sends the last event and the completion in one go: a ratio to almost nothing.',
@@ -36,7 +46,7 @@ export async function measureSubscriptions(bench: Bench): Promise<void> {
     return followed;
   }
 
-  const isSdk = ({ name }: Server) => name === 'peer' || name === 'embed';
+  const isSdk = ({ name }: Server) => ['rest', 'peer', 'embed'].includes(name);
   for (let round = 0; round <= rounds; round++) {
     for (const server of fleet.inTurn(round)) {
       for (const transport of ['websocket', 'sse'] as const) {

@@ -19,7 +19,7 @@ const FLOOR_RUNS: Record<GraphName, number> = { echo: 800, steps10: 200, slow: 3
 
 export async function measureThroughput(bench: Bench): Promise<void> {
   const { results, rounds, say } = bench;
-  await using fleet = await startFleet(bench, ['pg', 'embedded', 'peer', 'embed', 'graph']);
+  await using fleet = await startFleet(bench, ['pg', 'rest', 'embedded', 'peer', 'embed', 'graph']);
   results.note(
     2,
     'Every server as it comes: threadql executes 50 runs at a time, the peer 10, the embed server as many as come. `slow` waits 50 ms in each of 2 nodes.',

@@ -46,7 +46,7 @@ const MEASURES = {
 } as const satisfies Record<string, Measure>;
 
 export async function measureTokens(bench: Bench): Promise<void> {
-  const names = ['pg', 'embedded', 'peer', 'embed', 'graph', 'transport'] as const;
+  const names = ['pg', 'rest', 'embedded', 'peer', 'embed', 'graph', 'transport'] as const;
   await using fleet = await startFleet(bench, names);
   bench.results.note(
     4,
@@ -139,7 +139,7 @@ async function subscribeMany(
 
 /** On new servers, so there is no other load. */
 async function measureIdles(bench: Bench): Promise<void> {
-  await using fleet = await startFleet(bench, ['pg', 'embedded', 'peer', 'transport']);
+  await using fleet = await startFleet(bench, ['pg', 'rest', 'embedded', 'peer', 'transport']);
   for (const server of fleet.inTurn(0)) await measureIdle(bench, server);
 }
 

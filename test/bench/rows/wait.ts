@@ -24,6 +24,7 @@ export async function measureWaits(bench: Bench): Promise<void> {
   const { results, rounds, say } = bench;
   await using fleet = await startFleet(bench, [
     'pg',
+    'rest',
     'embedded',
     'peer',
     'embed',
