@@ -168,6 +168,39 @@ describe('The stream of events', () => {
     },
   );
 
+  it('ends a message of a node before the next one', async ({ client }) => {
+    const gate = createGate();
+    await gate.open();
+    const threadId = randomId();
+    const params = { assistant_id: 'halves', input: { file: gate.file } };
+    await startRun(client, threadId, params);
+    const events = await (await openEvents(client, threadId)).upToEnd();
+    const messages = dataOf(events, 'messages');
+    const steps = messages.map(({ event }) => event).filter((name) => name.startsWith('message'));
+    expect(steps).toEqual(['message-start', 'message-finish', 'message-start', 'message-finish']);
+    const texts = messages.flatMap(({ event, content }) =>
+      event === 'content-block-finish' ? content.text : [],
+    );
+    expect(texts).toEqual(['one two three ', 'four five six ']);
+  });
+
+  it('keeps messages apart that a node streams at the same time', async ({ client }) => {
+    const threadId = randomId();
+    await startRun(client, threadId, { assistant_id: 'duet', input: {} });
+    const events = await (await openEvents(client, threadId)).upToEnd();
+    const messages = dataOf(events, 'messages');
+    const order = messages.flatMap(({ event, run_id: id, delta }) =>
+      event === 'content-block-delta' ? [[id, delta.text]] : [],
+    );
+    const ids = [...new Set(order.map(([id]) => id))];
+    expect(ids).toHaveLength(2);
+    expect(order.map(([id]) => ids.indexOf(id))).not.toEqual([0, 0, 0, 1, 1, 1]);
+    const texts = ids.map((own) =>
+      order.flatMap(([id, text]) => (id === own ? text : [])).join(''),
+    );
+    expect(texts.toSorted()).toEqual(['do re mi ', 'one two three ']);
+  });
+
   it('shows the status of each subgraph', async ({ client }) => {
     const threadId = randomId();
     await startRun(client, threadId, { assistant_id: 'nested', input: {} });
@@ -411,7 +444,7 @@ describe('A filter of events', () => {
 describe('The protocol with access control', () => {
   keys('ends a stream with the credentials of its client', async ({ server }) => {
     const { url, app } = server;
-    const expiresAt = new Date(Date.now() + 3000);
+    const expiresAt = new Date(Date.now() + 6000);
     const viewer = { ...SYSTEM, tenant: 'acme' };
     const input = { name: 'short', owner: 'olga', roles: ['member' as const], expiresAt };
     const { key } = await createApiKey(app, viewer, input);

@@ -161,8 +161,8 @@ function emittingConfig({ streamModes }: Pick<Run, 'streamModes'>, emit: (chunk:
 function handlersOf(modes: ReadonlySet<StreamMode>, emit: (chunk: Chunk) => void) {
   const handlers: BaseCallbackHandler[] = [];
   if (modes.has('MESSAGES')) {
-    const handler = new MessagesHandler((namespace, message, metadata) =>
-      emit({ namespace, mode: 'messages', payload: [message, metadata] }),
+    const handler = new MessagesHandler((namespace, payload) =>
+      emit({ namespace, mode: 'messages', payload }),
     );
     handlers.push(handler);
   }

@@ -73,9 +73,12 @@ const REDUNDANT_KEYS = [
   'versions',
 ];
 
+type MessagePayload = [unknown, metadata: Record<string, unknown>, takeEnded: () => string[]];
+
 function* messageEvents({ namespace, payload }: Chunk): Generator<NewEvent> {
-  const [message, metadata] = payload as [unknown, Record<string, unknown>];
+  const [message, metadata, takeEnded] = payload as MessagePayload;
   if (!isMessage(message) || isHidden(metadata['tags'])) return;
+  const ended = takeEnded();
   const shown = Object.entries(metadata).filter(
     ([key]) => !key.startsWith('__') && !REDUNDANT_KEYS.includes(key),
   );
@@ -86,6 +89,8 @@ function* messageEvents({ namespace, payload }: Chunk): Generator<NewEvent> {
       message: toPlain(message),
       isChunk: isChunk(message) && !isReturned(metadata),
       metadata: toPlain(Object.fromEntries(shown)),
+      // Only for some clients: the streamed messages without further pieces.
+      ...(ended.length > 0 && { ended }),
     },
   };
 }

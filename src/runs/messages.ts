@@ -9,8 +9,14 @@ import { namespaceOf } from './graph-stream.ts';
 
 type Metadata = Record<string, unknown>;
 
-/** Receives a message of a graph. Its node may change the message after the call. */
-type EmitMessage = (namespace: string[], message: BaseMessage, metadata: Metadata) => void;
+/**
+ * Receives a message of a graph. Its node may change the message after the call. `takeEnded` returns the ids of the messages whose
+ * streams have ended since its last call.
+ */
+type EmitMessage = (
+  namespace: string[],
+  payload: [message: BaseMessage, metadata: Metadata, takeEnded: () => string[]],
+) => void;
 
 /**
  * Emits the messages of a run: the tokens of its models, and the messages from its nodes.
@@ -32,6 +38,7 @@ export class MessagesHandler extends BaseCallbackHandler {
   readonly #known = new Set<string>();
   /** The id of the message in a model's stream, by LangChain run id. */
   readonly #streamed = new Map<string, string>();
+  #ended: string[] = [];
 
   constructor(emit: EmitMessage) {
     super();
@@ -61,7 +68,9 @@ export class MessagesHandler extends BaseCallbackHandler {
   override handleLLMEnd(output: LLMResult, runId: string): void {
     const metadata = this.#sources.get(runId);
     const message = messageOf(output.generations[0]?.[0]);
-    if (metadata && message && !this.#streamed.has(runId)) {
+    const streamed = this.#streamed.get(runId);
+    if (streamed !== undefined) this.#ended.push(streamed);
+    else if (metadata && message) {
       if (message.id == null) setId(message, `run-${runId}`);
       this.#emitOnce(metadata, message);
     }
@@ -105,8 +114,14 @@ export class MessagesHandler extends BaseCallbackHandler {
   #emitMessage(metadata: Metadata, message: BaseMessage): void {
     if (message.id != null) this.#known.add(message.id);
     const namespace = namespaceOf(metadata);
-    if (namespace) this.#emit(namespace, message, metadata);
+    if (namespace) this.#emit(namespace, [message, metadata, this.#takeEnded]);
   }
+
+  readonly #takeEnded = (): string[] => {
+    const ended = this.#ended;
+    this.#ended = [];
+    return ended;
+  };
 
   #forget(runId: string): void {
     this.#sources.delete(runId);

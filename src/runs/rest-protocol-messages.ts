@@ -20,6 +20,7 @@ export interface MessageEvent {
 
 /** A message whose end no event has shown. */
 interface OpenMessage {
+  id: string;
   namespace: string[];
   node: string | undefined;
   /** Tells messages apart that a node streams at the same time. */
@@ -34,7 +35,7 @@ const ROLES = new Set(['ai', 'human', 'system']);
 
 /**
  * Makes the events of messages from MESSAGES events: the start of a message, its content blocks with their pieces, and its end.
- * No stored event shows the end of a streamed message: it ends with its task.
+ * The next MESSAGES event names the streamed messages that have ended before it; the last ones end with their task.
  */
 export function createMessageEvents() {
   const open = new Map<string, OpenMessage>();
@@ -43,6 +44,7 @@ export function createMessageEvents() {
     const metadata = recordOf(recordOf(event.data)['metadata']);
     const node = metadata['langgraph_node'];
     const started: OpenMessage = {
+      id: String(message.id),
       namespace: namespaceOfMessage(event),
       node: typeof node === 'string' ? node : undefined,
       runId: String(message.id).replace(/^run-/, ''),
@@ -60,9 +62,18 @@ export function createMessageEvents() {
     return started;
   }
 
+  function* finish(isOver: (message: OpenMessage) => boolean): Generator<MessageEvent> {
+    for (const [key, message] of open) {
+      if (!isOver(message)) continue;
+      open.delete(key);
+      yield* end(message);
+    }
+  }
+
   return {
     *of(event: StoredEvent): Generator<MessageEvent> {
-      const { message: plain, isChunk } = recordOf(event.data);
+      const { message: plain, isChunk, ended } = recordOf(event.data);
+      if (Array.isArray(ended)) yield* finish(({ id }) => ended.includes(id));
       const message = wireValue(plain) as PlainMessage;
       if (!ROLES.has(message.type) || message.id == null) return;
       const key = JSON.stringify([namespaceOfMessage(event), message.id]);
@@ -79,13 +90,8 @@ export function createMessageEvents() {
       }
     },
     /** Ends the messages of a namespace and those below it. */
-    *finish(namespace: readonly string[]): Generator<MessageEvent> {
-      for (const [key, message] of open) {
-        if (!namespace.every((name, i) => message.namespace[i] === name)) continue;
-        open.delete(key);
-        yield* end(message);
-      }
-    },
+    finish: (namespace: readonly string[]) =>
+      finish((message) => namespace.every((name, i) => message.namespace[i] === name)),
     /** The attempt of the run has ended without the ends of its messages. */
     forget: () => open.clear(),
   };

@@ -4,6 +4,7 @@ import type { LangGraphRunnableConfig } from '@langchain/langgraph';
 import {
   Annotation,
   END,
+  interrupt,
   MessagesAnnotation,
   pushMessage,
   START,
@@ -133,6 +134,34 @@ export const halves = new StateGraph(
   })
   .addEdge(START, 'llm')
   .addEdge('llm', END)
+  .compile();
+
+/** Node `llm` streams "one two three " and "do re mi " in pieces, at the same time. */
+export const duet = new StateGraph(MessagesAnnotation)
+  .addNode('llm', async (_state, config) => {
+    const lines = [
+      ['one ', 'two ', 'three '],
+      ['do ', 're ', 'mi '],
+    ];
+    return { messages: await Promise.all(lines.map((pieces) => say(config, pieces))) };
+  })
+  .addEdge(START, 'llm')
+  .addEdge('llm', END)
+  .compile();
+
+/** Node `draft` streams messages as `halves` does. Node `confirm` asks "Send it?" and answers with the answer. */
+export const drafts = new StateGraph(
+  Annotation.Root({ ...MessagesAnnotation.spec, file: Annotation<string> }),
+)
+  .addNode('draft', async ({ file }, config) => {
+    const first = await say(config, ['one ', 'two ', 'three ']);
+    await whenThere(file, config.signal);
+    return { messages: [first, await say(config, ['four ', 'five ', 'six '])] };
+  })
+  .addNode('confirm', () => ({ messages: [new AIMessage(`sent: ${interrupt('Send it?')}`)] }))
+  .addEdge(START, 'draft')
+  .addEdge('draft', 'confirm')
+  .addEdge('confirm', END)
   .compile();
 
 /** Node `llm` streams "one ", waits for the `file` of the input, and streams "two ". The id of the message is always "answer". */
