@@ -57,7 +57,7 @@ const READ_MORE: { statement: RegExp; because: string }[] = [
   },
   {
     statement: /^SELECT count\(\*\).*\("status" = \$\d::"\w+Status"\) AND \("metadata"/s,
-    because: 'Intersects two indexes; few of many threads with the metadata may have the status.',
+    because: 'Intersects two indexes; few of many threads with the text may have the status.',
   },
   {
     statement: /^SELECT count\(\*\).*\("assistantId" = \$2\) AND \("status" = \$3/s,

@@ -1,5 +1,5 @@
 import { authorize, permit } from '../auth/authorize.ts';
-import { assistantParts, canReadAssistant } from '../auth/scope.ts';
+import { assistantContains, assistantParts, canReadAssistant } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Conditions, Listing, Page, PageRequest, Slice } from '../db/page.ts';
 import { countRows, readIds, readPage, readSlice } from '../db/page.ts';
@@ -102,11 +102,15 @@ async function listingOf(
   const filter = { ...given, graphId: value.graph_id, metadata: value.metadata };
   const { field, direction } = orderBy ?? { field: 'CREATED_AT', direction: 'DESC' };
   const order = { ...ORDERS[field], unique: '"id"', uniqueType: 'uuid', direction };
-  const found = readFilter(filter, field);
+  const found = readFilter(viewer, filter, field);
   return { from: '"Assistant"', columns: '*', ...found, parts: assistantParts(viewer), order };
 }
 
-function readFilter(filter: AssistantFilter, orderedBy: AssistantOrder['field']): Conditions {
+function readFilter(
+  viewer: Viewer,
+  filter: AssistantFilter,
+  orderedBy: AssistantOrder['field'],
+): Conditions {
   const { ids, graphId, name, metadata } = filter;
   const where = [sql`"deletedAt" IS NULL`];
   const filters: Conditions['filters'] = [];
@@ -121,6 +125,6 @@ function readFilter(filter: AssistantFilter, orderedBy: AssistantOrder['field'])
   if (name != null) {
     filters.push(sql`"name" ILIKE ${`%${name.replace(/[\\%_]/g, '\\$&')}%`}`);
   }
-  if (hasKeys(metadata)) filters.push(sql`"metadata" @> ${JSON.stringify(metadata)}::jsonb`);
+  if (hasKeys(metadata)) filters.push(assistantContains(viewer, metadata));
   return { where, filters };
 }

@@ -86,21 +86,37 @@ function countOf(filter: Filter): number {
   return branches.reduce((count, branch) => count + countOf(branch), 0);
 }
 
-/** SQL: whether the metadata in a column meets the filter. */
-export function metadataMeets(filter: Filter, column: Statement): Statement {
-  if ('contains' in filter) {
-    return sql`${column} @> ${JSON.stringify(filter.contains)}::jsonb`;
-  }
+/** Rows of a tenant, in the table or alias of a statement. Without a tenant: of all. */
+export interface RowsOf {
+  tenant: string | undefined;
+  alias?: string | undefined;
+}
+
+/**
+ * SQL: whether the metadata of a row contain the document. The index of a table has its metadata within the tenant, and the
+ * condition equals its expression: a search does not read the entries of other tenants.
+ */
+export function metadataContain(document: object, { tenant, alias }: RowsOf): Statement {
+  const prefix = alias === undefined ? '' : `${alias}.`;
+  const metadata = raw(`${prefix}"metadata"`);
+  if (tenant === undefined) return sql`${metadata} @> ${JSON.stringify(document)}::jsonb`;
+  const within = JSON.stringify({ [tenant]: document });
+  return sql`jsonb_set('{}', ARRAY[${raw(`${prefix}"tenant"`)}], ${metadata}) @> ${within}::jsonb`;
+}
+
+/** SQL: whether the metadata of a row meet the filter. */
+export function metadataMeet(filter: Filter, rows: RowsOf): Statement {
+  if ('contains' in filter) return metadataContain(filter.contains, rows);
   const [branches, separator] =
     'all' in filter ? [filter.all, ' AND '] : ([filter.any, ' OR '] as const);
   if (branches.length === 0) return raw('true');
   return sql`(${join(
-    branches.map((branch) => metadataMeets(branch, column)),
+    branches.map((branch) => metadataMeet(branch, rows)),
     separator,
   )})`;
 }
 
-/** `metadataMeets` for a row that the server has read for several viewers. */
+/** `metadataMeet` for a row that the server has read for several viewers. */
 export function meets(filter: Filter, metadata: unknown): boolean {
   if ('all' in filter) return filter.all.every((branch) => meets(branch, metadata));
   if ('any' in filter) return filter.any.some((branch) => meets(branch, metadata));

@@ -1,6 +1,6 @@
 import { join, raw, sql, type Statement } from '../db/sql.ts';
 import { ForbiddenError } from '../errors.ts';
-import { meets, metadataMeets, type Filter } from './filter.ts';
+import { meets, metadataContain, metadataMeet } from './filter.ts';
 import { DEFAULT_TENANT, ROLES, type Role, type Viewer } from './viewer.ts';
 
 // The conditions on "tenant" and "owner" of a row. They are part of the statement that reads or changes the row: a row of
@@ -20,7 +20,7 @@ export interface Scope {
 export function listScope(viewer: Viewer, alias?: string): Scope {
   const { where, filters } = listOwnerScope(viewer, alias);
   const { filter } = viewer;
-  if (filter) filters.push(metadataMeets(filter, columnsOf(alias).metadata));
+  if (filter) filters.push(metadataMeet(filter, { tenant: tenantOf(viewer), alias }));
   return { where, filters };
 }
 
@@ -30,8 +30,8 @@ export function listRunScope(viewer: Viewer): Scope {
   const { filter } = viewer;
   if (filter) {
     // The thread of a stateless run may be deleted. The metadata of the run then decides.
-    const alone = sql`"threadId" IS NULL AND ${metadataMeets(filter, raw('"metadata"'))}`;
-    filters.push(sql`(${threadMeets(filter)} OR ${alone})`);
+    const alone = sql`"threadId" IS NULL AND ${metadataMeet(filter, { tenant: tenantOf(viewer) })}`;
+    filters.push(sql`(${threadMeets(viewer)} OR ${alone})`);
   }
   return { where, filters };
 }
@@ -39,14 +39,20 @@ export function listRunScope(viewer: Viewer): Scope {
 /** The interrupts that the viewer may read, as conditions for a list: those of the threads that it may read. */
 export function listInterruptScope(viewer: Viewer): Scope {
   const { where, filters } = listOwnerScope(viewer);
-  if (viewer.filter) filters.push(threadMeets(viewer.filter));
+  if (viewer.filter) filters.push(threadMeets(viewer));
   return { where, filters };
 }
 
-/** SQL: whether the thread of a row meets the filter. */
-function threadMeets(filter: Filter): Statement {
+/** SQL: whether the thread of a row meets the filter of the viewer. */
+function threadMeets(viewer: Viewer): Statement {
+  const { filter = { all: [] } } = viewer;
   return sql`EXISTS (SELECT 1 FROM "Thread" scoped WHERE scoped."id" = "threadId"
-    AND ${metadataMeets(filter, raw('scoped."metadata"'))})`;
+    AND ${metadataMeet(filter, { tenant: tenantOf(viewer), alias: 'scoped' })})`;
+}
+
+/** The tenant of the rows that the viewer sees; undefined for all. */
+export function tenantOf({ sees, tenant }: Viewer): string | undefined {
+  return sees === 'everything' ? undefined : tenant;
 }
 
 /** The conditions on tenant and owner, for every table. */
@@ -88,8 +94,18 @@ export function canWriteRun(viewer: Viewer): Statement {
 export function assistantParts({ sees, tenant, filter }: Viewer): Statement[] {
   if (sees === 'everything') return [];
   const own = sql`"tenant" = ${tenant}`;
-  const readable = filter ? sql`${own} AND ${metadataMeets(filter, raw('"metadata"'))}` : own;
+  const readable = filter ? sql`${own} AND ${metadataMeet(filter, { tenant })}` : own;
   return [readable, sql`"tenant" = ${SHARED}`];
+}
+
+/** Whether the metadata of an assistant contain the document, for the assistants that the viewer may read. */
+export function assistantContains(viewer: Viewer, document: object): Statement {
+  const tenant = tenantOf(viewer);
+  if (tenant === undefined) return metadataContain(document, { tenant });
+  const [own, shared] = [tenant, SHARED_TENANT].map((each) =>
+    metadataContain(document, { tenant: each }),
+  );
+  return sql`(${own} OR ${shared})`;
 }
 
 /** The assistants that the viewer may read, as one condition. */
@@ -106,7 +122,7 @@ export function canWriteAssistant(viewer: Viewer): Statement {
   const own = canWrite(viewer);
   const isOperator = viewer.tenant === DEFAULT_TENANT && viewer.roles.includes('admin');
   if (!isOperator) return own;
-  const met = viewer.filter ? metadataMeets(viewer.filter, raw('"metadata"')) : raw('true');
+  const met = viewer.filter ? metadataMeet(viewer.filter, { tenant: SHARED_TENANT }) : raw('true');
   return sql`(${own} OR "tenant" = ${SHARED} AND ${met})`;
 }
 
@@ -149,13 +165,9 @@ export function requireRole(viewer: Viewer, role: Role): void {
   );
 }
 
-function columnsOf(alias?: string): Record<'tenant' | 'owner' | 'metadata', Statement> {
+function columnsOf(alias?: string): Record<'tenant' | 'owner', Statement> {
   const prefix = alias === undefined ? '' : `${alias}.`;
-  return {
-    tenant: raw(`${prefix}"tenant"`),
-    owner: raw(`${prefix}"owner"`),
-    metadata: raw(`${prefix}"metadata"`),
-  };
+  return { tenant: raw(`${prefix}"tenant"`), owner: raw(`${prefix}"owner"`) };
 }
 
 function allOf({ where, filters }: Scope): Statement {

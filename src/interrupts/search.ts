@@ -1,6 +1,7 @@
 import type { StateSnapshot } from '@langchain/langgraph';
 import { authorize } from '../auth/authorize.ts';
-import { canRead, listInterruptScope } from '../auth/scope.ts';
+import { metadataContain } from '../auth/filter.ts';
+import { canRead, listInterruptScope, tenantOf } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { namesIn } from '../checkpoints/namespace.ts';
 import { bySeq, readPage, type Page, type PageRequest } from '../db/page.ts';
@@ -32,7 +33,8 @@ export async function listPendingInterrupts(
   const { filters } = scope;
   if (graphId != null) filters.push(ofThread(viewer, sql`t."graphId" = ${graphId}`));
   if (hasKeys(metadata)) {
-    filters.push(ofThread(viewer, sql`t."metadata" @> ${JSON.stringify(metadata)}::jsonb`));
+    const rows = { tenant: tenantOf(viewer), alias: 't' };
+    filters.push(ofThread(viewer, metadataContain(metadata, rows)));
   }
   const where = [...scope.where, sql`"pending"`];
   const listing = { from: '"Interrupt"', columns: '*', where, filters, order: bySeq('ASC') };

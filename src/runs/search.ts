@@ -1,6 +1,7 @@
 import { readAssistantId } from '../assistants/input.ts';
 import { authorize, permit, readChoices } from '../auth/authorize.ts';
-import { canReadRun, listRunScope } from '../auth/scope.ts';
+import { metadataContain } from '../auth/filter.ts';
+import { canReadRun, listRunScope, tenantOf } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { countByStatus } from '../db/count-by-status.ts';
 import type { Operation } from '../db/operation.ts';
@@ -165,7 +166,7 @@ function readFilter(
     filters.push(...indexed);
   }
   addTimes({ where, filters }, { viewer, filter, orderedBy });
-  if (metadata) filters.push(sql`"metadata" @> ${JSON.stringify(metadata)}::jsonb`);
+  if (metadata) filters.push(metadataContain(metadata, { tenant: tenantOf(viewer) }));
   return { where, filters };
 }
 

@@ -1,5 +1,6 @@
 import { authorize, readChoices } from '../auth/authorize.ts';
-import { canRead, listScope } from '../auth/scope.ts';
+import { metadataContain } from '../auth/filter.ts';
+import { canRead, listScope, tenantOf } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Reading } from '../checkpoints/graphs.ts';
 import { countByStatus } from '../db/count-by-status.ts';
@@ -163,8 +164,9 @@ function readFilter(
     }
   }
   addTimes({ where, filters }, { filter, at, orderedBy });
-  if (text != null) filters.push(textCondition(`${at}.text`, text));
-  if (hasKeys(metadata)) filters.push(sql`"metadata" @> ${JSON.stringify(metadata)}::jsonb`);
+  const tenant = tenantOf(viewer);
+  if (text != null) filters.push(textCondition(`${at}.text`, text, tenant));
+  if (hasKeys(metadata)) filters.push(metadataContain(metadata, { tenant }));
   if (graphId != null) {
     (orderedBy === 'CREATED_AT' ? where : filters).push(sql`"graphId" = ${graphId}`);
   }

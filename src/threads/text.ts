@@ -5,9 +5,14 @@ const MOST_CHARS = 200;
 
 /**
  * The condition that the texts in the metadata of a thread contain the beginning of each word. It equals the expression of the index
- * "Thread_text_idx". Throws BadInputError for a text without words.
+ * "Thread_text_idx". In the index, each thread also has its tenant after a space, as no word has: the threads of other tenants do not
+ * match. Throws BadInputError for a text without words.
  */
-export function textCondition(argument: string, text: string): Statement {
+export function textCondition(
+  argument: string,
+  text: string,
+  tenant: string | undefined,
+): Statement {
   if (text.length > MOST_CHARS) {
     throw new BadInputError(
       argument,
@@ -18,12 +23,18 @@ export function textCondition(argument: string, text: string): Statement {
   if (words.length === 0) {
     throw new BadInputError(argument, `${argument} must contain a letter or a digit.`);
   }
-  const query = words.map((word) => `'${word.replace(/['\\]/g, '$&$&')}':*`).join(' & ');
-  return sql`${HAS_TEXT} AND ${WORDS} @@ to_tsquery('simple', ${query})`;
+  const query = words.map((word) => `${quote(word)}:*`).join(' & ');
+  const found = sql`${HAS_TEXT} AND ${WORDS} @@`;
+  if (tenant === undefined) return sql`${found} to_tsquery('simple', ${query})`;
+  return sql`${found} (to_tsquery('simple', ${query}) && ${quote(` ${tenant}`)}::tsquery)`;
+}
+
+function quote(lexeme: string): string {
+  return `'${lexeme.replace(/['\\]/g, '$&$&')}'`;
 }
 
 const HAS_TEXT = raw(`"metadata" - '{graph_id,assistant_id}'::text[] <> '{}'`);
 /** Without the guard, a thread with a megabyte of words would exceed the largest tsvector. */
 const WORDS = raw(
-  `CASE WHEN length("metadata"::text) <= 262144 THEN jsonb_to_tsvector('simple', "metadata" - '{graph_id,assistant_id}'::text[], '["string"]') END`,
+  `CASE WHEN length("metadata"::text) <= 262144 THEN jsonb_to_tsvector('simple', "metadata" - '{graph_id,assistant_id}'::text[], '["string"]') || array_to_tsvector(ARRAY[' ' || "tenant"]) END`,
 );
