@@ -1,10 +1,14 @@
+import { once } from 'node:events';
 import path from 'node:path';
 import { createClient } from 'graphql-sse';
-import { describe, expect, inject } from 'vitest';
+import { describe, expect, inject, vi } from 'vitest';
+import { WebSocket } from 'ws';
 import { sql } from '../src/db/sql.ts';
 import { createTestApp, randomId, until, type GraphqlResult, type TestApp } from './support/app.ts';
 import { it } from './support/fixture.ts';
+import { createGate, type Gate } from './support/gates.ts';
 import { createProject } from './support/projects.ts';
+import { GRAPHQL_WS, openSocket, socketUrl } from './support/refusals.ts';
 
 const graphsFile = path.join(import.meta.dirname, 'support/auth-graphs.json');
 it.override('settings', { graphsFile });
@@ -111,6 +115,95 @@ describe('authenticate', () => {
       input: { assistantId: 'whoCalls', input: {} },
     });
     await expect(server.follow(data.createRun.id)).rejects.toMatchObject({ code: 4403 });
+  });
+});
+
+describe('A WebSocket', () => {
+  const VIEWER = { type: 'subscribe', id: '1', payload: { query: '{ viewer { identity } }' } };
+
+  /** What the handler sees: the headers of the upgrade request, and the connection parameters. */
+  async function seenHeaders(
+    server: TestApp,
+    headers: Record<string, string>,
+    params: Record<string, string>,
+  ): Promise<string> {
+    using socket = await openSocket(server, params, headers);
+    socket.send(VIEWER);
+    return (await socket.receive()).payload.data.viewer.identity;
+  }
+
+  it('takes the credentials of its parameters before those of its headers', async ({ server }) => {
+    const user = (identity: string) => ({ authorization: `Test {"identity":"${identity}"}` });
+    expect(await seenHeaders(server, user('ann'), user('bob'))).toBe('bob');
+    expect(await seenHeaders(server, user('ann'), {})).toBe('ann');
+    expect(await seenHeaders(server, {}, user('bob'))).toBe('bob');
+  });
+
+  it('keeps the headers of a proxy: its parameters replace and add none of them', async ({
+    server,
+  }) => {
+    const params = {
+      authorization: 'Test headers',
+      'x-forwarded-user': 'mallory',
+      'X-Real-IP': 'mallory',
+      'x-team': 'mallory',
+      'x-device': 'phone',
+    };
+    const proxy = { 'x-forwarded-user': 'ann', 'x-real-ip': '10.0.0.1', 'x-team': 'red' };
+    expect(await seenHeaders(server, proxy, params)).toBe('ann, 10.0.0.1, red, phone');
+    // No proxy has set them: only the name of the application is taken.
+    expect(await seenHeaders(server, {}, params)).toBe('none, none, mallory, phone');
+  });
+
+  describe('that closes during a slow login', () => {
+    const CREATES = `mutation { createThread(input: { metadata: { owner: "sam" } }) { id } }`;
+
+    /** A WebSocket whose login waits until the gate is open. */
+    async function connectSlowly(server: TestApp) {
+      const gate = createGate();
+      const socket = new WebSocket(socketUrl(server), GRAPHQL_WS);
+      await once(socket, 'open');
+      const payload = { authorization: 'Test slow', 'x-gate': gate.file };
+      socket.send(JSON.stringify({ type: 'connection_init', payload }));
+      return { gate, socket };
+    }
+
+    /** Opens the gate. A login after it shows that the slow one has ended. */
+    async function endLogin(server: TestApp, gate: Gate): Promise<void> {
+      await gate.open();
+      const headers = { authorization: 'Test slow', 'x-gate': gate.file };
+      expect(await server.as(headers).gql('{ viewer { identity } }')).toEqual({
+        viewer: { identity: 'sam' },
+      });
+    }
+
+    const threadsOfSam = async (server: TestApp) =>
+      (await send(server, { identity: 'sam' }, '{ threads { totalCount } }')).data.threads
+        .totalCount;
+
+    it('is gone, and the server goes on', async ({ startServer }) => {
+      const lines: string[] = [];
+      const { server } = await startServer({ graphsFile });
+      vi.spyOn(server.app.log, 'error').mockImplementation(
+        (...line) => void lines.push(String(line)),
+      );
+      for (const leave of ['close', 'terminate'] as const) {
+        const { gate, socket } = await connectSlowly(server);
+        socket[leave]();
+        await once(socket, 'close');
+        await endLogin(server, gate);
+      }
+      expect(lines).toEqual([]);
+    });
+
+    it('executes nothing that the client sent before the answer', async ({ server }) => {
+      const { gate, socket } = await connectSlowly(server);
+      socket.send(JSON.stringify({ type: 'subscribe', id: '1', payload: { query: CREATES } }));
+      const [code] = await once(socket, 'close');
+      expect(code).toBe(4401);
+      await endLogin(server, gate);
+      expect(await threadsOfSam(server)).toBe(0);
+    });
   });
 });
 

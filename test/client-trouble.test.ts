@@ -1,4 +1,4 @@
-import { describe, expect } from 'vitest';
+import { describe, expect, onTestFinished, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { createThreadClient, type ClientSettings } from '../src/client/client.ts';
 import { sql } from '../src/db/sql.ts';
@@ -147,6 +147,89 @@ describe('a store whose credentials end', () => {
     expect(linesOf(await renewed.until(isDone))).toEqual(['HUMAN Hello?', 'AI echo: Hello?']);
     await ended.until(({ connection }) => connection === 'closed');
     expect(ended.now().error).toMatchObject({ code: '4403' });
+  });
+});
+
+describe('a store whose viewer is over its rate limit', () => {
+  /** A WebSocket that calls `onLimited` at the moment when the server refuses a run. */
+  function socketWith(onLimited: () => void) {
+    const runs = new Set<string>();
+    return class extends WebSocket {
+      constructor(...given: ConstructorParameters<typeof WebSocket>) {
+        super(...given);
+        this.on('message', (data) => {
+          const { id, payload } = JSON.parse((data as Buffer).toString());
+          const isLimited = JSON.stringify(payload ?? null).includes('RATE_LIMITED');
+          if (runs.has(id) && isLimited) onLimited();
+        });
+      }
+      override send(...given: any[]): void {
+        const { id, payload } = JSON.parse(String(given[0]));
+        if (payload?.query?.includes('createRun')) runs.add(id);
+        super.send(...(given as Parameters<WebSocket['send']>));
+      }
+    };
+  }
+
+  /** The storage of a browser. */
+  function createStorage() {
+    const texts = new Map<string, string>();
+    return {
+      texts: () => [...texts.values()].join(),
+      getItem: (name: string) => texts.get(name) ?? null,
+      setItem: (name: string, text: string) => void texts.set(name, text),
+      removeItem: (name: string) => void texts.delete(name),
+    };
+  }
+
+  it('keeps what the person typed, also over a reload, and sends it once', async ({
+    startServer,
+  }) => {
+    const { server } = await startServer({ auth: 'keys', rateLimit: 80_000 });
+    const owner = { tenant: 'acme', owner: 'alice', role: 'member' } as const;
+    const { client, headers } = await createViewer(server, owner);
+    const storage = createStorage();
+    /** The storage at each refusal. */
+    const kept: string[] = [];
+    const threadId = randomId();
+    const open = () => {
+      const thread = createThreadClient({
+        url: `${server.url}/graphql`,
+        webSocketImpl: socketWith(() => void kept.push(storage.texts())),
+        connectionParams: headers,
+        storage,
+      }).thread(threadId, { assistantId: 'echo' });
+      return watch(thread);
+    };
+    const useUp = async (document: string) => {
+      while ((await client.request(document)).data);
+    };
+
+    const first = open();
+    await first.until(({ connection }) => connection === 'live');
+    // The clock stands still: the units do not come back.
+    onTestFinished(() => void vi.useRealTimers());
+    vi.useFakeTimers({ toFake: ['performance'] });
+    await useUp('{ threads(first: 10) { nodes { runs(first: 100) { nodes { id } } } } }');
+    await useUp('{ threads(first: 10) { nodes { id } } }');
+    await useUp('{ viewer { tenant } }');
+    void first.store.send('Hello?');
+    await until(() => kept.length > 1);
+    expect(linesOf(first.now())).toEqual(['HUMAN Hello? (sending)']);
+    expect(first.now().error).toBeUndefined();
+    expect(kept[0]).toContain('Hello?');
+    expect(storage.texts()).toContain('Hello?');
+    // The page is closed. A minute later, the next one sends the message.
+    first.leave();
+    vi.advanceTimersByTime(60_000);
+    const second = open();
+    const end = await second.until(
+      (state) => isDone(state) && state.messages.length === 2 && storage.texts() === '',
+    );
+    expect(linesOf(end)).toEqual(['HUMAN Hello?', 'AI echo: Hello?']);
+    const admin = await createViewer(server, { ...owner, owner: 'ada', role: 'admin' });
+    const { thread } = await admin.client.gql(RUNS, { id: threadId });
+    expect(thread?.runs.totalCount).toBe(1);
   });
 });
 

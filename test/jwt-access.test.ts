@@ -4,6 +4,7 @@ import { describe, expect } from 'vitest';
 import { WebSocket } from 'ws';
 import type { TestApp } from './support/app.ts';
 import { it as base } from './support/fixture.ts';
+import { createGate } from './support/gates.ts';
 import {
   AUDIENCE,
   createIssuerKey,
@@ -12,6 +13,7 @@ import {
   startJwksServer,
   type IssuerKey,
 } from './support/jwks.ts';
+import { sendTo } from './support/rest.ts';
 import { settingsOf } from './support/settings.ts';
 
 const it = base
@@ -155,6 +157,26 @@ describe('A request', () => {
   });
 });
 
+describe('The address of the keys of the issuer', () => {
+  it('may answer without keys: every token is refused with UNAUTHENTICATED', async ({
+    startServer,
+    key,
+  }) => {
+    await using jwks = await startJwksServer([key]);
+    jwks.body = '{"keys": []}';
+    const { server } = await startServer(settingsFor(jwks.url));
+    const token = await signToken(key, { tenant: 'a' });
+    const { status, errors } = await ask(server, token, LIST);
+    expect(status).toBe(401);
+    expect(errors).toMatchObject([
+      {
+        message: 'The server does not know the key of the token.',
+        extensions: { code: 'UNAUTHENTICATED' },
+      },
+    ]);
+  });
+});
+
 describe('A subscription whose token expires', () => {
   it('ends with the close code 4403 of its WebSocket', async ({ server, key }) => {
     const exp = epoch() + 3;
@@ -189,5 +211,70 @@ describe('A subscription whose token expires', () => {
     expect(await results.next()).toMatchObject({ done: true });
     client.dispose();
     expect(Date.now()).toBeGreaterThanOrEqual(exp * 1000);
+  });
+});
+
+const EXPIRED = { error: 'UnauthenticatedError', message: 'The credentials have expired.' };
+
+describe('A request over REST that waits while its token expires', () => {
+  /** The paths of a new run, with the method; `$run` is a run that another request has created. */
+  const waits = [
+    'POST /threads/$thread/runs/wait',
+    'POST /runs/wait',
+    'GET /threads/$thread/runs/$run/join',
+  ];
+  const streams = [
+    'POST /threads/$thread/runs/stream',
+    'POST /runs/stream',
+    'GET /threads/$thread/runs/$run/stream',
+    'GET /threads/$thread/stream',
+  ];
+
+  /** Sends the request with a token for three seconds, and then ends the run, which no request can end. */
+  async function askUntilExpired(server: TestApp, key: IssuerKey, request: string) {
+    const gate = createGate();
+    const claims = { tenant: 'rest', roles: 'admin' };
+    const headers = { authorization: `Bearer ${await signToken(key, claims)}` };
+    const send = (method: string, path: string, body?: object) =>
+      sendTo(server, method, path, body, headers);
+    const thread = (await send('POST', '/threads', {})).body.thread_id;
+    const run = { assistant_id: 'gate', input: { log: ['in'], file: gate.file } };
+    const started = request.includes('$run')
+      ? (await send('POST', `/threads/${thread}/runs`, run)).body.run_id
+      : '';
+    const exp = epoch() + 3;
+    const [method = '', path = ''] = request.split(' ');
+    const response = await fetch(
+      new URL(path.replace('$thread', thread).replace('$run', started), server.url),
+      {
+        method,
+        headers: {
+          'content-type': 'application/json',
+          authorization: `Bearer ${await signToken(key, { ...claims, exp })}`,
+        },
+        ...(method === 'POST' && { body: JSON.stringify(run) }),
+      },
+    );
+    expect(response.status).toBe(200);
+    const text = await response.text();
+    expect(Date.now()).toBeGreaterThanOrEqual(exp * 1000);
+    await gate.open();
+    return { text, send, thread };
+  }
+
+  it.for(waits)('ends with an error, and its run goes on: %s', async (request, { server, key }) => {
+    const { text, send, thread } = await askUntilExpired(server, key, request);
+    expect(JSON.parse(text)).toEqual({ __error__: EXPIRED });
+    if (!request.includes('$thread')) return;
+    const { run_id } = (await send('GET', `/threads/${thread}/runs`)).body[0];
+    const result = await send('GET', `/threads/${thread}/runs/${run_id}/join`);
+    expect(result.body.log).toEqual(['in', 'before', 'hold', 'after']);
+  });
+
+  it.for(streams)('ends its stream with one error: %s', async (request, { server, key }) => {
+    const { text } = await askUntilExpired(server, key, request);
+    const events = text.split('\n\n').filter((each) => each.includes('event: '));
+    expect(events.at(-1)).toBe(`event: error\ndata: ${JSON.stringify(EXPIRED)}`);
+    expect(events.filter((each) => each.includes('event: error'))).toHaveLength(1);
   });
 });

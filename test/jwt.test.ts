@@ -1,5 +1,5 @@
 import { exportPKCS8, exportSPKI, SignJWT, UnsecuredJWT } from 'jose';
-import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createJwtLogin } from '../src/auth/jwt.ts';
 import type { Viewer } from '../src/auth/viewer.ts';
 import { readConfig } from '../src/config.ts';
@@ -338,6 +338,29 @@ describe('The keys at AUTH_JWKS_URL', () => {
     jwks.keys = [second];
     passTime(601);
     expect(await refusal(logIn, token)).toMatch(/does not know the key/);
+  });
+
+  it('may be none: every token is refused, with a warning, until the issuer has keys', async () => {
+    await using jwks = await startJwksServer([first]);
+    const warnings: unknown[] = [];
+    vi.spyOn(log, 'warn').mockImplementation((...given: unknown[]) => void warnings.push(given));
+    onTestFinished(() => void vi.restoreAllMocks());
+    const unknown = 'UNAUTHENTICATED: The server does not know the key of the token.';
+    const token = await signToken(first);
+    const logIn = loginOf({ AUTH_JWKS_URL: jwks.url });
+    await logIn(token);
+    jwks.keys = [];
+    passTime(601);
+    expect(await refusal(logIn, token)).toBe(unknown);
+    expect(await refusal(loginOf({ AUTH_JWKS_URL: jwks.url }), token)).toBe(unknown);
+    expect(warnings).toMatchObject([
+      [{ err: { message: 'The set has no keys.' } }, 'The keys at AUTH_JWKS_URL cannot be used.'],
+      [{ err: { message: 'The set has no keys.' } }, 'The keys at AUTH_JWKS_URL cannot be used.'],
+    ]);
+
+    jwks.keys = [first];
+    passTime(11);
+    expect(await logIn(token)).toMatchObject({ identity: 'ann' });
   });
 
   it('must be named by the token, if several fit', async () => {

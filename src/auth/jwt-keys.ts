@@ -113,7 +113,8 @@ function requirementOf(algorithm: string): Requirement {
 
 /**
  * The keys of a JSON Web Key Set. They are fetched at the first use, again after ten minutes, and for an unknown key id. While
- * the address does not answer, the fetched keys stay in use; without any, requests fail with SERVICE_UNAVAILABLE.
+ * the address does not answer, the fetched keys stay in use; without any, requests fail with SERVICE_UNAVAILABLE. A set without
+ * keys is an answer, too: the issuer trusts no key, so every token is refused.
  */
 function createRemoteKeys(url: URL, log: Logger): JWTVerifyGetKey {
   let nextFetch = 0;
@@ -154,6 +155,7 @@ function createRemoteKeys(url: URL, log: Logger): JWTVerifyGetKey {
       } catch (error) {
         if (isMissing(error)) {
           nextFetch = 0;
+          if (keys.jwks()?.keys.length === 0) warn(new Error('The set has no keys.'));
           throw error;
         }
         warn(error);

@@ -1,8 +1,20 @@
+import { existsSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 import { Auth, HTTPException } from '@langchain/langgraph-sdk/auth';
 
 // The handlers of auth-graphs.json. A token is the JSON of a user, or the name of a case.
 
-const CASES: Record<string, () => unknown> = {
+const HEADERS = ['x-forwarded-user', 'x-real-ip', 'x-team', 'x-device'];
+
+const CASES: Record<string, (request: Request) => unknown> = {
+  /** The identity shows what the handler sees. */
+  headers: ({ headers }) => HEADERS.map((name) => headers.get(name) ?? 'none').join(', '),
+  /** Waits until a file exists. */
+  slow: async ({ headers }) => {
+    const file = headers.get('x-gate') ?? '';
+    while (!existsSync(file)) await setTimeout(10);
+    return 'sam';
+  },
   text: () => 'tess',
   refused: () => {
     throw new HTTPException(401, { message: 'This token is from yesterday.' });
@@ -97,7 +109,7 @@ export const auth = new Auth()
     const token = request.headers.get('authorization')?.replace(/^\w+ /, '');
     if (token === undefined) throw new HTTPException(401, { message: 'Who are you?' });
     const { permissions = [], ...user } = token.startsWith('{') ? JSON.parse(token) : {};
-    return token.startsWith('{') ? { ...user, permissions } : CASES[token]?.();
+    return token.startsWith('{') ? { ...user, permissions } : CASES[token]?.(request);
   })
   .on('threads', ({ value, user, action }) => {
     change(value, user, action);

@@ -43,12 +43,16 @@ async function errorsOfSocket(client: Pick<Client, 'url'>, payload: object): Pro
   return type === 'error' ? answer : answer.errors;
 }
 
-/** A WebSocket after the handshake, without a client library. `credentials` are its connection parameters. */
+/**
+ * A WebSocket after the handshake, without a client library. `credentials` are its connection parameters, `headers` those of the
+ * upgrade request.
+ */
 export async function openSocket(
   client: Pick<Client, 'url'>,
   credentials: Record<string, string> = {},
+  headers: Record<string, string> = {},
 ) {
-  const socket = new WebSocket(socketUrl(client), GRAPHQL_WS);
+  const socket = new WebSocket(socketUrl(client), GRAPHQL_WS, { headers });
   const messages = on(socket, 'message');
   const send = (message: object) => socket.send(JSON.stringify(message));
   const receive = async () => JSON.parse(String((await messages.next()).value[0]));
