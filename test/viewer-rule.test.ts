@@ -4,26 +4,32 @@ import { isImportDeclaration, isNamedImports, isStringLiteral } from 'typescript
 import { API, SignatureKind, type Checker, type Type } from 'typescript/unstable/sync';
 import { describe, expect, it } from 'vitest';
 
-// Reads the types of all functions that the schema files call.
+// Reads the types of all functions that the schema files and the rest files call.
 
 const root = path.join(import.meta.dirname, '..');
 
 /** Functions without a viewer, and the object of the client that they read a part of. */
 const PARTS: Record<string, string> = {
   'assistants/versions.ts listVersions': 'an assistant',
+  'assistants/versions.ts sliceVersions': 'an assistant',
   'checkpoints/find.ts listParents': 'checkpoints',
   'checkpoints/graphs.ts inTurn': 'no row: it only waits',
+  'checkpoints/history.ts listHistory': 'a thread',
   'checkpoints/history.ts readHistory': 'a thread',
   'checkpoints/message-entries.ts findEntries': 'a checkpoint',
+  'checkpoints/message-versions.ts findVersions': 'a checkpoint',
   'checkpoints/preview.ts findPreview': 'a thread',
-  'checkpoints/schema-messages.ts entryOf': 'a message',
-  'checkpoints/schema-messages.ts stateBefore': 'a message',
+  'checkpoints/states.ts findCurrentStates': 'threads',
   'checkpoints/states.ts findState': 'a checkpoint',
   'checkpoints/states.ts statesOf': 'checkpoints',
   'checkpoints/tasks.ts subgraphState': 'a checkpoint',
   'checkpoints/usage.ts findUsage': 'a run',
-  'events/schema-event.ts stateOf': 'an event',
+  'db/operation-limits.ts limitedSql': 'no row: it limits the statements of an operation',
+  'interrupts/search.ts findInterrupts': 'an event',
+  'interrupts/search.ts findInterruptsOfRun': 'a run',
   'interrupts/search.ts interruptsOf': 'a checkpoint',
+  'interrupts/search.ts pendingInterruptsOf': 'threads',
+  'runs/current-run.ts lastNumberBefore': 'a run',
   'runs/event-values.ts debugDataOf': 'an event',
   'runs/event-values.ts valuesOfEvent': 'an event',
   'runs/events.ts eventCursor': 'a thread',
@@ -31,6 +37,7 @@ const PARTS: Record<string, string> = {
   'runs/wait.ts workAndWait': 'no row: its argument does the work',
   'threads/config.ts lastConfig': 'a thread',
   'threads/state.ts currentState': 'a thread',
+  'threads/state.ts stateAt': 'a thread',
   'threads/state.ts storageBytes': 'a thread',
   'threads/state.ts storageDetails': 'a thread',
 };
@@ -55,7 +62,7 @@ function hasViewer(checker: Checker, type: Type): boolean {
   );
 }
 
-/** The functions that a file imports from others, with the types of their parameters. */
+/** The functions that a file imports from others, with the types of their parameters. Without those of files that only translate. */
 function importsOf({ program, checker }: ReturnType<typeof openProject>['project'], file: string) {
   const statements = program.getSourceFile(path.join(root, 'src', file))?.statements ?? [];
   return [...statements].flatMap((statement) => {
@@ -64,6 +71,7 @@ function importsOf({ program, checker }: ReturnType<typeof openProject>['project
     const bindings = statement.importClause?.namedBindings;
     if (!from.startsWith('.') || !bindings || !isNamedImports(bindings)) return [];
     const source = path.posix.join(path.posix.dirname(file), from);
+    if (TRANSLATES.test(source)) return [];
     return [...bindings.elements].flatMap(({ name }) => {
       const symbol = checker.getSymbolAtLocation(name);
       const type = symbol && checker.getTypeOfSymbol(checker.getAliasedSymbol(symbol));
@@ -87,7 +95,8 @@ function openProject() {
   return { project, [Symbol.dispose]: () => api.close() };
 }
 
-const SCHEMA_FILE = /^(\w+\/schema(-\w+)?|graphql\/node)\.ts$/;
+/** The schema files and the rest files, which only translate. */
+const TRANSLATES = /^(\w+\/(schema|rest)(-\w+)*|graphql\/node|rest\/\w+(-\w+)*)\.ts$/;
 
 describe('A function that the API calls', () => {
   it(
@@ -98,7 +107,7 @@ describe('A function that the API calls', () => {
       const { checker } = opened.project;
       const files = readdirSync(path.join(root, 'src'), { recursive: true, encoding: 'utf8' });
       const functions = files
-        .filter((file) => SCHEMA_FILE.test(file))
+        .filter((file) => TRANSLATES.test(file))
         .flatMap((file) => importsOf(opened.project, file))
         .filter(({ types }) => types.some((type) => isSource(checker, type)));
       const [scoped, unscoped] = [true, false].map((isScoped) => {
@@ -109,7 +118,11 @@ describe('A function that the API calls', () => {
       });
       // The functions are found at all.
       expect(scoped).toEqual(
-        expect.arrayContaining(['runs/create.ts createRun', 'threads/search.ts searchThreads']),
+        expect.arrayContaining([
+          'runs/create.ts createRun',
+          'threads/search.ts listThreads',
+          'threads/search.ts searchThreads',
+        ]),
       );
       expect(
         unscoped,
