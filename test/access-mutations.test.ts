@@ -77,6 +77,7 @@ const CALLS: Record<string, Call[]> = {
     call(({ chat }) => ({ id: chat })),
     call(({ chat, chatCheckpoint }) => ({ id: chat, checkpointId: chatCheckpoint })),
     call(({ oldCheckpoint }, { chat }) => ({ id: chat, checkpointId: oldCheckpoint })),
+    call(({ chat }, { oldCheckpoint }) => ({ id: chat, checkpointId: oldCheckpoint })),
   ],
   updateThread: [call(({ chat }) => ({ id: chat, input: { metadata: { seen: true } } }))],
   updateThreads: [
