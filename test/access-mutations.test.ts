@@ -65,6 +65,9 @@ const CALLS: Record<string, Call[]> = {
         input: human('hi'),
       })),
     })),
+    call(({ asking, askingCheckpoint: checkpointId, interrupt }) => ({
+      inputs: [{ ...answer(asking, interrupt).input, checkpointId }],
+    })),
   ],
   cancelRun: [call(({ laterRun }) => ({ id: laterRun }))],
   cancelRuns: [
@@ -94,6 +97,10 @@ const CALLS: Record<string, Call[]> = {
       input: { values: human('edited'), checkpointId: oldCheckpoint },
     })),
     call(({ oldCheckpoint }, { chat }) => ({
+      id: chat,
+      input: { values: human('edited'), checkpointId: oldCheckpoint },
+    })),
+    call(({ chat }, { oldCheckpoint }) => ({
       id: chat,
       input: { values: human('edited'), checkpointId: oldCheckpoint },
     })),
