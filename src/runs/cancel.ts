@@ -25,6 +25,15 @@ export interface Stops {
   running: string[];
 }
 
+/** A request to stop runs. */
+interface Cancellation {
+  action: CancelAction;
+  /** Stored with the run. */
+  reason?: string | null | undefined;
+}
+
+const LONGEST_REASON = 1000;
+
 /** The most runs in one transaction of `cancelRuns`. */
 const SLICE_RUNS = 100;
 const MOST_RETURNED = 100;
@@ -37,15 +46,28 @@ export async function cancelRun(
   app: { sql: Sql; tail: EventTail },
   asking: Viewer,
   runId: string,
-  action: CancelAction,
+  how: Cancellation,
 ): Promise<Run> {
   const id = parseUuid('id', runId);
-  const { viewer, run } = await permitCancel(app, asking, id, action);
-  const [stopped] = await cancelEach(app, [run], action);
+  checkReason(how);
+  const { viewer, run } = await permitCancel(app, asking, id, how.action);
+  const [stopped] = await cancelEach(app, [run], how);
   if (stopped) return stopped;
   // A concurrent rollback may have made the run a tombstone.
   const { status } = await requireRun(app, viewer, id);
   throw new ConflictError(`Run ${id} is ${status}; only an unfinished run can be cancelled.`);
+}
+
+function checkReason({ action, reason }: Cancellation): void {
+  if (reason == null) return;
+  if (action === 'ROLLBACK') {
+    throw new BadInputError('reason', 'A rollback leaves no run, so it has no reason.');
+  }
+  if (reason.length >= 1 && reason.length <= LONGEST_REASON) return;
+  throw new BadInputError(
+    'reason',
+    `reason has ${reason.length} characters; it must have 1 to ${LONGEST_REASON}.`,
+  );
 }
 
 /** The run, and the viewer with the permission to cancel it. Throws if the viewer may not. */
@@ -107,7 +129,7 @@ export async function cancelRuns(
          AND "seq" > ${after} AND "seq" <= ${last}
        ORDER BY "seq" LIMIT ${raw(SLICE_RUNS)}`,
     );
-    const runs = await cancelEach(app, slice, action, filter.status ?? ACTIVE);
+    const runs = await cancelEach(app, slice, { action }, filter.status ?? ACTIVE);
     stopped.push(...runs.slice(0, MOST_RETURNED - stopped.length));
     if (slice.length < SLICE_RUNS) return stopped;
     after = slice.at(-1)?.seq ?? last;
@@ -118,7 +140,7 @@ export async function cancelRuns(
 async function cancelEach(
   app: { sql: Sql; tail: EventTail },
   found: readonly Run[],
-  action: CancelAction,
+  how: Cancellation,
   statuses: readonly RunStatus[] = ACTIVE,
 ): Promise<Run[]> {
   if (found.length === 0) return [];
@@ -130,7 +152,7 @@ async function cancelEach(
       threadIds.map((threadId) => ({ viewer: SYSTEM, threadId })),
     );
     const matches = sql`r."id" = ANY(${ids}::uuid[]) AND r."status" = ANY(${statuses}::"RunStatus"[])`;
-    const stops = await stopRuns(query, matches, action);
+    const stops = await stopRuns(query, matches, how);
     const runs = await query<Run>(
       sql`SELECT * FROM "Run" WHERE "id" = ANY(${stops.ids}::uuid[]) ORDER BY "seq"`,
     );
@@ -147,12 +169,12 @@ async function cancelEach(
 export async function stopRuns(
   query: Query,
   condition: Statement,
-  action: CancelAction,
+  { action, reason = null }: Cancellation,
 ): Promise<Stops> {
-  // A later request with KEEP does not revoke an earlier ROLLBACK.
+  // A later request with KEEP does not revoke an earlier ROLLBACK. The first reason stays.
   const runs = await query<Run & { threadId: string }>(
     sql`UPDATE "Run" r SET "cancelRequestedAt" = coalesce("cancelRequestedAt", now()), "cancelAction" = CASE
-        WHEN "cancelAction" = 'ROLLBACK' THEN "cancelAction" ELSE ${action}::"CancelAction" END
+        WHEN "cancelAction" = 'ROLLBACK' THEN "cancelAction" ELSE ${action}::"CancelAction" END, "cancelReason" = coalesce("cancelReason", ${reason}::text)
       WHERE "status" IN ('PENDING', 'RUNNING') AND "threadId" IS NOT NULL AND ${condition} RETURNING r.*`,
   );
   const stops: Stops = { ids: runs.map(({ id }) => id), events: [], running: [] };

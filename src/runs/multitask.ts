@@ -26,7 +26,7 @@ export async function applyStrategy(
   const action = CANCEL_ACTIONS[strategy];
   if (!action) return undefined;
   await lockThreads(query, [{ viewer: SYSTEM, threadId }]);
-  return stopRuns(query, sql`r."threadId" = ${threadId} AND ${isRunningOrDue('r')}`, action);
+  return stopRuns(query, sql`r."threadId" = ${threadId} AND ${isRunningOrDue('r')}`, { action });
 }
 
 /** Throws ThreadBusyError if a run of the thread is running or due. */

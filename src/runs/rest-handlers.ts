@@ -26,7 +26,8 @@ type StreamCall = Call<string, z.infer<typeof ReaderQuery>, RunBody>;
 
 /** Creates the run of a request. */
 export function createFrom({ app, body, params, headers }: RunCall): Promise<Run> {
-  return createNew(app, toNewRun(body, threadIdIn(params), headers));
+  const { viewer } = app;
+  return createNew(app, toNewRun(body, threadIdIn(params), { headers, viewer }));
 }
 
 /** Creates a run. A missing assistant is an error in the words of LangGraph's server. */

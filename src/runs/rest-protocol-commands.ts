@@ -136,7 +136,7 @@ async function create(
       if_not_exists: 'create',
     }),
     threadId,
-    headers,
+    { headers, viewer: app.viewer },
   );
   try {
     const command = answers ? { ...request.command, resume: answers } : request.command;

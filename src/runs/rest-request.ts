@@ -1,10 +1,12 @@
 import { z } from 'zod';
+import type { Viewer } from '../auth/viewer.ts';
 import { isUuid } from '../db/uuid.ts';
 import { hasKeys, isRecord, recordOf } from '../json.ts';
 import { jsonObject, unsupported } from '../rest/fields.ts';
 import { command } from '../graphs/rest-command.ts';
 import type { Command } from './command.ts';
 import type { NewRun } from './request.ts';
+import { headersForGraph } from './rest-headers.ts';
 import { REST_MODES, recordedModes, type RestMode } from './rest-modes.ts';
 
 const Checkpoint = z.looseObject({
@@ -47,7 +49,11 @@ export const RunBody = z.looseObject({
 export type RunBody = z.infer<typeof RunBody>;
 
 /** The request for the domain. `threadId` null: a stateless run. */
-export function toNewRun(body: RunBody, threadId: string | null, headers: Headers): NewRun {
+export function toNewRun(
+  body: RunBody,
+  threadId: string | null,
+  { headers, viewer }: { headers: Headers; viewer: Viewer },
+): NewRun {
   const { configurable, ...config } = recordOf(body.config);
   const { start, own } = splitConfigurable(recordOf(configurable));
   const instruction = body.command && toCommand(body.command);
@@ -62,7 +68,11 @@ export function toNewRun(body: RunBody, threadId: string | null, headers: Header
     checkpointNamespace: body.checkpoint?.checkpoint_ns ?? start.namespace,
     config: {
       ...config,
-      configurable: { ...own, ...tracerKeys(body.langsmith_tracer) },
+      configurable: {
+        ...headersForGraph(headers, viewer),
+        ...own,
+        ...tracerKeys(body.langsmith_tracer),
+      },
     },
     context: body.context,
     metadata: body.metadata,

@@ -37,6 +37,7 @@ export function runShape(run: Run): Record<string, unknown> {
     metadata: run.metadata,
     multitask_strategy: run.multitaskStrategy.toLowerCase(),
     kwargs: kwargsOf(run),
+    ...(run.cancelReason !== null && { cancel_reason: run.cancelReason }),
   };
 }
 

@@ -23,6 +23,9 @@ const action = z
   .default('interrupt')
   .transform((name) => (name === 'rollback' ? 'ROLLBACK' : 'KEEP'));
 
+/** The texts of `cancel_reason`. Clients look for their beginnings. */
+const REASONS = { taken: 'taken: another run has taken over the input' };
+
 const CancelBody = z.looseObject({
   status: z.enum(['pending', 'running', 'all']).nullish(),
   thread_id: z.string().nullish(),
@@ -98,12 +101,17 @@ export const runRoutes = [
     query: z.looseObject({
       wait: flag.default(false),
       action,
+      reason: z
+        .enum(['taken'])
+        .optional()
+        .describe('`taken`: another run has taken over the input. Only with `interrupt`.'),
     }),
     answers: { 202: 'The run will stop.', 204: 'The run has stopped.' },
     changes: true,
     async handle({ app, params, query, signal }) {
       const { id } = await requireRun(app, params);
-      const cancel = () => cancelRun(app, app.viewer, id, query.action);
+      const reason = query.reason && REASONS[query.reason];
+      const cancel = () => cancelRun(app, app.viewer, id, { action: query.action, reason });
       const hasStopped =
         query.wait && isFinal((await workAndWait(app, cancel, signal)).ended.status);
       if (!query.wait) await cancel();
@@ -146,7 +154,7 @@ export const statelessRunRoutes = [
     async handle({ app, body, headers }) {
       // Each run has a key of its own.
       const requests = body.map((each, i) => {
-        const request = toNewRun(each, null, headers);
+        const request = toNewRun(each, null, { headers, viewer: app.viewer });
         const { idempotencyKey: key } = request;
         return { ...request, idempotencyKey: key == null ? key : `${key}:${i}` };
       });

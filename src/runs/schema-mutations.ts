@@ -184,9 +184,12 @@ builder.mutationField('cancelRun', (t) =>
       id: t.arg.id({ required: true }),
       action: t.arg({ type: CancelAction, required: true, defaultValue: 'KEEP' }),
       wait: t.arg.boolean({ required: true, defaultValue: false }),
+      reason: t.arg.string({
+        description: 'For Run.cancelReason. At most 1,000 characters; only with KEEP.',
+      }),
     },
-    resolve: async (_root, { id, action, wait }, app) => {
-      const cancel = () => cancelRun(app, app.viewer, id, action);
+    resolve: async (_root, { id, wait, ...how }, app) => {
+      const cancel = () => cancelRun(app, app.viewer, id, how);
       return wait ? (await workAndWait(app, cancel)).ended : cancel();
     },
   }),

@@ -150,6 +150,10 @@ builder.prismaObjectFields(RunRef, (t) => ({
     description: 'Reason for status ERROR.',
     resolve: ({ error }) => shownError(error),
   }),
+  cancelReason: t.exposeString('cancelReason', {
+    nullable: true,
+    description: 'The reason of a cancellation; null without one.',
+  }),
   createdAt: t.expose('createdAt', { type: 'DateTime' }),
   startedAt: t.expose('startedAt', {
     type: 'DateTime',

@@ -29,7 +29,7 @@ export async function deleteThread(
     // A new finishedAt: the retention sweep has already passed old ones (runs/retention.ts).
     await query(
       sql`UPDATE "Run" SET "tombstone" = true, "finishedAt" = now(), "threadId" = NULL, "input" = NULL, "command" = NULL,
-          "output" = NULL, "config" = '{}', "context" = '{}', "metadata" = '{}'
+          "output" = NULL, "config" = '{}', "context" = '{}', "metadata" = '{}', "cancelReason" = NULL
         WHERE "threadId" = ${id}`,
     );
     await query(sql`DELETE FROM "Thread" WHERE "id" = ${id}`);
