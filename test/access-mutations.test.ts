@@ -22,6 +22,8 @@ interface Call {
   args: (target: World, own: World) => object;
   /** Members of the tenant may do it as well. */
   audience?: 'tenant';
+  /** The code of the error for the owner, whose objects exist but cannot take part now. */
+  refusal?: string;
 }
 
 const call = (args: Call['args']): Call => ({ args });
@@ -114,6 +116,14 @@ const CALLS: Record<string, Call[]> = {
     call(({ chat }) => ({ selection: { ids: [chat] } })),
     call(({ mark }) => ({ selection: { filter: { metadata: { mark } } } })),
   ],
+  pruneThreads: [
+    // A run of the chat starts in an hour, and the newest thread waits for an answer.
+    { ...call(({ chat }) => ({ selection: { ids: [chat] } })), refusal: 'THREAD_BUSY' },
+    {
+      ...call(({ mark }) => ({ selection: { filter: { metadata: { mark } } } })),
+      refusal: 'CONFLICT',
+    },
+  ],
 };
 
 /** Mutations for admins. */
@@ -168,9 +178,10 @@ describe.for(Object.entries(CALLS))('%s', ([field, calls]) => {
       }
     }
     expect(await snapshotOf(viewers.alice, world)).toEqual(before);
-    for (const { args } of calls) {
-      const { errors } = await send(viewers.alice, field, args(world, world));
-      expect(errors ?? []).toEqual([]);
+    for (const { args, refusal } of calls) {
+      const { errors = [] } = await send(viewers.alice, field, args(world, world));
+      const codes = errors.map(({ extensions }) => extensions['code']);
+      expect(codes).toEqual(refusal === undefined ? [] : [refusal]);
     }
   });
 });

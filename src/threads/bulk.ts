@@ -7,6 +7,7 @@ import { BadInputError, NotFoundError } from '../errors.ts';
 import type { EventTail } from '../events/tail.ts';
 import type { Thread } from '../generated/prisma/client.ts';
 import { deleteThread } from './delete.ts';
+import { pruneThread } from './prune.ts';
 import { searchThreads, type ThreadFilter } from './search.ts';
 import { updateThread } from './update.ts';
 
@@ -38,6 +39,15 @@ export async function updateThreads(
   return forEach(await selectedIds(app, viewer, selection), (id) =>
     updateThread(app, viewer, id, change),
   );
+}
+
+/** Deletes the history of the selected threads, as `deleteThreads` deletes threads. Returns their rows. */
+export async function pruneThreads(
+  app: Reading & { config: Config },
+  viewer: Viewer,
+  selection: ThreadSelection,
+): Promise<Thread[]> {
+  return forEach(await selectedIds(app, viewer, selection), (id) => pruneThread(app, viewer, id));
 }
 
 /** The ids of the selection, or of the newest threads of its filter, at most 100. Throws FORBIDDEN for a viewer that only reads. */

@@ -3,7 +3,7 @@ import type { ThreadStatus } from '../generated/prisma/enums.ts';
 import { command } from '../graphs/rest-command.ts';
 import { jsonObject, paging, sortOrder, unsupported } from '../rest/fields.ts';
 import { json, noContent, pageHeaders, route } from '../rest/route.ts';
-import { deleteThreads } from './bulk.ts';
+import { deleteThreads, pruneThreads } from './bulk.ts';
 import { copyThread } from './copy.ts';
 import { createThread } from './create.ts';
 import { deleteThread } from './delete.ts';
@@ -134,23 +134,20 @@ const searchRoutes = [
     method: 'POST',
     path: '/threads/prune',
     tag,
-    summary: 'Deletes up to 100 threads. Leaves out threads that do not exist.',
+    summary:
+      'Deletes up to 100 threads, or with `keep_latest` their history. Leaves out threads that do not exist.',
     access: ['threads:delete'],
     body: z.object({
       thread_ids: z.array(z.string()),
-      strategy: z
-        .enum(['delete', 'keep_latest'])
-        .nullish()
-        .refine((strategy) => strategy !== 'keep_latest', {
-          error: 'strategy keep_latest is not supported by this server',
-        }),
+      strategy: z.enum(['delete', 'keep_latest']).nullish(),
     }),
     answers: { 200: z.object({ pruned_count: z.int() }) },
     changes: true,
-    async handle({ app, body }) {
-      if (body.thread_ids.length === 0) return json({ pruned_count: 0 });
-      const deleted = await deleteThreads(app, app.viewer, { ids: body.thread_ids });
-      return json({ pruned_count: deleted.length });
+    async handle({ app, body: { thread_ids: ids, strategy } }) {
+      if (ids.length === 0) return json({ pruned_count: 0 });
+      const prune = strategy === 'keep_latest' ? pruneThreads : deleteThreads;
+      const pruned = await prune(app, app.viewer, { ids });
+      return json({ pruned_count: pruned.length });
     },
   }),
 ];

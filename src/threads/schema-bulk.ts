@@ -1,5 +1,5 @@
 import { builder } from '../graphql/builder.ts';
-import { deleteThreads, updateThreads } from './bulk.ts';
+import { deleteThreads, pruneThreads, updateThreads } from './bulk.ts';
 import { UpdateThreadInput } from './schema-mutations.ts';
 import { ThreadFilter, ThreadRef } from './schema.ts';
 
@@ -37,5 +37,15 @@ builder.mutationField('updateThreads', (t) =>
       input: t.arg({ type: UpdateThreadInput, required: true }),
     },
     resolve: (_root, { selection, input }, app) => updateThreads(app, app.viewer, selection, input),
+  }),
+);
+
+builder.mutationField('pruneThreads', (t) =>
+  t.field({
+    type: [ThreadRef],
+    nullable: true,
+    description: `Deletes the history of at most 100 threads, and returns them: the current state stays, and the next run continues from it. Earlier runs lose their output. THREAD_BUSY while a run of a thread is pending or running, CONFLICT while a question is open. ${ONE_BY_ONE}`,
+    args: { selection: t.arg({ type: ThreadSelection, required: true }) },
+    resolve: (_root, { selection }, app) => pruneThreads(app, app.viewer, selection),
   }),
 );

@@ -366,6 +366,7 @@ async function useThreads(server: TestApp): Promise<void> {
   await gql(
     `mutation ($filter: ThreadFilter!) {
       updateThreads(selection: { filter: $filter }, input: { metadata: { more: true } }) { id }
+      pruneThreads(selection: { filter: $filter }) { id }
       deleteThreads(selection: { filter: $filter })
       again: deleteThreads(selection: { ids: ["${id}"] })
     }`,
