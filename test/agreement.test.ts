@@ -365,6 +365,8 @@ describe('What LangGraph asks is asked here, and its answers do the same', () =>
     ],
     ['ask', 'an update', [{ input: {} }, { update: { log: ['noted'] } }]],
     ['ask', 'goto', [{ input: {} }, { goto: [{ node: 'before' }] }]],
+    ['ask', 'goto the end', [{ input: {} }, { goto: [{ node: '__end__' }] }]],
+    ['steps', 'goto the end', [{ input: {} }, { goto: [{ node: '__end__' }] }]],
     [
       'ask',
       'an answer, and a stop after the node',

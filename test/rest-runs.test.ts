@@ -211,6 +211,26 @@ describe('An answer over REST', () => {
   });
 });
 
+describe('A command over REST', () => {
+  it('to jump to the end leaves a question open, as LangGraph does', async ({ client }) => {
+    const sdk = sdkClient(client);
+    const threadId = await client.createThread();
+    await sdk.runs.wait(threadId, 'ask', { input: { log: ['in'] } });
+    const head = await sdk.threads.getState(threadId);
+    const { checkpoint_ns, checkpoint_id } = head.checkpoint;
+    const values: any = await sdk.runs.wait(threadId, 'ask', {
+      input: {},
+      command: { goto: '__end__' },
+      checkpoint: { checkpoint_ns, checkpoint_id, checkpoint_map: null },
+    });
+    expect(values).toMatchObject({ log: ['in', 'before'], __interrupt__: [{}] });
+    expect(await sdk.threads.get(threadId)).toMatchObject({ status: 'interrupted' });
+    expect(await sdk.runs.wait(threadId, 'ask', { command: { resume: 'go' } })).toMatchObject({
+      answer: 'go',
+    });
+  });
+});
+
 describe('A stateless run over REST', () => {
   it('answers with its values', async ({ client }) => {
     const values = await sdkClient(client).runs.wait(null, 'echo', {

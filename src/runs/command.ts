@@ -1,4 +1,4 @@
-import { Command as LangGraphCommand } from '@langchain/langgraph';
+import { END, Command as LangGraphCommand } from '@langchain/langgraph';
 import { NULL_TASK_ID } from '../checkpoints/new-records.ts';
 import { checkLength } from '../db/page.ts';
 import type { Query } from '../db/query.ts';
@@ -37,11 +37,12 @@ export function checkCommand(
       'update must be an object with a value for each written key.',
     );
   }
-  const unknown = goto?.findIndex(({ node }) => nodes && !nodes.includes(node)) ?? -1;
+  const known = nodes && [...nodes, END];
+  const unknown = goto?.findIndex(({ node }) => known && !known.includes(node)) ?? -1;
   if (goto && unknown >= 0) {
     throw new BadInputError(
       `${argument}.goto[${unknown}].node`,
-      `The graph "${graphId}" has no node "${goto[unknown]?.node}"; it has ${nodes?.join(', ')}.`,
+      `The graph "${graphId}" has no node "${goto[unknown]?.node}"; it has ${known?.join(', ')}.`,
     );
   }
 }

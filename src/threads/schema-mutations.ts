@@ -11,7 +11,7 @@ import { updateThread } from './update.ts';
 const GotoInput = builder.inputType('GotoInput', {
   description: 'With input, the node gets this input instead of the state.',
   fields: (t) => ({
-    node: t.string({ required: true }),
+    node: t.string({ required: true, description: 'A node, or `__end__` for none.' }),
     input: t.field({ type: 'JSON' }),
   }),
 });
