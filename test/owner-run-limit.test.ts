@@ -1,4 +1,5 @@
-import { describe, expect } from 'vitest';
+import { describe, expect, inject } from 'vitest';
+import { sql } from '../src/db/sql.ts';
 import { human, randomId, type TestApp } from './support/app.ts';
 import { CREATE_RUN, CREATE_THREAD } from './support/client.ts';
 import { createGate } from './support/gates.ts';
@@ -147,6 +148,23 @@ describe('OWNER_RUN_LIMIT', () => {
     expect(answer).toContain('NOT_FOUND');
     expect((await refusal(threadId)).replaceAll(threadId, missing)).toBe(answer);
   });
+
+  it.skipIf(inject('database') === 'embedded')(
+    'waits for no request of the owner of a foreign thread',
+    async ({ server: { app }, owners: { alice, bob } }) => {
+      const threadId = await bob.createThread();
+      const { viewer } = await bob.gql('{ viewer { tenant identity } }');
+      const bobsLock = JSON.stringify([viewer.tenant, viewer.identity]);
+      await app.sql.transaction(async (query) => {
+        await query(sql`SELECT pg_advisory_xact_lock(hashtextextended(${bobsLock}, 2))`);
+        // It has its answer while bob's lock is held.
+        const input = later({ threadId, multitaskStrategy: 'INTERRUPT' });
+        expect(await alice.errors(CREATE_RUN, { input })).toMatchObject([
+          { extensions: { code: 'NOT_FOUND' } },
+        ]);
+      });
+    },
+  );
 
   it('is off by default', async ({ startServer }) => {
     const { client } = await startServer();
