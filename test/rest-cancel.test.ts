@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { describe, expect } from 'vitest';
 import { it } from './support/fixture.ts';
 import { operation } from './support/graphql.ts';
@@ -8,6 +9,7 @@ const CANCEL = operation(`mutation ($id: ID!, $action: CancelAction!, $reason: S
 }`);
 const RUN = operation(`query ($id: ID!) { run(id: $id) { status cancelReason } }`);
 
+const graphsFile = path.join(import.meta.dirname, 'support/auth-graphs.json');
 const input = { messages: [human('hi')] };
 
 describe('The reason of a cancellation', () => {
@@ -102,5 +104,19 @@ describe('The x- headers of a request', () => {
     expect((await sdk.threads.get(threadId)).config?.configurable).toEqual(shown);
     const [stored] = await sdk.runs.list(threadId);
     expect(JSON.stringify(stored)).not.toContain('secret');
+  });
+
+  it('are left out where a handler logs in: it may read credentials from any header', async ({
+    startServer,
+  }) => {
+    const { client } = await startServer({ graphsFile });
+    const authorization = `Test ${JSON.stringify({ identity: 'ann' })}`;
+    const sdk = sdkClient(client, { defaultHeaders: { authorization, 'x-language': 'de' } });
+    const { thread_id: threadId } = await sdk.threads.create();
+    await sdk.runs.wait(threadId, 'whoCalls', { input: {} });
+    const [run] = await sdk.runs.list(threadId);
+    expect(run).toMatchObject({ status: 'success' });
+    expect(JSON.stringify(run)).not.toContain('x-language');
+    expect(JSON.stringify(await sdk.threads.get(threadId))).not.toContain('x-language');
   });
 });
