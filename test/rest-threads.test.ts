@@ -109,9 +109,10 @@ describe('changing a thread', () => {
     const pruned = await threads.prune([one.thread_id, two.thread_id, randomUUID()]);
     expect(pruned).toEqual({ pruned_count: 2 });
     await expect(threads.get(one.thread_id)).rejects.toMatchObject({ status: 404 });
-    await expect(threads.prune([randomUUID()], { strategy: 'keep_latest' })).rejects.toMatchObject({
-      status: 422,
-    });
+    const rest = threads.prune([one.thread_id, randomUUID()], { strategy: 'keep_latest' });
+    expect(await rest).toEqual({ pruned_count: 0 });
+    const unknown = { strategy: 'archive' as 'delete' };
+    await expect(threads.prune([two.thread_id], unknown)).rejects.toMatchObject({ status: 422 });
   });
 });
 
