@@ -4,11 +4,11 @@ import type { Viewer } from '../auth/viewer.ts';
 import type { Query, Sql } from '../db/query.ts';
 import { raw, sql } from '../db/sql.ts';
 import { parseUuid } from '../db/uuid.ts';
-import { NotFoundError } from '../errors.ts';
 import { lastNumberOf } from '../events/append.ts';
 import type { StoredEvent } from '../events/event.ts';
 import type { EventTail } from '../events/tail.ts';
 import type { Run } from '../generated/prisma/client.ts';
+import { requireReadable } from './events.ts';
 
 /** The start of a reader that needs all events of each run. */
 interface RunsStart {
@@ -27,12 +27,7 @@ export async function followRuns(
   id: string,
   { after }: RunsStart,
 ): Promise<AsyncIterableIterator<StoredEvent, void>> {
-  const threadId = parseUuid('threadId', id);
-  const viewer = await permit(asking, 'threads:read', { thread_id: threadId });
-  const [thread] = await app.sql.query(
-    sql`SELECT 1 FROM "Thread" WHERE "id" = ${threadId} AND ${canRead(viewer)}`,
-  );
-  if (!thread) throw new NotFoundError('Thread', threadId);
+  const threadId = await requireReadable(app, asking, id);
   const start =
     after === undefined
       ? await startOfCurrent(app.sql.query, threadId)

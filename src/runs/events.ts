@@ -106,6 +106,21 @@ function followFrom(
   return tail.follow(followed, { after, ...(types && { types }) });
 }
 
+/** The id of a thread that the viewer may read. Throws NotFoundError. */
+export async function requireReadable(
+  { sql: { query } }: { sql: Pick<Sql, 'query'> },
+  asking: Viewer,
+  id: string,
+): Promise<string> {
+  const threadId = parseUuid('threadId', id);
+  const viewer = await permit(asking, 'threads:read', { thread_id: threadId });
+  const [thread] = await query(
+    sql`SELECT 1 FROM "Thread" WHERE "id" = ${threadId} AND ${canRead(viewer)}`,
+  );
+  if (!thread) throw new NotFoundError('Thread', threadId);
+  return threadId;
+}
+
 /** The events of all runs of a thread, from now or after a cursor, until it is deleted. */
 export async function followThread(
   app: { sql: Sql; tail: EventTail },
@@ -113,12 +128,7 @@ export async function followThread(
   id: string,
   { after, modes }: EventFilter,
 ): Promise<AsyncIterableIterator<StoredEvent, void>> {
-  const threadId = parseUuid('threadId', id);
-  const viewer = await permit(asking, 'threads:read', { thread_id: threadId });
-  const [thread] = await app.sql.query(
-    sql`SELECT 1 FROM "Thread" WHERE "id" = ${threadId} AND ${canRead(viewer)}`,
-  );
-  if (!thread) throw new NotFoundError('Thread', threadId);
+  const threadId = await requireReadable(app, asking, id);
   const number =
     after == null ? await lastNumber(app.sql.query, threadId) : readCursor(after, threadId);
   return followFrom(app, { threadId }, number, modes);
