@@ -168,7 +168,7 @@ describe('A WebSocket', () => {
       return { gate, socket };
     }
 
-    /** Opens the gate. A login after it shows that the slow one has ended. */
+    /** Opens the gate. Another login then shows the end of the slow one. */
     async function endLogin(server: TestApp, gate: Gate): Promise<void> {
       await gate.open();
       const headers = { authorization: 'Test slow', 'x-gate': gate.file };

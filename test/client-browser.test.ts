@@ -1,9 +1,8 @@
-import path from 'node:path';
-import { build } from 'esbuild';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { randomId, until } from './support/app.ts';
 import { browserPath, launchBrowser } from './support/browser.ts';
+import { buildPage, linesOf, say, WAIT } from './support/chat-page.ts';
 import { it } from './support/fixture.ts';
 import { openFragileProxy } from './support/fragile-proxy.ts';
 import { operation } from './support/graphql.ts';
@@ -13,35 +12,9 @@ const THREAD = operation(`query ($id: ID!) {
 }`);
 
 /** A page with the chat of docs/building-a-chat.md. Its address names the thread. */
-async function chatPage(): Promise<string> {
-  const { outputFiles } = await build({
-    stdin: {
-      contents: `import { openChat } from './test/front-end/building-a-chat.tsx';
-        openChat(document.querySelector('main'), location.origin + '/graphql', location.hash.slice(1));`,
-      resolveDir: path.join(import.meta.dirname, '..'),
-      loader: 'ts',
-    },
-    bundle: true,
-    write: false,
-    minify: true,
-    jsx: 'automatic',
-    define: { 'process.env.NODE_ENV': '"production"' },
-  });
-  return `<!doctype html><meta charset="utf-8"><main></main><script>${outputFiles[0]?.text}</script>`;
-}
-
-/** A page on a busy machine takes its time. */
-const WAIT = { timeout: 30_000 };
-
-async function say(page: Page, text: string): Promise<void> {
-  await page.locator('input').fill(text);
-  await page.getByRole('button', { name: 'Send' }).click();
-}
-
-async function linesOf(page: Page): Promise<string[]> {
-  const lines = await page.locator('p').allTextContents();
-  return lines.map((line) => line.trim()).filter((line) => line !== '');
-}
+const chatPage = () =>
+  buildPage(`import { openChat } from './test/front-end/building-a-chat.tsx';
+    openChat(document.querySelector('main'), location.origin + '/graphql', location.hash.slice(1));`);
 
 describe.skipIf(!browserPath)('The chat in a browser', { timeout: 90_000 }, () => {
   let browser: Browser;

@@ -29,7 +29,7 @@ const halves = (gate: { file: string }) => ({
   messages: [{ role: 'user', content: 'Count!' }],
 });
 
-/** The texts that a message of the answer had, one after another. */
+/** All texts of a message of the answer, in order of time. */
 function textsOf({ seen }: Pick<ReturnType<typeof openThread>, 'seen'>, index: number): string[] {
   const texts = seen.flatMap(({ messages }) => messages[index]?.text ?? []);
   return texts.filter((text, n) => text !== texts[n - 1]);

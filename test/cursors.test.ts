@@ -50,7 +50,7 @@ async function cursorsOf(client: Client, threadId: string): Promise<string[][]> 
   );
 }
 
-/** Three runs that ask a question, directly after each other. Returns the thread of the last one. */
+/** Starts three runs directly after each other; each asks a question. Returns the thread of the last one. */
 async function ask(client: Client): Promise<string> {
   let threadId = '';
   for (let i = 0; i < 3; i++) {

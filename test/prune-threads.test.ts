@@ -28,7 +28,7 @@ const read = async (client: Client, id: string) =>
 const prune = async (client: Client, ...ids: string[]) =>
   (await client.gql(PRUNE, { selection: { ids } })).pruneThreads?.map(({ id }) => id);
 
-/** A second thread with the same runs: what the first one would be without the pruning. */
+/** Creates two threads with the same runs: one to prune, one to compare with. */
 async function talkTwice(client: Client, assistantId: string, inputs: object[]) {
   const ids = [await client.createThread(), await client.createThread()] as const;
   for (const threadId of ids) {

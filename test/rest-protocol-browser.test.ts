@@ -1,13 +1,11 @@
-import path from 'node:path';
-import { build, type Plugin } from 'esbuild';
+import type { Plugin } from 'esbuild';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { randomId } from './support/app.ts';
 import { browserPath, launchBrowser } from './support/browser.ts';
+import { buildPage, linesOf, ROOT, say, WAIT } from './support/chat-page.ts';
 import { it } from './support/fixture.ts';
 import { createGate } from './support/gates.ts';
-
-const ROOT = path.join(import.meta.dirname, '..');
 
 /** Takes the SDK of this project instead of the earlier one that @langchain/react brings. */
 const newestSdk: Plugin = {
@@ -20,37 +18,13 @@ const newestSdk: Plugin = {
 };
 
 /** A page with the chat of test/front-end/langgraph-chat.jsx. Its address has the options of the chat. */
-async function chatPage(plugins: Plugin[]): Promise<string> {
-  const { outputFiles } = await build({
-    stdin: {
-      contents: `import { openChat } from './test/front-end/langgraph-chat.jsx';
-        const options = JSON.parse(decodeURIComponent(location.hash.slice(1)));
-        openChat(document.querySelector('main'), { apiUrl: location.origin, ...options });`,
-      resolveDir: ROOT,
-      loader: 'js',
-    },
-    bundle: true,
+const chatPage = (plugins: Plugin[]) =>
+  buildPage(
+    `import { openChat } from './test/front-end/langgraph-chat.jsx';
+    const options = JSON.parse(decodeURIComponent(location.hash.slice(1)));
+    openChat(document.querySelector('main'), { apiUrl: location.origin, ...options });`,
     plugins,
-    write: false,
-    minify: true,
-    jsx: 'automatic',
-    define: { 'process.env.NODE_ENV': '"production"' },
-  });
-  return `<!doctype html><meta charset="utf-8"><main></main><script>${outputFiles[0]?.text.replaceAll('</script', '<\\/script')}</script>`;
-}
-
-/** A page on a busy machine takes its time. */
-const WAIT = { timeout: 30_000 };
-
-async function say(page: Page, text: string): Promise<void> {
-  await page.locator('input').fill(text);
-  await page.getByRole('button', { name: 'Send' }).click();
-}
-
-async function linesOf(page: Page): Promise<string[]> {
-  const lines = await page.locator('p').allTextContents();
-  return lines.map((line) => line.trim()).filter((line) => line !== '');
-}
+  );
 
 const questions = (page: Page) => page.getByRole('button', { name: 'Send it?' });
 

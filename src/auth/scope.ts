@@ -65,7 +65,7 @@ function listOwnerScope(viewer: Viewer, alias?: string): Scope {
   };
 }
 
-/** The threads that the viewer may read, as one condition. */
+/** SQL: the viewer may read the thread. */
 export function canRead(viewer: Viewer, alias?: string): Statement {
   return allOf(listScope(viewer, alias));
 }
@@ -76,7 +76,7 @@ export function canWrite(viewer: Viewer, alias?: string): Statement {
   return canRead(viewer, alias);
 }
 
-/** The runs that the viewer may read, as one condition. */
+/** SQL: the viewer may read the run. */
 export function canReadRun(viewer: Viewer): Statement {
   return allOf(listRunScope(viewer));
 }
@@ -108,7 +108,7 @@ export function assistantContains(viewer: Viewer, document: object): Statement {
   return sql`(${own} OR ${shared})`;
 }
 
-/** The assistants that the viewer may read, as one condition. */
+/** SQL: the viewer may read the assistant. */
 export function canReadAssistant(viewer: Viewer): Statement {
   const parts = assistantParts(viewer);
   return parts.length === 0 ? sql`true` : sql`(${join(parts, ' OR ')})`;

@@ -83,19 +83,28 @@ export async function readPage<Row extends object>(
     },
     node: row as unknown as Row,
   }));
+  const hasCursor = cursor !== undefined;
   return {
     edges,
-    pageInfo: {
-      hasNextPage: backwards ? cursor !== undefined : more,
-      hasPreviousPage: backwards ? more : cursor !== undefined,
-      get startCursor() {
-        return edges[0]?.cursor ?? null;
-      },
-      get endCursor() {
-        return edges.at(-1)?.cursor ?? null;
-      },
-    },
+    pageInfo: pageInfoOf(edges, { backwards, more, hasCursor }),
     count: () => countRows(query, listing),
+  };
+}
+
+/** The information about a page. A cursor is made only if a client selects it. */
+export function pageInfoOf(
+  edges: readonly { cursor: string }[],
+  { backwards, more, hasCursor }: { backwards: boolean; more: boolean; hasCursor: boolean },
+): Page<unknown>['pageInfo'] {
+  return {
+    hasNextPage: backwards ? hasCursor : more,
+    hasPreviousPage: backwards ? more : hasCursor,
+    get startCursor() {
+      return edges[0]?.cursor ?? null;
+    },
+    get endCursor() {
+      return edges.at(-1)?.cursor ?? null;
+    },
   };
 }
 

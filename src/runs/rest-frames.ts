@@ -87,11 +87,16 @@ const ENDS: Record<string, string> = {
   TIMEOUT: 'failed',
 };
 
+/** The event `lifecycle` at the end of a run. */
+export function lifecycleEnd(status: unknown): string {
+  return ENDS[String(status)] ?? 'completed';
+}
+
 function* finished({ data }: StoredEvent, modes: ReadonlySet<RestMode>): Generator<Frame> {
   const { status, error } = recordOf(data);
   const failure = status === 'ERROR' || status === 'TIMEOUT' ? shownFailure(status, error) : null;
   if (modes.has('lifecycle')) {
-    yield lifecycle(ENDS[String(status)] ?? 'completed', failure?.message);
+    yield lifecycle(lifecycleEnd(status), failure?.message);
   }
   if (failure) yield { event: 'error', data: () => failure };
 }

@@ -3,7 +3,7 @@ import type { StoredEvent } from '../events/event.ts';
 import type { Run } from '../generated/prisma/client.ts';
 import { isRecord, recordOf } from '../json.ts';
 import { toolDataOf } from './event-values.ts';
-import { shownFailure, type FrameSource } from './rest-frames.ts';
+import { lifecycleEnd, shownFailure, type FrameSource } from './rest-frames.ts';
 import {
   createMessageEvents,
   namespaceOfMessage,
@@ -32,14 +32,6 @@ export interface Question {
   value: unknown;
   namespace: string[];
 }
-
-const ENDS: Record<string, string> = {
-  SUCCESS: 'completed',
-  INTERRUPTED: 'interrupted',
-  CANCELLED: 'interrupted',
-  ERROR: 'failed',
-  TIMEOUT: 'failed',
-};
 
 /** What the events of a run so far have shown. */
 interface RunState {
@@ -92,7 +84,7 @@ function* finished(
   { data }: StoredEvent,
 ): Generator<ProtocolEvent> {
   const { status, error } = recordOf(data);
-  const end = ENDS[String(status)] ?? 'completed';
+  const end = lifecycleEnd(status);
   for (const event of held.values()) yield valuesEvent(event, source);
   // The messages of a failed or cancelled task stay open: they are not in the state.
   if (status === 'SUCCESS' || status === 'INTERRUPTED') yield* each(messages.finish([]));

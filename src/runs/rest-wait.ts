@@ -29,8 +29,8 @@ interface WaitOptions {
 }
 
 /**
- * Answers with the final values of the run. A failure of the run is in the answer, not in the status. An answer that takes longer
- * begins with line breaks, which JSON allows: proxies then keep the connection.
+ * Answers with the final values of the run. A failure of the run is in the answer, not in the status. A slow answer
+ * begins with line breaks: JSON allows them, and proxies keep the connection.
  */
 export async function answerWithResult(
   call: Pick<Call, 'app' | 'signal' | 'headers' | 'request'>,

@@ -118,7 +118,7 @@ const ThreadPreview = builder.objectRef<Preview>('ThreadPreview').implement({
     }),
     lastText: t.string({
       nullable: true,
-      description: 'Text of the newest message that has one; null if the last messages have none.',
+      description: 'The newest text of a message; null if the last messages have none.',
       resolve: ({ last }) => last?.text,
     }),
     lastType: t.field({

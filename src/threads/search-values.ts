@@ -1,6 +1,6 @@
 import type { Reading } from '../checkpoints/graphs.ts';
 import { findCurrentStates, valuesOf } from '../checkpoints/states.ts';
-import { LARGEST_COUNT, LARGEST_PAGE, readPage, readPageRequest } from '../db/page.ts';
+import { LARGEST_COUNT, LARGEST_PAGE, pageInfoOf, readPage, readPageRequest } from '../db/page.ts';
 import type { Listing, Page, PageRequest, Slice } from '../db/page.ts';
 import { BadInputError } from '../errors.ts';
 import type { Thread } from '../generated/prisma/client.ts';
@@ -9,7 +9,7 @@ import { isRecord } from '../json.ts';
 // A search by values. PostgreSQL cannot answer it: a state is stored as parts of channels, and the graph decides what they show. So
 // the server reads the newest states of the threads that meet the other conditions, in the order of the list, and compares them.
 
-/** The most threads whose states one search reads. */
+/** The most threads of one search. It reads the state of each. */
 const MOST_READ = 1000;
 /** The most values in a condition: each is compared with all elements of a list. */
 const MOST_VALUES = 100;
@@ -32,17 +32,11 @@ export async function readPageByValues(
   const { size, backwards, cursor } = readPageRequest(request);
   const wanted = { condition, backwards, cursor, size };
   const { found, isLast } = await findThreads(app, listing, wanted);
-  const more = !isLast;
   const edges = found.slice(0, size);
   if (backwards) edges.reverse();
   return {
     edges,
-    pageInfo: {
-      hasNextPage: backwards ? cursor !== undefined : more,
-      hasPreviousPage: backwards ? more : cursor !== undefined,
-      startCursor: edges[0]?.cursor ?? null,
-      endCursor: edges.at(-1)?.cursor ?? null,
-    },
+    pageInfo: pageInfoOf(edges, { backwards, more: !isLast, hasCursor: cursor !== undefined }),
     count: async () => (await readAllByValues(app, listing, condition)).length,
   };
 }
