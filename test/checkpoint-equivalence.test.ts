@@ -55,6 +55,22 @@ const KEPT: Story[] = [
     ],
   },
   {
+    // The pending writes of two tasks differ only in a set.
+    graph: {
+      nodes: [
+        node({
+          actions: [
+            { do: 'tag', tag: 'a' },
+            { do: 'send', to: 0, times: 1 },
+          ],
+        }),
+        node({}),
+      ],
+      loops: false,
+    },
+    deeds: [BEGIN, { do: 'fork by run', from: 0, input: null, durability: 'sync' }],
+  },
+  {
     // A subgraph with a kept state writes a different value in a repeated run.
     graph: {
       nodes: [node({}), node({ remembers: true, subgraph: { nodes: [node({})], loops: false } })],

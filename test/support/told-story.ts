@@ -259,7 +259,7 @@ export async function tell(store: Store, spec: GraphSpec, deeds: Deed[]): Promis
       for await (const tuple of store.reader.list(within)) tuples.push(tuple);
       const shown = tuples.map(withoutVersions);
       // The id of the first checkpoint is last, because ids grow with time.
-      const content = `${JSON.stringify(shown).replace(ID, '#')} ${tuples.at(-1)?.checkpoint.id}`;
+      const content = `${JSON.stringify(shown, withEntries).replace(ID, '#')} ${tuples.at(-1)?.checkpoint.id}`;
       namespaces.push({ namespace, content, tuples: shown });
     }
     return { now, history, namespaces };
@@ -287,7 +287,8 @@ function withoutVersions({ checkpoint, pendingWrites = [], ...tuple }: Checkpoin
 function byTask(writes: CheckpointPendingWrite[]): unknown {
   const tasks = new Map<string, CheckpointPendingWrite[]>();
   for (const write of writes) tasks.set(write[0], [...(tasks.get(write[0]) ?? []), write]);
-  const known = (group: CheckpointPendingWrite[]) => JSON.stringify(group).replace(ID, '#');
+  const known = (group: CheckpointPendingWrite[]) =>
+    JSON.stringify(group, withEntries).replace(ID, '#');
   return Array.from(tasks.values())
     .toSorted((a, b) => (known(a) < known(b) ? -1 : 1))
     .map((group) =>
@@ -296,6 +297,11 @@ function byTask(writes: CheckpointPendingWrite[]): unknown {
         channel === '__interrupt__' ? questions(value) : value,
       ]),
     );
+}
+
+/** JSON.stringify leaves out the contents of sets and maps. */
+function withEntries(_key: string, value: unknown): unknown {
+  return value instanceof Set || value instanceof Map ? [...value] : value;
 }
 
 function isDefault(value: unknown): boolean {
