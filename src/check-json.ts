@@ -23,7 +23,10 @@ export function checkJson(root: unknown, path: string): void {
   for (let part = open.pop(); part; part = open.pop()) {
     const { value, depth } = part;
     if (depth === DEEPEST_JSON) {
-      throw new BadInputError(path, `${path} is nested deeper than ${DEEPEST_JSON} levels.`);
+      throw new BadInputError(
+        path,
+        (name) => `${name(path)} is nested deeper than ${DEEPEST_JSON} levels.`,
+      );
     }
     const check = (item: unknown, key: string | number, parent: Part): void => {
       if (typeof item !== 'object' || item === null) checkScalar(item, parent, key);
@@ -60,7 +63,7 @@ export function checkText(text: string, path: () => string): void {
 
 function badInput(path: () => string, problem: string): BadInputError {
   const argument = path();
-  return new BadInputError(argument, `${argument} ${problem}.`);
+  return new BadInputError(argument, (name) => `${name(argument)} ${problem}.`);
 }
 
 function pathOf(part: Pick<Part, 'key' | 'parent'>): () => string {

@@ -1,4 +1,5 @@
 import { inspect, types } from 'node:util';
+import { withNames, type ClientText, type NameOf } from './client-text.ts';
 
 /** All codes of `extensions.code`. */
 export type ErrorCode =
@@ -21,36 +22,51 @@ export class AppError extends Error {
   readonly code: ErrorCode;
   /** Fields of `extensions` besides the code. */
   readonly details: Readonly<Record<string, unknown>>;
+  readonly #text: ClientText;
 
-  constructor(code: ErrorCode, message: string, details: Record<string, unknown> = {}) {
-    super(message);
+  constructor(code: ErrorCode, text: ClientText, details: Record<string, unknown> = {}) {
+    super(withNames(text, (path) => path));
+    this.#text = text;
     this.name = new.target.name;
     this.code = code;
     this.details = details;
+  }
+
+  /** The message with the names of an interface. `message` has those of GraphQL. */
+  messageWith(name: NameOf): string {
+    return withNames(this.#text, name);
   }
 }
 
 /** An argument is invalid. `argument` is its path in the request, e.g. `input.threadId`. */
 export class BadInputError extends AppError {
-  constructor(argument: string, message: string) {
-    super('BAD_USER_INPUT', message, { argument });
+  constructor(argument: string, text: ClientText) {
+    super('BAD_USER_INPUT', text, { argument });
   }
 }
 
 /** A request exceeds a limit of the operator. `variable` is the setting of the limit. */
 export class LimitError extends AppError {
-  constructor(message: string, variable: string, argument?: string) {
-    super('BAD_USER_INPUT', `${message} ${variable} sets the limit.`, argument ? { argument } : {});
+  constructor(text: ClientText, variable: string, argument?: string) {
+    super(
+      'BAD_USER_INPUT',
+      (name) => `${withNames(text, name)} ${variable} sets the limit.`,
+      argument ? { argument } : {},
+    );
   }
 }
 
 /** A state exceeds STATE_LIMIT_BYTES. `found` describes the state and its number of bytes. */
 export class StateLimitError extends LimitError {
-  readonly found: string;
+  readonly found: ClientText;
   readonly mostBytes: number;
 
-  constructor(found: string, mostBytes: number, argument?: string) {
-    super(`${found}; at most ${mostBytes} are allowed.`, 'STATE_LIMIT_BYTES', argument);
+  constructor(found: ClientText, mostBytes: number, argument?: string) {
+    super(
+      (name) => `${withNames(found, name)}; at most ${mostBytes} are allowed.`,
+      'STATE_LIMIT_BYTES',
+      argument,
+    );
     this.found = found;
     this.mostBytes = mostBytes;
   }
@@ -103,15 +119,20 @@ export class ForbiddenError extends AppError {
 }
 
 export class NotFoundError extends AppError {
+  readonly what: string;
+  readonly id: string;
+
   constructor(what: string, id: string) {
     super('NOT_FOUND', `${what} ${id} does not exist.`);
+    this.what = what;
+    this.id = id;
   }
 }
 
 /** The request conflicts with stored data, e.g. a used id, or an idempotency key with a different input. */
 export class ConflictError extends AppError {
-  constructor(message: string) {
-    super('CONFLICT', message);
+  constructor(text: ClientText) {
+    super('CONFLICT', text);
   }
 }
 

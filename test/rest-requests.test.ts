@@ -91,6 +91,8 @@ describe('An error', () => {
   it('names the fields of the REST interface', async ({ client, server }) => {
     const id = await client.createThread();
     const run = { assistant_id: 'echo', input: null };
+    const metadata = { graph_id: 'echo' };
+    const step = { updates: [{ values: {} }, { values: {} }] };
     const cases: [string, string, unknown, RegExp][] = [
       ['POST', `/threads/${id}/history`, { before: 'x' }, /^before is not a UUID\.$/],
       ['POST', '/threads/search', { ids: ['x'] }, /^ids\[0\] is not a UUID\.$/],
@@ -98,6 +100,11 @@ describe('An error', () => {
       ['POST', '/runs/cancel', { thread_id: id, run_ids: ['x'] }, /^run_ids\[0\] is not a UUID\.$/],
       ['POST', '/runs/batch', Array.from({ length: 101 }, () => run), /^body has 101 entries/],
       ['POST', '/runs/batch', [run, { ...run, after_seconds: -1 }], /^body\[1\]\.after_seconds/],
+      ['POST', '/threads', { metadata, supersteps: [step] }, /: as_node is required if/],
+      ['POST', '/threads', { supersteps: [step] }, /^Supersteps need the graph_id of a graph/],
+      // The text of a client stays as it is.
+      ['POST', '/assistants', { graph_id: 'threadId' }, /^There is no graph "threadId";/],
+      ['POST', '/threads', { metadata: { threadId: '\0' } }, /^metadata\.threadId holds/],
     ];
     for (const [method, path, body, message] of cases) {
       const answer = await sendTo(server, method, path, body);

@@ -12,7 +12,8 @@ export function readAssistantId(
   if (isUuid(idOrGraphId)) return parseUuid(argument, idOrGraphId);
   throw new BadInputError(
     argument,
-    `${argument} is neither a UUID nor the name of a graph; the graphs are: ${listOf(graphs)}.`,
+    (name) =>
+      `${name(argument)} is neither a UUID nor the name of a graph; the graphs are: ${listOf(graphs)}.`,
   );
 }
 
@@ -43,6 +44,9 @@ const LONGEST_NAME = 255;
 /** Names are indexed, and PostgreSQL cannot index long texts. */
 export function checkName(argument: string, name: string | null | undefined): void {
   if (name != null && name.length > LONGEST_NAME) {
-    throw new BadInputError(argument, `${argument} is longer than ${LONGEST_NAME} characters.`);
+    throw new BadInputError(
+      argument,
+      (name) => `${name(argument)} is longer than ${LONGEST_NAME} characters.`,
+    );
   }
 }

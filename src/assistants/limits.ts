@@ -68,7 +68,7 @@ function checkCount(
 ): void {
   if (count <= most) return;
   throw new LimitError(
-    `${argument} has ${count} ${unit}; at most ${most} are allowed.`,
+    (name) => `${name(argument)} has ${count} ${unit}; at most ${most} are allowed.`,
     variable,
     argument,
   );

@@ -120,15 +120,19 @@ function readRoles(argument: string, given: readonly string[]): Role[] {
   if (isKnown && roles.length > 0) return roles;
   throw new BadInputError(
     argument,
-    `${argument} must have one or more of the roles ${ROLES.join(', ')}.`,
+    (name) => `${name(argument)} must have one or more of the roles ${ROLES.join(', ')}.`,
   );
 }
 
 function checkName(argument: string, name: string): void {
   if (name.length > 0 && name.length <= LONGEST_NAME) return;
-  throw new BadInputError(argument, `${argument} must have 1 to ${LONGEST_NAME} characters.`);
+  throw new BadInputError(
+    argument,
+    (name) => `${name(argument)} must have 1 to ${LONGEST_NAME} characters.`,
+  );
 }
 
 function checkOwner(argument: string, owner: string): void {
-  if (!isName(owner)) throw new BadInputError(argument, `${argument} must be ${A_NAME}.`);
+  if (!isName(owner))
+    throw new BadInputError(argument, (name) => `${name(argument)} must be ${A_NAME}.`);
 }

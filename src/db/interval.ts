@@ -12,7 +12,8 @@ export function checkInterval(argument: string, { after, before }: Interval): In
   if (after != null && before != null && after >= before) {
     throw new BadInputError(
       `${argument}Before`,
-      `${argument}Before is ${before.toISOString()}; it must be later than ${argument}After, ${after.toISOString()}.`,
+      (name) =>
+        `${name(`${argument}Before`)} is ${before.toISOString()}; it must be later than ${name(`${argument}After`)}, ${after.toISOString()}.`,
     );
   }
   return { after, before };

@@ -294,7 +294,10 @@ export function readSize(
 ): number {
   if (size == null) return otherwise;
   if (size < 1 || size > max) {
-    throw new BadInputError(argument, `${argument} is ${size}; it must be from 1 to ${max}.`);
+    throw new BadInputError(
+      argument,
+      (name) => `${name(argument)} is ${size}; it must be from 1 to ${max}.`,
+    );
   }
   return size;
 }
@@ -304,7 +307,7 @@ export function checkLength(argument: string, { length }: readonly unknown[]): v
   if (length >= 1 && length <= LARGEST_PAGE) return;
   throw new BadInputError(
     argument,
-    `${argument} has ${length} entries; it must have 1 to ${LARGEST_PAGE}.`,
+    (name) => `${name(argument)} has ${length} entries; it must have 1 to ${LARGEST_PAGE}.`,
   );
 }
 
@@ -328,6 +331,7 @@ function isPlainRecord(value: unknown): value is object {
 function foreignCursor(argument: string): BadInputError {
   return new BadInputError(
     argument,
-    `${argument} is not a cursor of this list; take one from its edges or pageInfo.`,
+    (name) =>
+      `${name(argument)} is not a cursor of this list; take one from its edges or pageInfo.`,
   );
 }

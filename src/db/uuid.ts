@@ -10,7 +10,8 @@ export function newId(): string {
 
 /** The UUID as PostgreSQL writes it. Throws a BadInputError with the name of the argument. */
 export function parseUuid(argument: string, value: string): string {
-  if (!UUID.test(value)) throw new BadInputError(argument, `${argument} is not a UUID.`);
+  if (!UUID.test(value))
+    throw new BadInputError(argument, (name) => `${name(argument)} is not a UUID.`);
   return value.toLowerCase();
 }
 

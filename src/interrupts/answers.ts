@@ -20,7 +20,7 @@ export interface AcceptedAnswer {
 }
 
 /**
- * Closes the interrupts of a run's answers, under the lock of the thread. Throws ConflictError, and accepts no answer, if an
+ * Closes the interrupts of a run's answers, under the lock of the thread. Throws NotPendingError, and accepts no answer, if an
  * interrupt is not pending.
  */
 export async function acceptAnswers(
@@ -36,7 +36,7 @@ export async function acceptAnswers(
     const named = interruptId ?? onlyOne(ids, threadId, `${argument}[${i}].interruptId`);
     const id = byLanggraphId(open, named) ?? named;
     if (ids.has(id)) return { interruptId: id, value: value ?? null };
-    throw new ConflictError(`Interrupt ${id} is not pending on thread ${threadId}.`);
+    throw new NotPendingError(`Interrupt ${id} is not pending on thread ${threadId}.`);
   });
   const named = accepted.map(({ interruptId }) => interruptId);
   const twice = named.find((id, i) => named.indexOf(id) !== i);
@@ -58,13 +58,17 @@ function byLanggraphId(
 
 function onlyOne(open: ReadonlySet<string>, threadId: string, argument: string): string {
   const [id] = open;
-  if (id === undefined) throw new ConflictError(`No interrupt is pending on thread ${threadId}.`);
+  if (id === undefined) throw new NotPendingError(`No interrupt is pending on thread ${threadId}.`);
   if (open.size === 1) return id;
   throw new BadInputError(
     argument,
-    `Thread ${threadId} has ${open.size} pending interrupts: each answer needs an interruptId.`,
+    (name) =>
+      `Thread ${threadId} has ${open.size} pending interrupts: each answer needs an ${name('interruptId')}.`,
   );
 }
+
+/** An answer to an interrupt that does not wait for one. */
+export class NotPendingError extends ConflictError {}
 
 /** The node of the interrupt is no longer in the graph: no node can receive the answer. */
 export class NodeGoneError extends Error {

@@ -1,6 +1,12 @@
 import { z } from 'zod';
 import { describeZodError } from '../describe-zod-error.ts';
-import { AppError, DatabaseAwayError, isDatabaseAway, type ErrorCode } from '../errors.ts';
+import {
+  AppError,
+  DatabaseAwayError,
+  isDatabaseAway,
+  NotFoundError,
+  type ErrorCode,
+} from '../errors.ts';
 import { RefusedError } from '../http/refused.ts';
 import type { Logger } from '../log.ts';
 
@@ -51,7 +57,7 @@ function readError(thrown: unknown, log: Logger): Failure {
     return {
       status: STATUS[thrown.code] ?? 422,
       code: thrown.code,
-      message: inRestWords(thrown.message),
+      message: inRestWords(thrown),
       ...(typeof retryAfterSeconds === 'number' && {
         headers: { 'retry-after': String(retryAfterSeconds) },
       }),
@@ -61,27 +67,41 @@ function readError(thrown: unknown, log: Logger): Failure {
   return { status: 500, code: 'INTERNAL_SERVER_ERROR', message: 'Unexpected error.' };
 }
 
-/** The fields of requests, as the domain names them. */
-const FIELDS =
-  /\b(?:input\.|filter\.)?(threadId|assistantId|graphId|checkpointId|checkpointNamespace|runId|asNode|multitaskStrategy|streamModes|interruptBefore|interruptAfter|afterSeconds|onCompletion|interruptId|ifExists)\b/g;
+/** The message with the names of the REST interface. Clients look for `Assistant not found`. */
+export function inRestWords(error: AppError): string {
+  if (error instanceof NotFoundError && error.what === 'Assistant') {
+    return `Assistant not found: ${error.id}`;
+  }
+  return error.messageWith(restName);
+}
 
-/** Fields that the REST interface names in another way. */
-const OTHER_NAMES: readonly (readonly [RegExp, string])[] = [
-  [/^Assistant (.+) does not exist\.$/, 'Assistant not found: $1'],
-  [/\binputs\b(?=\[| has )/g, 'body'],
-  [/\bselection\.ids\b/g, 'thread_ids'],
-  [/\bfilter\.ids\b/g, 'run_ids'],
-  [/\bbody\.(?=(?:ids|values)\b)/g, ''],
-  [/\bolderThan\b/g, 'before'],
-  [/\b(?:input\.)?idempotencyKey\b/g, 'Idempotency-Key'],
-  [/\b(?:input\.)?ifThreadMissing\b/g, 'if_not_exists'],
-];
+/** Fields with another name in the REST interface. */
+const OTHER_NAMES: Record<string, string> = {
+  inputs: 'body',
+  olderThan: 'before',
+  idempotencyKey: 'Idempotency-Key',
+  ifThreadMissing: 'if_not_exists',
+};
 
-/** The message with the names of the REST interface: `thread_id` for `input.threadId`. Clients look for `Assistant not found`. */
-export function inRestWords(message: string): string {
-  return OTHER_NAMES.reduce((text, [name, other]) => text.replace(name, other), message)
-    .replaceAll(FIELDS, (_, name: string) => toSnakeCase(name))
-    .replaceAll(/\binput\.(?=[a-z])/g, '');
+/** Lists of ids, each for one route. */
+const ID_LISTS: Record<string, string> = { 'selection.ids': 'thread_ids', 'filter.ids': 'run_ids' };
+
+/** Fields with JSON of the client. The names in it are the client's. */
+const JSON_FIELDS = /^(input|config|context|metadata|values|update|value)\b/;
+
+/** `thread_id` for `input.threadId`. A path in the body has the names of the REST interface already. */
+function restName(path: string): string {
+  if (path.startsWith('body.')) return path.slice('body.'.length);
+  const steps = path
+    .replace(/^\w+\.ids\b/, (list) => ID_LISTS[list] ?? list)
+    .replace(/^(input|filter)\./, '')
+    .split('.');
+  const json = steps.findIndex((step) => JSON_FIELDS.test(step));
+  const own = json === -1 ? steps : steps.slice(0, json);
+  const named = own.map((step) =>
+    step.replace(/^\w+/, (name) => OTHER_NAMES[name] ?? toSnakeCase(name)),
+  );
+  return [...named, ...steps.slice(own.length)].join('.');
 }
 
 function toSnakeCase(name: string): string {

@@ -177,9 +177,13 @@ export function readCursor(
 ): number {
   if (cursor == null) return 0;
   const event = parseEventId(cursor);
-  if (!event) throw new BadInputError(argument, `${argument} is not the id of an event.`);
+  if (!event)
+    throw new BadInputError(argument, (name) => `${name(argument)} is not the id of an event.`);
   if (event.threadId !== threadId) {
-    throw new BadInputError(argument, `${argument} is the id of an event of another thread.`);
+    throw new BadInputError(
+      argument,
+      (name) => `${name(argument)} is the id of an event of another thread.`,
+    );
   }
   return event.number;
 }

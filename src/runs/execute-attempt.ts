@@ -204,6 +204,6 @@ async function readState(
 function outputOf({ attempt, config }: Execution, state: StateSnapshot): Outcome['output'] {
   if (attempt.claim.onCompletion !== 'DELETE') return undefined;
   const values = toPlain(state.values ?? null);
-  const limit = { name: 'The output of the run', mostBytes: config.stateLimitBytes };
+  const limit = { what: 'The output of the run', mostBytes: config.stateLimitBytes };
   return { values, json: toLimitedJson(values, limit) };
 }

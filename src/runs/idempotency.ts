@@ -25,7 +25,7 @@ export function readKey(
   if (key === '' || key.length > LONGEST_KEY) {
     throw new BadInputError(
       argument,
-      `${argument} has ${key.length} characters; it must have 1 to ${LONGEST_KEY}.`,
+      (name) => `${name(argument)} has ${key.length} characters; it must have 1 to ${LONGEST_KEY}.`,
     );
   }
   const given = Object.entries(input).filter(([, value]) => value != null);
@@ -55,11 +55,14 @@ export async function findRunByKey(
   if (!found) return undefined;
   const { isReadable, ...run } = found;
   if (!isReadable) {
-    throw new ConflictError(`The idempotencyKey "${key}" belongs to a run of another owner.`);
+    throw new ConflictError(
+      (name) => `The ${name('idempotencyKey')} "${key}" belongs to a run of another owner.`,
+    );
   }
   if (inputHash.equals(run.inputHash ?? Buffer.alloc(0))) return run;
   throw new ConflictError(
-    `The idempotencyKey "${key}" belongs to run ${run.id}, with a different input.`,
+    (name) =>
+      `The ${name('idempotencyKey')} "${key}" belongs to run ${run.id}, with a different input.`,
   );
 }
 

@@ -4,6 +4,7 @@ import {
   checkObject,
   type InputLimits,
 } from '../assistants/limits.ts';
+import { withNames, type ClientText } from '../client-text.ts';
 import type { Config } from '../config.ts';
 import type { Query } from '../db/query.ts';
 import { param, sql, type Statement } from '../db/sql.ts';
@@ -29,8 +30,11 @@ export function checkTimes(
   const timeout = `${argument}.timeoutSeconds`;
   checkSeconds(timeout, timeoutSeconds, { min: 0.001, max: LONGEST_TIMEOUT_SECONDS });
   if (timeoutSeconds == null || timeoutSeconds <= runSeconds) return;
-  const message = `${timeout} is ${timeoutSeconds}; at most ${runSeconds} s are allowed.`;
-  throw new LimitError(message, 'RUN_SECONDS', timeout);
+  throw new LimitError(
+    (name) => `${name(timeout)} is ${timeoutSeconds}; at most ${runSeconds} s are allowed.`,
+    'RUN_SECONDS',
+    timeout,
+  );
 }
 
 /** Checks the configuration of the run: the assistant's, with the request's on top. */
@@ -59,18 +63,26 @@ export function toInputJson(
 ): string | null {
   return input == null
     ? null
-    : toLimitedJson(input, { name: argument, mostBytes: stateLimitBytes, argument });
+    : toLimitedJson(input, {
+        what: (name) => name(argument),
+        mostBytes: stateLimitBytes,
+        argument,
+      });
 }
 
-/** The value as JSON. Throws StateLimitError, with `name` for the value, if the JSON has more than `mostBytes`. */
+/** The value as JSON. Throws StateLimitError, with `what` for the value, if the JSON has more than `mostBytes`. */
 export function toLimitedJson(
   value: unknown,
-  { name, mostBytes, argument }: { name: string; mostBytes: number; argument?: string },
+  { what, mostBytes, argument }: { what: ClientText; mostBytes: number; argument?: string },
 ): string {
   const json = JSON.stringify(value);
   const bytes = Buffer.byteLength(json);
   if (bytes <= mostBytes) return json;
-  throw new StateLimitError(`${name} has ${bytes} bytes as JSON`, mostBytes, argument);
+  throw new StateLimitError(
+    (name) => `${withNames(what, name)} has ${bytes} bytes as JSON`,
+    mostBytes,
+    argument,
+  );
 }
 
 function checkSeconds(
@@ -79,7 +91,10 @@ function checkSeconds(
   { min, max }: { min: number; max: number },
 ): void {
   if (seconds == null || (seconds >= min && seconds <= max)) return;
-  throw new BadInputError(argument, `${argument} is ${seconds}; it must be from ${min} to ${max}.`);
+  throw new BadInputError(
+    argument,
+    (name) => `${name(argument)} is ${seconds}; it must be from ${min} to ${max}.`,
+  );
 }
 
 /** The room for a new run within a limit. */

@@ -206,25 +206,28 @@ function checkCombinations(argument: string, request: NewRun): void {
   if (threadId == null && checkpointId != null) {
     throw new BadInputError(
       `${argument}.checkpointId`,
-      'checkpointId needs a threadId: the thread of the checkpoint.',
+      (name) =>
+        `${name('checkpointId')} needs a ${name('threadId')}: the thread of the checkpoint.`,
     );
   }
   if (checkpointId == null && checkpointNamespace !== '') {
     throw new BadInputError(
       `${argument}.checkpointNamespace`,
-      'checkpointNamespace needs a checkpointId.',
+      (name) => `${name('checkpointNamespace')} needs a ${name('checkpointId')}.`,
     );
   }
   if (threadId == null && command?.resume) {
     throw new BadInputError(
       `${argument}.command.resume`,
-      'command.resume needs a threadId: a stateless run has no pending interrupts.',
+      (name) =>
+        `command.resume needs a ${name('threadId')}: a stateless run has no pending interrupts.`,
     );
   }
   if (checkpointId != null && command?.resume) {
     throw new BadInputError(
       `${argument}.command.resume`,
-      'checkpointId and command.resume exclude each other: only interrupts of the newest checkpoint accept answers.',
+      (name) =>
+        `${name('checkpointId')} and command.resume exclude each other: only interrupts of the newest checkpoint accept answers.`,
     );
   }
 }

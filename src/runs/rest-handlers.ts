@@ -40,7 +40,7 @@ export async function createNew(app: ClientApp, request: NewRun): Promise<Run> {
 }
 
 function isAboutAssistant(error: unknown): boolean {
-  if (error instanceof NotFoundError) return error.message.startsWith('Assistant ');
+  if (error instanceof NotFoundError) return error.what === 'Assistant';
   return error instanceof BadInputError && error.details['argument'] === 'input.assistantId';
 }
 

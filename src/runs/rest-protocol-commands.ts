@@ -3,7 +3,7 @@ import { describeZodError } from '../describe-zod-error.ts';
 import { AppError, IdTakenError, NotFoundError, type ErrorCode } from '../errors.ts';
 import type { Run } from '../generated/prisma/client.ts';
 import { RefusedError } from '../http/refused.ts';
-import type { Answer } from '../interrupts/answers.ts';
+import { NotPendingError, type Answer } from '../interrupts/answers.ts';
 import { inRestWords } from '../rest/errors.ts';
 import { jsonObject } from '../rest/fields.ts';
 import type { Call } from '../rest/route.ts';
@@ -180,11 +180,10 @@ function failureOf(error: unknown): { error: string; message: string } | undefin
   const code = CODES[error.code];
   return code === undefined
     ? undefined
-    : { error: codeOf(error) ?? code, message: inRestWords(error.message) };
+    : { error: codeOf(error) ?? code, message: inRestWords(error) };
 }
 
-function codeOf({ code, message, details }: AppError): string | undefined {
-  if (details['argument'] === 'input.checkpointId') return 'no_such_checkpoint';
-  const isAboutQuestion = code === 'CONFLICT' && /interrupt .*pending/i.test(message);
-  return isAboutQuestion ? 'no_such_interrupt' : undefined;
+function codeOf(error: AppError): string | undefined {
+  if (error.details['argument'] === 'input.checkpointId') return 'no_such_checkpoint';
+  return error instanceof NotPendingError ? 'no_such_interrupt' : undefined;
 }

@@ -93,7 +93,7 @@ export async function* untilExpired(
       // The connection breaks: the client connects again and continues after its last event.
       throw error;
     }
-    yield describe({ error: error.code, message: inRestWords(error.message) });
+    yield describe({ error: error.code, message: inRestWords(error) });
   } finally {
     left.removeEventListener('abort', end);
     stop();

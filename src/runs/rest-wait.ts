@@ -110,7 +110,7 @@ async function resultOf(
     return await withinOperation(own, {}, (limited) => shownResult(limited, ended));
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
-    return { __error__: { error: error.code, message: inRestWords(error.message) } };
+    return { __error__: { error: error.code, message: inRestWords(error) } };
   }
 }
 

@@ -60,7 +60,10 @@ async function selectedIds(
   if (ids != null) return [...new Set(readIds('selection.ids', ids))];
   const at = 'selection.filter';
   if (isEmptyFilter(filter ?? {})) {
-    throw new BadInputError(at, `${at} must not be empty: an empty filter selects all threads.`);
+    throw new BadInputError(
+      at,
+      (name) => `${name(at)} must not be empty: an empty filter selects all threads.`,
+    );
   }
   const { edges } = await searchThreads(app, viewer, filter ?? {}, { first: LARGEST_PAGE, at });
   return edges.map(({ node }) => node.id);

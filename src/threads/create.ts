@@ -89,5 +89,8 @@ function returnExisting(thread: Thread, ifExists: IfExists): Created<Thread> {
 
 function requireGraph(graphId: string | null | undefined): string {
   if (graphId != null) return graphId;
-  throw new BadInputError('input.graphId', 'Supersteps need the graphId of a graph to apply them.');
+  throw new BadInputError(
+    'input.graphId',
+    (name) => `Supersteps need the ${name('graphId')} of a graph to apply them.`,
+  );
 }

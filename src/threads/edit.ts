@@ -172,7 +172,8 @@ async function applyEdit(
   const graph = withCheckpointer(part, edit);
   shareClasses(whole, graph);
   const unknown = unknownNode(graph, [asNode]);
-  if (unknown) throw new BadInputError('input.asNode', `input.asNode: ${unknown}.`);
+  if (unknown)
+    throw new BadInputError('input.asNode', (name) => `${name('input.asNode')}: ${unknown}.`);
   const config = {
     ...configuration,
     configurable: {
@@ -212,7 +213,8 @@ async function inferNode(
   const candidates = nodes.length > 0 ? nodes : Object.keys(graph.nodes);
   throw new BadInputError(
     'input.asNode',
-    `input.asNode is required, because several nodes are possible: ${candidates.join(', ')}.`,
+    (name) =>
+      `${name('input.asNode')} is required, because several nodes are possible: ${candidates.join(', ')}.`,
   );
 }
 

@@ -37,7 +37,8 @@ export function checkSuperstepWork(
   }
   if (work <= most) return;
   throw new LimitError(
-    `${argument} write ${work} values, each counted in its superstep and in all later supersteps; at most ${most} are allowed.`,
+    (name) =>
+      `${name(argument)} write ${work} values, each counted in its superstep and in all later supersteps; at most ${most} are allowed.`,
     'SUPERSTEP_LIMIT',
     argument,
   );

@@ -122,7 +122,8 @@ function tooMany({ argument }: ValuesCondition): BadInputError {
   const most = MOST_READ.toLocaleString('en');
   return new BadInputError(
     argument,
-    `${argument} was compared with the states of ${most} threads, the most of one request, and more threads meet the other conditions. Add a condition, such as metadata or ids.`,
+    (name) =>
+      `${name(argument)} was compared with the states of ${most} threads, the most of one request, and more threads meet the other conditions. Add a condition, such as metadata or ids.`,
   );
 }
 
@@ -131,7 +132,7 @@ function checkValues({ values, argument }: ValuesCondition): void {
   if (count <= MOST_VALUES) return;
   throw new BadInputError(
     argument,
-    `${argument} has ${count} values; at most ${MOST_VALUES} are allowed.`,
+    (name) => `${name(argument)} has ${count} values; at most ${MOST_VALUES} are allowed.`,
   );
 }
 

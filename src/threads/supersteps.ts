@@ -3,6 +3,7 @@ import { Command } from '@langchain/langgraph';
 import { EditSaver } from '../checkpoints/edit-saver.ts';
 import { configuredAt, type Place } from '../checkpoints/graphs.ts';
 import { serdeOf } from '../checkpoints/serde.ts';
+import { withNames, type ClientText } from '../client-text.ts';
 import type { Config } from '../config.ts';
 import { checkLength } from '../db/page.ts';
 import type { Sql } from '../db/query.ts';
@@ -40,7 +41,7 @@ export async function applySupersteps(
     try {
       await applyUpdates(graph, edit, config, updates);
     } catch (error) {
-      throw edit.failure ?? refused(i, updates.length === 1 ? 0 : undefined, error);
+      throw edit.failure ?? refusedBy(error, i, updates.length === 1 ? 0 : undefined);
     }
   }
   return edit;
@@ -109,7 +110,11 @@ function checkUpdates(
     if (command?.resume != null)
       throw refused(superstep, i, 'resume is only for runs: an update answers no interrupt');
     if (updates.length > 1 && asNode == null) {
-      throw refused(superstep, i, 'asNode is required if a superstep has several updates');
+      throw refused(
+        superstep,
+        i,
+        (name) => `${name('asNode')} is required if a superstep has several updates`,
+      );
     }
   }
 }
@@ -134,11 +139,21 @@ function writesOf(updates: readonly StateUpdate[]): Record<string, unknown> | un
   return writes;
 }
 
-function refused(superstep: number, update: number | undefined, reason: unknown): AppError {
-  const at = `input.supersteps[${superstep}]${update === undefined ? '' : `.updates[${update}]`}`;
-  if (reason instanceof StateLimitError) return reason.at(at);
-  if (reason instanceof AppError) return reason;
+function refused(superstep: number, update: number | undefined, why: ClientText): BadInputError {
   const which = `Superstep ${superstep + 1}${update === undefined ? '' : `, update ${update + 1}`}`;
-  const why = reason instanceof Error ? reason.message : String(reason);
-  return new BadInputError(at, `${which}: ${why}`);
+  return new BadInputError(
+    pathOf(superstep, update),
+    (name) => `${which}: ${withNames(why, name)}`,
+  );
+}
+
+/** The error of the graph as an error for the client. */
+function refusedBy(error: unknown, superstep: number, update: number | undefined): AppError {
+  if (error instanceof StateLimitError) return error.at(pathOf(superstep, update));
+  if (error instanceof AppError) return error;
+  return refused(superstep, update, error instanceof Error ? error.message : String(error));
+}
+
+function pathOf(superstep: number, update: number | undefined): string {
+  return `input.supersteps[${superstep}]${update === undefined ? '' : `.updates[${update}]`}`;
 }

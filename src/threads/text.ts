@@ -16,12 +16,16 @@ export function textCondition(
   if (text.length > MOST_CHARS) {
     throw new BadInputError(
       argument,
-      `${argument} has ${text.length} characters; at most ${MOST_CHARS} are allowed.`,
+      (name) =>
+        `${name(argument)} has ${text.length} characters; at most ${MOST_CHARS} are allowed.`,
     );
   }
   const words = text.split(/\s+/u).filter((word) => /[\p{L}\p{N}]/u.test(word));
   if (words.length === 0) {
-    throw new BadInputError(argument, `${argument} must contain a letter or a digit.`);
+    throw new BadInputError(
+      argument,
+      (name) => `${name(argument)} must contain a letter or a digit.`,
+    );
   }
   const query = words.map((word) => `${quote(word)}:*`).join(' & ');
   const found = sql`${HAS_TEXT} AND ${WORDS} @@`;
