@@ -262,6 +262,16 @@ describe.runIf(inject('database') === 'postgres')(
       expect(foreignReads(executed)).toBe('');
     });
 
+    it('so does a cancellation of runs by a filter', async () => {
+      const executed = await record(async ({ admin, member }) => {
+        for (const viewer of [admin, member]) {
+          await viewer.gql(`mutation { cancelRuns(filter: { status: [PENDING] }) { id } }`);
+        }
+      });
+      expect(executed.filter(({ text }) => text.includes('max("seq")'))).toHaveLength(2);
+      expect(foreignReads(executed)).toBe('');
+    });
+
     it('and a search for assistants, questions and API keys', async () => {
       const executed = await record(async ({ admin, member }) => {
         await searchAssistants(admin, ASSISTANT_FILTERS);

@@ -3,6 +3,7 @@ import { print } from 'graphql';
 import { createClient as createWsClient } from 'graphql-ws';
 import { describe, expect } from 'vitest';
 import { WebSocket } from 'ws';
+import { ANONYMOUS, type Viewer } from '../src/auth/viewer.ts';
 import { sql } from '../src/db/sql.ts';
 import { createLogger } from '../src/log.ts';
 import { createThreadChanges } from '../src/threads/changed.ts';
@@ -97,9 +98,10 @@ function countedChanges({ app }: TestApp) {
 }
 
 /** Inserts threads and returns their ids. */
-async function insertThreads({ app }: TestApp, count: number): Promise<string[]> {
+async function insertThreads({ app }: TestApp, count: number, owner = ''): Promise<string[]> {
   const rows = await app.sql.query<{ id: string }>(
-    sql`INSERT INTO "Thread" ("id", "updatedAt") SELECT gen_random_uuid(), now() FROM generate_series(1, ${count}) RETURNING "id"`,
+    sql`INSERT INTO "Thread" ("id", "owner", "updatedAt")
+      SELECT gen_random_uuid(), ${owner}, now() FROM generate_series(1, ${count}) RETURNING "id"`,
   );
   return rows.map(({ id }) => id);
 }
@@ -378,6 +380,26 @@ describe('threadChanged', () => {
       })(),
     ).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
     expect(counted.changes.watchers).toBe(0);
+  });
+
+  it('goes on for a watcher with more than 10,000 changed threads of other owners before it', async ({
+    server,
+  }) => {
+    using counted = countedChanges(server);
+    const own = randomId();
+    const viewer: Viewer = { ...ANONYMOUS, identity: own, sees: 'own' };
+    const watcher = counted.changes.watch({ viewer });
+    const begun = watcher.next().then(() => true);
+    await until(async () => {
+      await insertThreads(server, 1, own);
+      return Promise.race([begun, Promise.resolve(false)]);
+    });
+    const reads = counted.reads();
+    await insertThreads(server, 10_200);
+    await until(() => counted.reads() > reads + 101);
+    await insertThreads(server, 1, own);
+    expect(await watcher.next()).toMatchObject({ value: { owner: own } });
+    await watcher.return?.();
   });
 
   it('leaves nothing behind when a client unsubscribes while it waits, or its connection breaks', async ({

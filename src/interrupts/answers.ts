@@ -67,7 +67,7 @@ function onlyOne(open: ReadonlySet<string>, threadId: string, argument: string):
   );
 }
 
-/** An answer to an interrupt that does not wait for one. */
+/** An answer without an open question. */
 export class NotPendingError extends ConflictError {}
 
 /** The node of the interrupt is no longer in the graph: no node can receive the answer. */

@@ -118,6 +118,7 @@ export async function cancelRuns(
   requireRole(asking, 'member');
   const viewer = await authorizeCancel(asking, action, { status: filter.status });
   const condition = runCondition(app, viewer, filter);
+  // The scope is for the index: the slices have it, too.
   const [range] = await app.sql.query<{ last: number }>(
     sql`SELECT coalesce(max("seq"), 0) AS "last" FROM "Run" WHERE ${canWriteRun(viewer)}`,
   );

@@ -17,7 +17,10 @@ export function recentThreads(tenants: readonly string[]): Statement {
 /** The watchers of all threads, and the newest versions for them. */
 export interface WatchersOfAll<Watcher> {
   all: ReadonlySet<Watcher>;
-  /** The watchers whose viewers may know of a thread; all watchers for a deleted thread. */
+  /**
+   * The watchers whose viewers may know of a thread; all watchers for a deleted thread. Each watcher checks the row itself: this
+   * keeps changes of others out of its queue.
+   */
   of(row: ThreadRow | undefined): Watcher[];
   /** The tenants with a watcher. */
   tenants(): string[];
