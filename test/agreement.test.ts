@@ -117,6 +117,22 @@ const SHOWN = `
   status values interrupts { id value }
   state { values next tasks { name error result interrupts { value } } }`;
 
+/** The nodes before and after each checkpoint, read without the values and with them. */
+const STEPS = `
+  alone: state { next }
+  history(first: 100) { nodes { source next ran } }
+  whole: history(first: 100) { nodes { writes values next } }`;
+
+async function checkSteps(client: Client, threadId: string, next: unknown): Promise<void> {
+  const { alone, history, whole } = await selectThread(client, threadId, STEPS);
+  expect(alone?.next).toEqual(next);
+  expect(history.nodes.map((state) => state.next)).toEqual(whole.nodes.map((state) => state.next));
+  for (const [i, { source, ran }] of history.nodes.entries()) {
+    const wrote = source === 'LOOP' ? Object.keys(whole.nodes[i]?.writes ?? {}) : [];
+    expect(ran).toEqual(expect.arrayContaining(wrote));
+  }
+}
+
 const UPDATE = operation(`mutation ($id: ID!, $input: UpdateThreadStateInput!) {
   updateThreadState(id: $id, input: $input) { next }
 }`);
@@ -158,6 +174,7 @@ async function onServer(client: Client, assistantId: string): Promise<Place> {
     async show() {
       const { values, interrupts, state } = await thread();
       expect(values).toEqual(state?.values);
+      await checkSteps(client, threadId, state?.next);
       return plain({
         values,
         next: state?.next ?? [],

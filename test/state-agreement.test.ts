@@ -2,6 +2,7 @@ import { MemorySaver, type StateSnapshot } from '@langchain/langgraph';
 import { describe, expect } from 'vitest';
 import type { Client } from './support/client.ts';
 import { it } from './support/fixture.ts';
+import { operation } from './support/graphql.ts';
 import * as graphs from './support/graphs.ts';
 import { getHistory, getState, UPDATE, type State } from './support/thread-states.ts';
 
@@ -88,8 +89,39 @@ async function runBoth(
 }
 
 async function compareHeads({ client, inMemory, threadId }: Both): Promise<void> {
-  const expected = expectedOf(await inMemory.getState(CONFIG));
-  expect(comparedOf(await getState(client, threadId))).toEqual(expected);
+  const state = await inMemory.getState(CONFIG);
+  expect(comparedOf(await getState(client, threadId))).toEqual(expectedOf(state));
+  expect(await nextAlone(client, threadId)).toEqual(state.next);
+}
+
+const NEXT = operation(`query ($id: ID!) { thread(id: $id) { state { next } } }`);
+const STEPS = operation(`query ($id: ID!) {
+  thread(id: $id) { history(first: 100) { nodes { next ran } } }
+}`);
+
+/** Reads the next nodes without other fields of the state: the server then loads no values. */
+async function nextAlone(client: Client, id: string) {
+  return (await client.gql(NEXT, { id })).thread?.state?.next;
+}
+
+/** Compares the nodes before and after each checkpoint, read without the values. */
+async function compareSteps(both: Both, states: readonly StateSnapshot[]): Promise<void> {
+  const byId = new Map(states.map((state) => [idOf(state.config), state]));
+  const expected = states.map(({ next, metadata, parentConfig }) => {
+    const parent = metadata?.source === 'loop' ? byId.get(idOf(parentConfig)) : undefined;
+    return { next, ran: sorted(parent?.next ?? []) };
+  });
+  const { thread } = await both.client.gql(STEPS, { id: both.threadId });
+  const steps = thread?.history.nodes ?? [];
+  expect(steps.map(({ next, ran }) => ({ next, ran: sorted(ran) }))).toEqual(expected);
+}
+
+function idOf(config: Config | undefined): unknown {
+  return config?.configurable?.['checkpoint_id'];
+}
+
+function sorted(nodes: readonly unknown[]): string[] {
+  return nodes.map(String).toSorted();
 }
 
 async function historyInMemory({ inMemory }: Both): Promise<StateSnapshot[]> {
@@ -102,6 +134,7 @@ describe('A history', () => {
   const COMPARED: [name: string, graph: Compilable, inputs: Values[]][] = [
     ['steps', graphs.steps, [{}, { log: ['more'] }]],
     ['parallel', graphs.parallel, [{ log: ['first'] }, {}, { log: ['second'] }]],
+    ['deferred', graphs.deferred, [{}, { log: ['again'] }]],
     ['nested', graphs.nested, [{}, { log: ['again'] }]],
     ['fanOut', graphs.fanOut, [{ jobs: ['a', 'b', 'c'] }, { jobs: [] }, { jobs: ['d', 'd'] }]],
     ['ask', graphs.ask, [{}, {}]],
@@ -123,6 +156,7 @@ describe('A history', () => {
       const expected = await historyInMemory(both);
       const states = await getHistory(client, both.threadId);
       expect(states.map(comparedOf)).toEqual(expected.map(expectedOf));
+      await compareSteps(both, expected);
       await compareHeads(both);
     },
   );
@@ -179,6 +213,7 @@ describe('What updateThreadState makes', () => {
     const made = expectedOf(expected);
     expect(data.updateThreadState && comparedOf(data.updateThreadState), title).toEqual(made);
     expect(comparedOf(await getState(client, threadId)), title).toEqual(made);
+    expect(await nextAlone(client, threadId), title).toEqual(expected.next);
   }
 
   it.for(COMPARED)(

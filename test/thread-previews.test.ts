@@ -1,9 +1,9 @@
 import { describe, expect } from 'vitest';
-import { human, randomId, type TestApp } from './support/app.ts';
+import { human, randomId } from './support/app.ts';
 import { CREATE_THREAD, type Client } from './support/client.ts';
 import { it } from './support/fixture.ts';
 import { operation } from './support/graphql.ts';
-import { intercept } from './support/queries.ts';
+import { watchStatements } from './support/queries.ts';
 import { selectThread } from './support/select-thread.ts';
 
 // For messages that are stored in parts.
@@ -34,22 +34,6 @@ async function threadWith(client: Client, messages: Message[], metadata = {}): P
 }
 
 const says = (type: string, content: unknown): Message => ({ type, content });
-
-/** Counts the statements of the server and the rows of their results. */
-/** Claims, notifications and polls of the server itself. */
-const OF_SERVER = /SKIP LOCKED|pg_notify|AS f\(id\)/;
-
-function watch({ app }: TestApp) {
-  const seen = { statements: 0, rows: 0 };
-  app.sql.query = intercept(app.sql.query, async ({ text }, send) => {
-    const rows = await send();
-    if (OF_SERVER.test(text)) return rows;
-    seen.statements += 1;
-    seen.rows += rows.length;
-    return rows;
-  });
-  return seen;
-}
 
 describe('The preview of a thread', () => {
   it('shows the first human message and the last message', async ({ client }) => {
@@ -145,7 +129,7 @@ describe('A list of threads with previews and last runs', () => {
     const long = Array.from({ length: 300 }, (_, n) => says('human', `${n} ${'x'.repeat(3000)}`));
     for (const mark of [one, ...Array<string>(20).fill(many)])
       await threadWith(client, long, { mark });
-    const seen = watch(server);
+    const seen = watchStatements(server);
     const measure = async (mark: string) => {
       const before = { ...seen };
       const nodes = await list(client, { mark });

@@ -85,7 +85,8 @@ function bytesOf({ value }: StoredItem): Uint8Array {
   return typeof value === 'string' ? Buffer.from(value) : (value ?? new Uint8Array());
 }
 
-function* toNumbers(ranges: readonly number[]): Generator<number> {
+/** The numbers in ranges, in their order. */
+export function* toNumbers(ranges: readonly number[]): Generator<number> {
   for (let i = 0; i + 1 < ranges.length; i += 2) {
     for (let number = Number(ranges[i]); number <= Number(ranges[i + 1]); number++) yield number;
   }

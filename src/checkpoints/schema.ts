@@ -142,9 +142,13 @@ builder.objectFields(CheckpointRef, (t) => ({
     resolve: writesOf,
   }),
   next: t.stringList({
-    extensions: STATE_COST,
     description: 'Nodes of the next step; empty when the graph has finished.',
-    resolve: async (state) => (await state.snapshot()).next.map(String),
+    resolve: (state) => state.next(),
+  }),
+  ran: t.stringList({
+    description:
+      'Nodes of the step before this checkpoint, once for each task: their writes made it. Empty unless source is LOOP. With durability EXIT: the nodes of all steps of the run, each once.',
+    resolve: (state) => state.ran(),
   }),
   tasks: t.field({
     extensions: STATE_COST,

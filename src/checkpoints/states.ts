@@ -11,6 +11,7 @@ import { newestOf } from './newest-messages.ts';
 import { toPlain, type PlainMessage } from './plain.ts';
 import { StateReader } from './reader.ts';
 import { asRead, serdeOf } from './serde.ts';
+import { readNext, readRan } from './steps.ts';
 import { findTuple, readHeads, readTuples, type DecodeTuple } from './tuples.ts';
 
 /** A checkpoint, read on demand: one statement reads the values, tasks or relatives of a whole page of checkpoints. */
@@ -27,6 +28,10 @@ export interface State {
    * Throws MessageMissingError.
    */
   messages(page: MessagePage): Promise<PlainMessage[]>;
+  /** The nodes of the next step, as in the snapshot. Reads no values if `snapshot` was not called, with rare exceptions. */
+  next(): Promise<readonly string[]>;
+  /** The nodes of the step before the checkpoint. Reads no values. */
+  ran(): Promise<readonly string[]>;
   /** The parent checkpoint. */
   parent(): Promise<State | undefined>;
   /** The child checkpoints, oldest first. */
@@ -48,10 +53,10 @@ export function statesOf(
   const graphs = once(() => graphsOf(app, rows.map(placeOf)));
   const readAll = () => inTurn(app, () => readTuples(app.sql.query, rows, app.operation));
   const loaded = once(async () => read ?? readAll());
-  const parents = once(async () => statesOf(app, await listParents(app.sql.query, rows)));
-  const children = once(async () => statesOf(app, await listChildren(app.sql.query, rows)));
   const newest = newestOf(app, rows, { current });
   const withoutList = once(async () => statesOf(app, await newest.withoutList(), { current }));
+  const relatives = relativesOf(app, rows);
+  const nextOf = nextOfAll(app, rows, { graphs, current });
   return rows.map((row, i) => {
     const decoder = async () => {
       const graph = (await graphs())[i];
@@ -87,14 +92,66 @@ export function statesOf(
         if (!messages) throw new MessageMissingError(String(page.before));
         return messages;
       },
-      parent: async () =>
-        row.parentId === null
-          ? undefined
-          : (await parents()).find(({ row: parent }) => parent.checkpointId === row.parentId),
-      children: async () =>
-        (await children()).filter(({ row: child }) => child.parentId === row.checkpointId),
+      next: async () =>
+        (read || loaded.isAsked() ? undefined : await nextOf(row)) ?? nextIn(await snapshot()),
+      ...relatives(row),
     };
   });
+}
+
+/** The relatives of checkpoints of a namespace, and the nodes between each checkpoint and its parent. */
+function relativesOf(
+  app: Reading,
+  rows: readonly CheckpointRow[],
+): (row: CheckpointRow) => Pick<State, 'parent' | 'children' | 'ran'> {
+  const parentRows = once(() => listParents(app.sql.query, rows));
+  const parents = once(async () => statesOf(app, await parentRows()));
+  const children = once(async () => statesOf(app, await listChildren(app.sql.query, rows)));
+  const ran = once(async () => readRan(app, rows, await parentRows()));
+  return (row) => ({
+    parent: async () =>
+      row.parentId === null
+        ? undefined
+        : (await parents()).find(({ row: parent }) => parent.checkpointId === row.parentId),
+    children: async () =>
+      (await children()).filter(({ row: child }) => child.parentId === row.checkpointId),
+    ran: async () => (await ran()).get(row) ?? [],
+  });
+}
+
+/** Finds the next nodes of checkpoints. Only those that need their values are read with them. */
+function nextOfAll(
+  app: Reading,
+  rows: readonly CheckpointRow[],
+  {
+    graphs,
+    current,
+  }: { graphs: () => Promise<readonly (CompiledGraph | undefined)[]>; current: boolean },
+): (row: CheckpointRow) => Promise<readonly string[] | undefined> {
+  const known = once(async () => {
+    const served = await graphs();
+    const next = await readNext(
+      app,
+      rows.map((row, i) => ({ row, graph: served[i] })),
+      { current },
+    );
+    return new Map(rows.map((row, i) => [row, next[i]]));
+  });
+  const whole = once(async () => {
+    const next = await known();
+    const unknown = rows.filter((row) => next.get(row) === undefined);
+    return statesOf(app, unknown, { current });
+  });
+  return async (row) => {
+    const next = (await known()).get(row);
+    if (next) return next;
+    const own = (await whole()).find((state) => state.row === row);
+    return own && nextIn(await own.snapshot());
+  };
+}
+
+function nextIn({ next }: Snapshot): string[] {
+  return next.map(String);
 }
 
 /** The state at a checkpoint, by default the current state. Undefined without a checkpoint. */

@@ -142,7 +142,7 @@ async function loadChannels(
  * From this format on, a checkpoint holds the Sends for the nodes of its next step. In older formats, the writes on top of its parent
  * hold them.
  */
-const SENDS_FORMAT = 4;
+export const SENDS_FORMAT = 4;
 
 async function readSends(
   query: Query,

@@ -38,3 +38,19 @@ export async function measureValueReads<Result>(
     spy.mockRestore();
   }
 }
+
+/** Claims, notifications and polls of the server itself. */
+const OF_SERVER = /SKIP LOCKED|pg_notify|AS f\(id\)/;
+
+/** Counts the statements for clients from now on, and the rows of their results. */
+export function watchStatements({ app }: TestApp): { statements: number; rows: number } {
+  const seen = { statements: 0, rows: 0 };
+  app.sql.query = intercept(app.sql.query, async ({ text }, send) => {
+    const rows = await send();
+    if (OF_SERVER.test(text)) return rows;
+    seen.statements += 1;
+    seen.rows += rows.length;
+    return rows;
+  });
+  return seen;
+}

@@ -5,6 +5,6 @@ export const INTERRUPT =
 /** The fields of a state, without its parent and children. */
 export const STATE = `
   checkpointId threadId thread { id } namespace parentCheckpointId source step runId run { id status }
-  values messages { messageId type text } writes next
+  values messages { messageId type text } writes next ran
   tasks { taskId name path error result interrupts { ${INTERRUPT} } state { namespace } }
   interrupts { ${INTERRUPT} } metadata createdAt` as const;

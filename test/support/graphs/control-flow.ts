@@ -60,6 +60,20 @@ export const parallel = new StateGraph(Log)
   .addEdge('join', END)
   .compile();
 
+/** Nodes `short` and `long` in one superstep, then `longer`. Node `last` waits for the end of all others. */
+export const deferred = new StateGraph(Log)
+  .addNode('short', append('short'))
+  .addNode('long', append('long'))
+  .addNode('longer', append('longer'))
+  .addNode('last', append('last'), { defer: true })
+  .addEdge(START, 'short')
+  .addEdge(START, 'long')
+  .addEdge('long', 'longer')
+  .addEdge('short', 'last')
+  .addEdge('longer', 'last')
+  .addEdge('last', END)
+  .compile();
+
 /** Adds 1 to `count`. Refuses a `count` of a wrong type. */
 export const strict = new StateGraph(z.object({ count: z.number() }))
   .addNode('add', ({ count }) => ({ count: count + 1 }))
