@@ -41,6 +41,7 @@ const runFilters = ({ chat, chatRun, askingRun, assistant, mark }: World) => [
   { ids: [chatRun, askingRun] },
   { threadId: chat },
   { assistantId: assistant },
+  { graphId: 'tokens', ids: [chatRun] },
   { metadata: { mark } },
 ];
 const filtered = (filters: object[]) => filters.map((filter) => ({ filter }));
@@ -50,6 +51,7 @@ const ROOTS: Record<string, RootCase> = {
   thread: owner(({ chat, asking }) => [{ id: chat }, { id: asking }]),
   run: owner(({ chatRun, askingRun }) => [{ id: chatRun }, { id: askingRun }]),
   assistant: tenant(({ assistant }) => [{ id: assistant }]),
+  interrupt: owner(({ interrupt }) => [{ id: interrupt }]),
   threads: owner((world) => filtered(threadFilters(world))),
   runs: owner((world) => filtered(runFilters(world))),
   assistants: tenant(({ assistant, mark }) =>

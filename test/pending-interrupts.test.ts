@@ -249,3 +249,32 @@ describe('pendingInterrupts', () => {
     expect(seen).toEqual(Array.from({ length: 300 }, (_, i) => (i + 1) * 10));
   });
 });
+
+describe('interrupt(id)', () => {
+  const INTERRUPT = operation(`query ($id: ID!) {
+    interrupt(id: $id) { id value node threadId isPending }
+  }`);
+
+  it('finds a question before and after its answer', async ({ client }) => {
+    const { id: threadId } = await threadAfter(client, 'ask');
+    const { nodes } = await pending(client);
+    const id = nodes[0]?.id ?? expect.fail('No interrupt is pending.');
+    const expected = { id, value: nodes[0]?.value, node: 'ask', threadId };
+    expect((await client.gql(INTERRUPT, { id })).interrupt).toEqual({
+      ...expected,
+      isPending: true,
+    });
+    const command = { resume: [{ interruptId: id, value: 'yes' }] };
+    await client.runToEnd({ threadId, assistantId: 'ask', command });
+    expect((await client.gql(INTERRUPT, { id })).interrupt).toEqual({
+      ...expected,
+      isPending: false,
+    });
+  });
+
+  it('is null for an unknown id, and refuses what is not a UUID', async ({ client }) => {
+    expect((await client.gql(INTERRUPT, { id: randomId() })).interrupt).toBeNull();
+    const [error] = await client.errors(INTERRUPT, { id: 'none' });
+    expect(error?.extensions).toEqual({ code: 'BAD_USER_INPUT', argument: 'id' });
+  });
+});

@@ -82,7 +82,7 @@ describe('A search for runs', () => {
         finishedAt: !isEnded ? null : finished < createdAt ? createdAt : finished,
         threadId,
         assistantId: assistants.get(assistant),
-        graphId: 'echo',
+        graphId: assistant,
       };
     });
   }
@@ -91,6 +91,7 @@ describe('A search for runs', () => {
     status: fc.subarray(RUN_STATUSES),
     thread: fc.nat(1),
     assistant: fc.constantFrom('echo', 'steps', 'gone'),
+    graphId: fc.constantFrom('echo', 'steps', 'gone'),
     byName: fc.boolean(),
     created: intervalOf('created'),
     finished: intervalOf('finished'),

@@ -1,8 +1,9 @@
 import { CheckpointRef, TaskRef } from '../checkpoints/schema.ts';
+import { parseUuid } from '../db/uuid.ts';
 import { builder } from '../graphql/builder.ts';
 import { connectionOf, pageArgs } from '../graphql/connection.ts';
 import { isRecord } from '../json.ts';
-import { interruptsOf, listPendingInterrupts } from './search.ts';
+import { findInterrupt, interruptsOf, listPendingInterrupts } from './search.ts';
 
 export const InterruptRef = builder.prismaObject('Interrupt', {
   description:
@@ -31,6 +32,9 @@ export const InterruptRef = builder.prismaObject('Interrupt', {
     checkpointNamespace: t.exposeString('namespace', {
       description: 'Empty for the root graph; otherwise the path of a subgraph.',
     }),
+    isPending: t.exposeBoolean('pending', {
+      description: 'False after an answer, and after the thread continued without an answer.',
+    }),
     createdAt: t.expose('createdAt', { type: 'DateTime' }),
   }),
 });
@@ -53,6 +57,16 @@ builder.objectField(CheckpointRef, 'interrupts', (t) =>
 );
 
 const PendingInterrupts = connectionOf(InterruptRef, 'Interrupt', { totalCount: true });
+
+builder.queryField('interrupt', (t) =>
+  t.field({
+    type: InterruptRef,
+    nullable: true,
+    description: 'An interrupt, pending or not. Null if none exists.',
+    args: { id: t.arg.id({ required: true }) },
+    resolve: (_root, { id }, app) => findInterrupt(app, app.viewer, parseUuid('id', id)),
+  }),
+);
 
 builder.queryField('pendingInterrupts', (t) =>
   t.field({

@@ -1,12 +1,12 @@
 import type { StateSnapshot } from '@langchain/langgraph';
-import { authorize } from '../auth/authorize.ts';
+import { authorize, permit } from '../auth/authorize.ts';
 import { metadataContain } from '../auth/filter.ts';
 import { canRead, listInterruptScope, tenantOf } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { namesIn } from '../checkpoints/namespace.ts';
 import { bySeq, readPage, type Page, type PageRequest } from '../db/page.ts';
 import type { Sql } from '../db/query.ts';
-import { sql, type Statement } from '../db/sql.ts';
+import { join, sql, type Statement } from '../db/sql.ts';
 import type { Interrupt } from '../generated/prisma/client.ts';
 import { hasKeys } from '../json.ts';
 import { langgraphIdOf } from './pending.ts';
@@ -39,6 +39,21 @@ export async function listPendingInterrupts(
   const where = [...scope.where, sql`"pending"`];
   const listing = { from: '"Interrupt"', columns: '*', where, filters, order: bySeq('ASC') };
   return readPage<Interrupt>(app.sql, listing, page);
+}
+
+/** The interrupt with this id, pending or not. */
+export async function findInterrupt(
+  app: { sql: Sql },
+  asking: Viewer,
+  id: string,
+): Promise<Interrupt | undefined> {
+  const viewer = await permit(asking, 'threads:read', { interrupt_id: id });
+  const { where, filters } = listInterruptScope(viewer);
+  const [found] = await app.sql.query<Interrupt>(
+    sql`SELECT * FROM "Interrupt" WHERE ${join([sql`"id" = ${id}`, ...where, ...filters], ' AND ')}`,
+    { onlyReads: true },
+  );
+  return found;
 }
 
 /** The pending interrupts of these threads, oldest first. */

@@ -271,6 +271,7 @@ export const RunFilter = builder.inputType('RunFilter', {
     ids: t.idList({ description: '1 to 100 UUIDs.' }),
     threadId: t.id(),
     assistantId: t.id({ description: ASSISTANT_ID }),
+    graphId: t.id({ description: 'The graph that the run executes.' }),
     status: t.field({ type: [RunStatus], description: 'Any of these.' }),
     metadata: t.field({
       type: 'JSONObject',

@@ -19,6 +19,7 @@ export interface RunFilter {
   threadId?: string | null | undefined;
   /** A UUID, or a graph's name for its default assistant. */
   assistantId?: string | null | undefined;
+  graphId?: string | null | undefined;
   status?: readonly RunStatus[] | null | undefined;
   metadata?: Record<string, unknown> | null | undefined;
   createdAfter?: Date | null | undefined;
@@ -156,6 +157,7 @@ function readFilter(
     const id = readAssistantId({ graphs }, 'filter.assistantId', filter.assistantId);
     indexed.push(sql`"assistantId" = ${id}`);
   }
+  if (filter.graphId != null) indexed.push(sql`"graphId" = ${filter.graphId}`);
   if (status?.length === 1) indexed.push(sql`"status" = ${status[0]}::"RunStatus"`);
   else if (status) filters.push(sql`"status" = ANY(${status}::"RunStatus"[])`);
   if (orderedBy === 'CREATED_AT') {

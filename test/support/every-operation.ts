@@ -174,6 +174,9 @@ async function searchRuns({ gql }: TestApp): Promise<void> {
     { assistantId: generatedId.assistant(1) },
     { assistantId: generatedId.assistant(3) },
     { assistantId: generatedId.assistant(2) },
+    { graphId: 'echo' },
+    { graphId: 'missing' },
+    { graphId: 'echo', status: ['ERROR'] },
     { status: ['SUCCESS'] },
     { status: ['ERROR'] },
     { status: ['TIMEOUT'] },
@@ -277,7 +280,7 @@ async function useAssistants({ gql }: TestApp): Promise<void> {
   await gql(`mutation ($id: ID!) { deleteAssistant(id: $id) }`, { id });
 }
 
-const CHECKPOINT = `checkpointId namespace values metadata next messages(last: 2) { text }
+const CHECKPOINT = `checkpointId namespace values metadata next ran messages(last: 2) { text }
   tasks { name interrupts { id } state { checkpointId } } interrupts { id } run { id } thread { id } writes
   parent { checkpointId } children { checkpointId }`;
 
@@ -419,6 +422,7 @@ async function answerQuestions(server: TestApp): Promise<void> {
   await gql(`mutation ($id: ID!) { copyThread(id: $id) { id interrupts { id } } }`, {
     id: threadId,
   });
+  await gql(`query ($id: ID!) { interrupt(id: $id) { id isPending } }`, { id: question.id });
   const resume = [{ interruptId: question.id, value: 'yes' }];
   await createRun(server, { threadId, assistantId: 'ask', command: { resume } });
 }
