@@ -4,7 +4,7 @@ import { scopeKey, type Viewer } from '../auth/viewer.ts';
 import type { Query, Sql } from '../db/query.ts';
 import { sql, type Statement } from '../db/sql.ts';
 import { NotFoundError } from '../errors.ts';
-import type { Assistant } from '../generated/prisma/client.ts';
+import type { Assistant, PrismaClient } from '../generated/prisma/client.ts';
 import { remember } from '../remember.ts';
 
 /** An assistant, and the version of its row (`xmin`) when it was read. */
@@ -49,12 +49,16 @@ export function createRunAssistants(query: Query): RunAssistants {
   };
 }
 
-/** The assistant of a run, also after its deletion. Throws NotFoundError if handlers hide it from the viewer. */
-export async function showRunAssistant(
-  { sql: { query } }: { sql: Sql },
+/**
+ * The assistant of a run that the viewer may read, also after its deletion. Runs of a list share a statement, unless handlers decide
+ * about each assistant. Throws NotFoundError if they hide it.
+ */
+export async function assistantOfRun(
+  { db, sql: { query } }: { db: PrismaClient; sql: Sql },
   asking: Viewer,
-  id: string,
+  { assistantId: id }: { assistantId: string },
 ): Promise<Assistant> {
+  if (!asking.ask) return db.assistant.findUniqueOrThrow({ where: { id } });
   const viewer = await permit(asking, 'assistants:read', { assistant_id: id });
   const [assistant] = await query<Assistant>(
     sql`SELECT * FROM "Assistant" WHERE "id" = ${id} AND ${canReadAssistant(viewer)}`,

@@ -7,14 +7,8 @@ import { STATE_COST } from '../graphql/cost.ts';
 import type { MessageVersion } from './message-versions.ts';
 import { toPlain } from './plain.ts';
 import './schema-blocks.ts';
-import {
-  MESSAGES_COST,
-  MessageRef,
-  messagesArgs,
-  pageOfMessages,
-  stateBefore,
-  versionsOf,
-} from './schema-messages.ts';
+import { MESSAGES_COST, MessageRef, messagesArgs, pageOfMessages } from './schema-messages.ts';
+import { stateBefore, versionsOf } from './shown-messages.ts';
 import { statesOf, valuesOf, writesOf, type State } from './states.ts';
 import { subgraphState, taskError, type GraphTask } from './tasks.ts';
 

@@ -8,6 +8,7 @@ import { builder } from '../graphql/builder.ts';
 import { connectionOf, pageArgs, type Args } from '../graphql/connection.ts';
 import { STATE_COST } from '../graphql/cost.ts';
 import { InterruptRef } from '../interrupts/schema.ts';
+import { findInterrupts } from '../interrupts/search.ts';
 import { valuesOfEvent } from '../runs/event-values.ts';
 import { eventCursor, followRun, followThread, streamRun } from '../runs/events.ts';
 import { listRunEvents } from '../runs/list-events.ts';
@@ -86,7 +87,7 @@ builder.objectRef<StoredEvent>('MessagesEvent').implement({
     text: t.string({
       description:
         'The text of the message so far: of all its chunks in this attempt of the run, up to this one; also after a new subscription. For a whole message, its text. It repeats the earlier text with each chunk: clients that join chunks select message.text instead.',
-      resolve: (event, _args, app) => app.texts.textAt(app.sql, event),
+      resolve: (event, _args, app) => app.texts.textAt(app, event),
     }),
     isChunk: t.boolean({
       description: 'True if chunks with the same messageId may follow; clients append them.',
@@ -107,11 +108,8 @@ builder.objectRef<StoredEvent>('InterruptEvent').implement({
   fields: (t) => ({
     interrupts: t.field({
       type: [InterruptRef],
-      resolve: (event, _args, { db }) =>
-        db.interrupt.findMany({
-          where: { id: { in: dataOf(event)['interruptIds'] as string[] } },
-          orderBy: { seq: 'asc' },
-        }),
+      resolve: (event, _args, app) =>
+        findInterrupts(app, dataOf(event)['interruptIds'] as string[]),
     }),
   }),
 });

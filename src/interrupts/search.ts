@@ -112,13 +112,13 @@ export async function findInterrupts(
   );
 }
 
-/** The pending interrupts of a run that the viewer may read. */
+/** The interrupts of a run, pending or answered, oldest first. */
 export async function findInterruptsOfRun(
   { sql: { query } }: { sql: Sql },
   run: { id: string; threadId: string | null },
 ): Promise<Interrupt[]> {
   if (run.threadId === null) return [];
   return query<Interrupt>(
-    sql`SELECT * FROM "Interrupt" WHERE "threadId" = ${run.threadId} AND "runId" = ${run.id} AND "pending" ORDER BY "seq"`,
+    sql`SELECT * FROM "Interrupt" WHERE "threadId" = ${run.threadId} AND "runId" = ${run.id} ORDER BY "seq"`,
   );
 }

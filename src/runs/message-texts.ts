@@ -12,7 +12,7 @@ export interface MessageTexts {
    * The text of the message of a MESSAGES event: of all its chunks in the same attempt, up to this one. Reads the table if events of
    * the run before this one are not in memory.
    */
-  textAt(sql: Pick<Sql, 'query'>, event: StoredEvent): Promise<string>;
+  textAt(app: { sql: Pick<Sql, 'query'> }, event: StoredEvent): Promise<string>;
 }
 
 /** The most bytes of texts in memory. Above it, the texts of the run with the oldest use are dropped, and read again on demand. */
@@ -66,7 +66,7 @@ export function createMessageTexts(): MessageTexts {
   }
 
   return {
-    async textAt(sql, event) {
+    async textAt({ sql }, event) {
       const message = messageOf(event);
       const key = keyOf(event);
       if (key === undefined) return messageText(message);

@@ -127,7 +127,8 @@ async function shownResult(app: ClientApp, run: EndedRun): Promise<object> {
   const values = wireValue(await outputOf(app, run));
   if (status !== 'INTERRUPTED') return toObject(values);
   const interrupts = await findInterruptsOfRun(app, run);
-  return { ...recordOf(values), __interrupt__: interrupts.map(interruptShape) };
+  const open = interrupts.filter(({ pending }) => pending);
+  return { ...recordOf(values), __interrupt__: open.map(interruptShape) };
 }
 
 function toObject(values: unknown): object {

@@ -1,9 +1,8 @@
-import type { ClientApp } from '../app.ts';
-import { readableRows } from '../auth/scope.ts';
-import { showRunAssistant } from '../assistants/run-assistant.ts';
+import { assistantOfRun } from '../assistants/run-assistant.ts';
 import { AssistantRef } from '../assistants/schema.ts';
-import { entryOf, MessageRef, TokenUsageRef } from '../checkpoints/schema-messages.ts';
+import { MessageRef, TokenUsageRef } from '../checkpoints/schema-messages.ts';
 import { CheckpointRef } from '../checkpoints/schema.ts';
+import { entryOf } from '../checkpoints/shown-messages.ts';
 import { findUsage } from '../checkpoints/usage.ts';
 import { parseUuid } from '../db/uuid.ts';
 import type { Run } from '../generated/prisma/client.ts';
@@ -13,11 +12,12 @@ import { STATE_COST } from '../graphql/cost.ts';
 import { IS_NEW } from '../graphql/if-exists.ts';
 import { NodeRef } from '../graphql/node.ts';
 import { InterruptRef } from '../interrupts/schema.ts';
+import { findInterruptsOfRun } from '../interrupts/search.ts';
 import { RunErrorRef, shownError, ThreadRef } from '../threads/schema.ts';
-import { showThread } from '../threads/state.ts';
+import { threadOfRun } from '../threads/state.ts';
 import { findLastRun } from './last.ts';
 import { outputOf } from './output.ts';
-import { countRuns, findRun, searchRuns } from './search.ts';
+import { countRuns, findNamedRun, findRun, searchRuns } from './search.ts';
 
 export const RunStatus = builder.enumType('RunStatus', {
   description: 'Progress or outcome of a run.',
@@ -79,24 +79,14 @@ export const RunRef = builder.prismaObject('Run', {
       type: ThreadRef,
       nullable: true,
       description: 'Null for a stateless run after deletion of its thread.',
-      resolve: ({ threadId }, _args, app) => {
-        if (threadId === null) return null;
-        const { db, viewer } = app;
-        // A run has the tenant and the owner of its thread. Handlers decide about each object.
-        return viewer.ask
-          ? showThread(app, viewer, threadId)
-          : db.thread.findUnique({ where: { id: threadId } });
-      },
+      resolve: (run, _args, app) => threadOfRun(app, app.viewer, run),
     }),
     threadId: t.exposeID('threadId', { nullable: true }),
     assistant: t.field({
       type: AssistantRef,
       description:
         'A deleted assistant appears with its last values. NOT_FOUND if handlers of the project hide the assistant; assistantId remains readable.',
-      resolve: ({ assistantId: id }, _args, app) =>
-        app.viewer.ask
-          ? showRunAssistant(app, app.viewer, id)
-          : app.db.assistant.findUniqueOrThrow({ where: { id } }),
+      resolve: (run, _args, app) => assistantOfRun(app, app.viewer, run),
     }),
     assistantId: t.exposeID('assistantId'),
     input: t.expose('input', {
@@ -139,10 +129,7 @@ builder.prismaObjectFields(RunRef, (t) => ({
   interrupts: t.field({
     type: [InterruptRef],
     description: 'Interrupts of the run, pending or answered.',
-    resolve: ({ id, threadId }, _args, { db }) =>
-      threadId === null
-        ? []
-        : db.interrupt.findMany({ where: { threadId, runId: id }, orderBy: { seq: 'asc' } }),
+    resolve: (run, _args, app) => findInterruptsOfRun(app, run),
   }),
   error: t.field({
     type: RunErrorRef,
@@ -182,23 +169,14 @@ builder.prismaObjectFields(RunRef, (t) => ({
   }),
 }));
 
-/** A run that another object names. A copy of a thread names runs of its source. */
-async function readRun(app: ClientApp, id: string): Promise<Run | null> {
-  const { db, viewer } = app;
-  if (viewer.ask) {
-    const run = await findRun(app, viewer, id);
-    return run && !run.tombstone ? run : null;
-  }
-  return db.run.findUnique({ where: { id, tombstone: false, ...readableRows(viewer) } });
-}
-
 builder.objectField(CheckpointRef, 'run', (t) =>
   t.field({
     type: RunRef,
     nullable: true,
     description:
       'The run of this checkpoint; null if a client wrote it, or after deletion of the run.',
-    resolve: ({ row: { runId } }, _args, app) => (runId === null ? null : readRun(app, runId)),
+    resolve: ({ row: { runId } }, _args, app) =>
+      runId === null ? null : findNamedRun(app, app.viewer, runId),
   }),
 );
 
@@ -209,7 +187,7 @@ builder.objectField(MessageRef, 'run', (t) =>
     description: 'The run with runId; null after its deletion.',
     async resolve(message, _args, app) {
       const runId = (await entryOf(app, message))?.runId;
-      return runId ? readRun(app, runId) : null;
+      return runId ? findNamedRun(app, app.viewer, runId) : null;
     },
   }),
 );
@@ -219,7 +197,8 @@ builder.prismaObjectField(InterruptRef, 'run', (t) =>
     type: RunRef,
     nullable: true,
     description: 'The interrupted run; null after its deletion.',
-    resolve: ({ runId }, _args, app) => (runId === null ? null : readRun(app, runId)),
+    resolve: ({ runId }, _args, app) =>
+      runId === null ? null : findNamedRun(app, app.viewer, runId),
   }),
 );
 

@@ -1,7 +1,7 @@
 import { readAssistantId } from '../assistants/input.ts';
 import { authorize, permit, readChoices } from '../auth/authorize.ts';
 import { metadataContain } from '../auth/filter.ts';
-import { canReadRun, listRunScope, tenantOf } from '../auth/scope.ts';
+import { canReadRun, listRunScope, readableRows, tenantOf } from '../auth/scope.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { countByStatus } from '../db/count-by-status.ts';
 import type { Operation } from '../db/operation.ts';
@@ -11,7 +11,7 @@ import type { Query, Sql } from '../db/query.ts';
 import { checkInterval, widened, within, type Interval } from '../db/interval.ts';
 import { join, raw, sql, type Statement } from '../db/sql.ts';
 import { parseUuid } from '../db/uuid.ts';
-import { Prisma, RunStatus, type Run } from '../generated/prisma/client.ts';
+import { Prisma, RunStatus, type PrismaClient, type Run } from '../generated/prisma/client.ts';
 import type { Graphs } from '../graphs/load.ts';
 
 export interface RunFilter {
@@ -50,6 +50,22 @@ export async function readRun(query: Query, viewer: Viewer, id: string): Promise
     sql`SELECT * FROM "Run" WHERE "id" = ${id} AND ${canReadRun(viewer)}`,
   );
   return run;
+}
+
+/**
+ * The run with this id, named by an object that the viewer may read. The viewer may not read each such run: a copy of a thread names
+ * runs of its source. Reads in the same turn share a statement, unless handlers decide about each run.
+ */
+export async function findNamedRun(
+  app: { db: PrismaClient; sql: Sql },
+  viewer: Viewer,
+  id: string,
+): Promise<Run | null> {
+  if (viewer.ask) {
+    const run = await findRun(app, viewer, id);
+    return run && !run.tombstone ? run : null;
+  }
+  return app.db.run.findUnique({ where: { id, tombstone: false, ...readableRows(viewer) } });
 }
 
 /** Large columns: a list reads only those of the selected fields. */

@@ -18,10 +18,11 @@ import { STATE_COST } from '../graphql/cost.ts';
 import { IS_NEW } from '../graphql/if-exists.ts';
 import { NodeRef } from '../graphql/node.ts';
 import { InterruptRef } from '../interrupts/schema.ts';
+import { pendingInterruptsOf } from '../interrupts/search.ts';
 import { isRecord } from '../json.ts';
 import { lastConfig } from './config.ts';
 import { countThreads, searchThreads } from './search.ts';
-import { currentState, showThread, storageBytes } from './state.ts';
+import { currentState, showThread, storageBytes, threadOfCheckpoint } from './state.ts';
 
 const ThreadStatus = builder.enumType('ThreadStatus', {
   description: 'Current condition of a thread.',
@@ -155,8 +156,7 @@ builder.prismaObjectFields(ThreadRef, (t) => ({
   interrupts: t.field({
     type: [InterruptRef],
     description: 'Pending interrupts of the thread.',
-    resolve: ({ id }, _args, { db }) =>
-      db.interrupt.findMany({ where: { threadId: id, pending: true }, orderBy: { seq: 'asc' } }),
+    resolve: ({ id }, _args, app) => pendingInterruptsOf(app, [id]),
   }),
   state: t.field({
     type: CheckpointRef,
@@ -199,8 +199,7 @@ builder.prismaObjectFields(ThreadRef, (t) => ({
 builder.objectField(CheckpointRef, 'thread', (t) =>
   t.field({
     type: ThreadRef,
-    resolve: ({ row }, _args, { db }) =>
-      db.thread.findUniqueOrThrow({ where: { id: row.threadId } }),
+    resolve: ({ row }, _args, app) => threadOfCheckpoint(app, row),
   }),
 );
 

@@ -10,7 +10,7 @@ import type { Sql } from '../db/query.ts';
 import { param, sql } from '../db/sql.ts';
 import { parseUuid } from '../db/uuid.ts';
 import { NotFoundError } from '../errors.ts';
-import type { Thread } from '../generated/prisma/client.ts';
+import type { PrismaClient, Thread } from '../generated/prisma/client.ts';
 
 /** The current state of a thread, by the thread's object: the fields of an object share a single read. */
 const states = new WeakMap<object, Promise<State | undefined>>();
@@ -30,6 +30,27 @@ export async function showThread(
   const { hasState, ...thread } = row;
   if (!hasState) states.set(thread, Promise.resolve(undefined));
   return thread;
+}
+
+/**
+ * The thread of a run that the viewer may read: a run has the tenant and the owner of its thread. Runs of a list share a statement,
+ * unless handlers decide about each thread.
+ */
+export async function threadOfRun(
+  app: { db: PrismaClient; sql: Sql },
+  viewer: Viewer,
+  { threadId: id }: { threadId: string | null },
+): Promise<Thread | null | undefined> {
+  if (id === null) return null;
+  return viewer.ask ? showThread(app, viewer, id) : app.db.thread.findUnique({ where: { id } });
+}
+
+/** The thread of a checkpoint that the viewer may read. */
+export function threadOfCheckpoint(
+  { db }: { db: PrismaClient },
+  { threadId: id }: { threadId: string },
+): Promise<Thread> {
+  return db.thread.findUniqueOrThrow({ where: { id } });
 }
 
 /** `showThread`, or throws NotFoundError. */
