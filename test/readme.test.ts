@@ -47,6 +47,7 @@ const PAGES: Record<string, string[]> = {
     'threads threadCounts',
     'thread',
     'thread',
+    'thread',
     'updateThread copyThread',
     'deleteThread',
     'updateThreads deleteThreads',

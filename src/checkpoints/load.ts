@@ -224,17 +224,18 @@ const NO_CONTENT: Content = { values: [], writes: [], items: new Map() };
 export async function loadContent(
   query: Query,
   checkpoints: readonly CheckpointRow[],
-  budget?: Budget,
+  { budget, withWrites = true }: { budget?: Budget | undefined; withWrites?: boolean } = {},
 ): Promise<Content> {
   const [first] = checkpoints;
   if (!first) return NO_CONTENT;
   const versions = countUses(checkpoints);
+  const ids = withWrites ? checkpoints.map(({ checkpointId }) => checkpointId) : [];
   const selection: Selection = {
     threadId: param(first.threadId),
     namespace: param(first.namespace),
     versions: sql`unnest(${versions.map(({ channel }) => channel)}::text[], ${versions.map(({ version }) => version)}::bigint[],
       ${versions.map(({ uses }) => uses)}::bigint[])`,
-    ids: sql`${checkpoints.map(({ checkpointId }) => checkpointId)}::uuid[]`,
+    ids: sql`${ids}::uuid[]`,
   };
   const { content } = await load(query, selection, { budget, takesLong: true });
   return content;
@@ -247,7 +248,7 @@ interface UsedVersion {
 }
 
 /** The versions of channels, and the number of checkpoints with each version. */
-function countUses(checkpoints: readonly CheckpointRow[]): UsedVersion[] {
+export function countUses(checkpoints: readonly CheckpointRow[]): UsedVersion[] {
   const used = new Map<string, UsedVersion>();
   for (const { versions } of checkpoints) {
     for (const [channel, version] of Object.entries(versions)) {

@@ -1,9 +1,10 @@
-import { readSize } from '../db/page.ts';
+import { checkLength, readSize } from '../db/page.ts';
 import { parseUuid } from '../db/uuid.ts';
 import { BadInputError } from '../errors.ts';
 import { builder } from '../graphql/builder.ts';
 import { connectionOf } from '../graphql/connection.ts';
 import { STATE_COST } from '../graphql/cost.ts';
+import type { ChannelSize } from './channel-sizes.ts';
 import type { MessageVersion } from './message-versions.ts';
 import { toPlain } from './plain.ts';
 import './schema-blocks.ts';
@@ -113,12 +114,35 @@ CheckpointRef.implement({
   }),
 });
 
+const ChannelSizeRef = builder.objectRef<ChannelSize>('ChannelSize').implement({
+  description: 'The size of a channel in a state.',
+  fields: (t) => ({
+    name: t.exposeString('name', { description: 'Name of the channel.' }),
+    bytes: t.exposeFloat('bytes', { description: 'Bytes of the value as stored, mostly JSON.' }),
+  }),
+});
+
 builder.objectFields(CheckpointRef, (t) => ({
   values: t.field({
     extensions: STATE_COST,
     type: 'JSON',
     description: 'Channel values of the graph, by channel name.',
-    resolve: valuesOf,
+    args: {
+      channels: t.arg.stringList({
+        description: 'Only these channels, 1 to 100. The server then reads only their values.',
+      }),
+    },
+    resolve: (state, { channels }) => {
+      if (!channels) return valuesOf(state);
+      checkLength('channels', channels);
+      return state.valuesOf(channels);
+    },
+  }),
+  channels: t.field({
+    type: [ChannelSizeRef],
+    description:
+      'The stored channels of the values with their sizes, the largest first. The server reads no values.',
+    resolve: (state) => state.sizes(),
   }),
   messages: t.field({
     extensions: MESSAGES_COST,

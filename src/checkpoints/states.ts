@@ -1,16 +1,17 @@
-import type { RunnableConfig } from '@langchain/core/runnables';
 import type { StateSnapshot } from '@langchain/langgraph';
 import type { CheckpointTuple, SerializerProtocol } from '@langchain/langgraph-checkpoint';
 import type { Query } from '../db/query.ts';
 import { withCheckpointer, type CompiledGraph } from '../graphs/load.ts';
-import { knowsSubgraph } from '../graphs/subgraphs.ts';
+import { once } from '../once.ts';
+import { readSizes, type ChannelSize } from './channel-sizes.ts';
+import { pick, valuesOfChannels } from './channel-values.ts';
 import { findCheckpoint, listChildren, listParents, type CheckpointRow } from './find.ts';
 import { graphsOf, inTurn, placeOf, type Reading } from './graphs.ts';
 import { MessageMissingError, messagesIn, pageOf, type MessagePage } from './message.ts';
 import { newestOf } from './newest-messages.ts';
 import { toPlain, type PlainMessage } from './plain.ts';
-import { StateReader } from './reader.ts';
 import { asRead, serdeOf } from './serde.ts';
+import { LoadedReader, shownValues, takeSnapshot, type Snapshot } from './snapshot.ts';
 import { readNext, readRan } from './steps.ts';
 import { findTuple, readHeads, readTuples, type DecodeTuple } from './tuples.ts';
 
@@ -23,6 +24,10 @@ export interface State {
   snapshot(): Promise<Snapshot>;
   /** The snapshot's values as clients see them. */
   values(): Promise<unknown>;
+  /** The values of these channels. Reads only them if `snapshot` was not called, with few exceptions. */
+  valuesOf(channels: readonly string[]): Promise<unknown>;
+  /** The stored bytes of each channel, the largest first. Reads no values. */
+  sizes(): Promise<ChannelSize[]>;
   /**
    * A page of the messages, oldest first, as clients see them. Reads only a part of a long list if `snapshot` was not called.
    * Throws MessageMissingError.
@@ -37,9 +42,6 @@ export interface State {
   /** The child checkpoints, oldest first. */
   children(): Promise<State[]>;
 }
-
-/** LangGraph's view of a state. Without a served graph, or for a graph that a node calls in its code, only the values. */
-export type Snapshot = Pick<StateSnapshot, 'values' | 'next' | 'tasks'>;
 
 /**
  * The states of checkpoints of a namespace, each read with its own graph. With `current`, they include the writes of finished
@@ -56,6 +58,8 @@ export function statesOf(
   const newest = newestOf(app, rows, { current });
   const withoutList = once(async () => statesOf(app, await newest.withoutList(), { current }));
   const relatives = relativesOf(app, rows);
+  const sizes = once(async () => readSizes(app, rows, await graphs()));
+  const partOf = valuesOfChannels(app, rows, { graphs, current });
   const nextOf = nextOfAll(app, rows, { graphs, current });
   return rows.map((row, i) => {
     const decoder = async () => {
@@ -84,6 +88,11 @@ export function statesOf(
       tuple: async () => inTurn(app, (await decoder()).decode),
       snapshot,
       values,
+      async valuesOf(channels) {
+        const part = read || loaded.isAsked() ? undefined : await partOf(row, channels);
+        return part ?? pick(await values(), channels);
+      },
+      sizes: async () => (await sizes())[i] ?? [],
       async messages(page) {
         const graph = (await graphs())[i];
         // Other fields of the same object have called `snapshot` before this point.
@@ -193,53 +202,6 @@ export async function findCurrentStates(
   return states;
 }
 
-async function takeSnapshot(
-  query: Query,
-  served: CompiledGraph | undefined,
-  { tuple, current = false }: { tuple: CheckpointTuple; current?: boolean },
-): Promise<Snapshot> {
-  if (!served) return bareSnapshot(tuple);
-  const by = serdeOf(served);
-  const graph = withCheckpointer(served, new LoadedReader(query, tuple, by));
-  const { checkpoint_id: checkpointId, ...place } = tuple.config.configurable ?? {};
-  // LangGraph would read an unknown namespace as a state of the graph itself.
-  if (!knowsSubgraph(graph, place['checkpoint_ns'])) return bareSnapshot(tuple);
-  const asItWas = { configurable: { ...place, checkpoint_id: checkpointId } };
-  if (!current) return graph.getState(asItWas);
-  return graph.getState({ configurable: place }).catch(() => {
-    // The writes of parallel tasks may contradict each other, and their run failed for this reason. Then the state is the
-    // checkpoint without them. It is read again because LangGraph has already changed the loaded objects.
-    return withCheckpointer(served, new StateReader(query, by)).getState(asItWas);
-  });
-}
-
-/** The values of the graph's own channels. LangGraph's channels begin with __ or with branch:. */
-function bareSnapshot({ checkpoint }: CheckpointTuple): Snapshot {
-  const values = Object.entries(checkpoint.channel_values).filter(
-    ([channel]) => !channel.startsWith('__') && !channel.startsWith('branch:'),
-  );
-  return { values: Object.fromEntries(values), next: [], tasks: [] };
-}
-
-/** Reads a given checkpoint from memory, and the rest from the database. */
-class LoadedReader extends StateReader {
-  readonly #tuple: CheckpointTuple;
-
-  constructor(query: Query, tuple: CheckpointTuple, by: SerializerProtocol) {
-    super(query, by);
-    this.#tuple = tuple;
-  }
-
-  protected override async readTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
-    const asked = config.configurable ?? {};
-    const loaded = this.#tuple.config.configurable ?? {};
-    const same =
-      (asked['checkpoint_ns'] ?? '') === loaded['checkpoint_ns'] &&
-      (asked['checkpoint_id'] ?? loaded['checkpoint_id']) === loaded['checkpoint_id'];
-    return same ? this.#tuple : super.readTuple(config);
-  }
-}
-
 /** The state's values as clients see them. */
 export async function valuesOf(state: State | undefined): Promise<unknown> {
   return (await state?.values()) ?? {};
@@ -300,11 +262,6 @@ async function asStored(
   return { ...tuple, checkpoint: { ...checkpoint, channel_values: Object.fromEntries(values) } };
 }
 
-function shownValues(snapshot: Snapshot | undefined): unknown {
-  // A graph of the functional API has no values before its end.
-  return toPlain(snapshot?.values) ?? {};
-}
-
 /**
  * The writes of each node in the step before a checkpoint, as a list if the node ran several times. Null if they are unknown. The
  * checkpoint of a hand edit keeps them in its metadata; for a run, the writes on top of the parent contain them.
@@ -335,10 +292,4 @@ export async function writesOf({ row, parent }: State): Promise<Record<string, u
     updates.length === 1 ? updates[0] : updates,
   ]);
   return shown.length > 0 ? Object.fromEntries(shown) : null;
-}
-
-/** Calls `make` at the first call and returns the same result for all calls. */
-function once<T>(make: () => Promise<T>): (() => Promise<T>) & { isAsked(): boolean } {
-  let made: Promise<T> | undefined;
-  return Object.assign(() => (made ??= make()), { isAsked: () => made !== undefined });
 }

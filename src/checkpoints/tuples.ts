@@ -62,14 +62,25 @@ function sizesOf({ values, items }: Content): ChannelSizes {
   );
 }
 
-/** Reads checkpoints of a namespace in a single statement. Each can be decoded several times. */
+/**
+ * Reads checkpoints of a namespace in a single statement. Each can be decoded several times. `only`: the channels to read, without
+ * the writes on top.
+ */
 export async function readTuples(
   query: Query,
   checkpoints: readonly CheckpointRow[],
   budget?: Budget,
+  only?: ReadonlySet<string>,
 ): Promise<DecodeTuple[]> {
   if (checkpoints.length === 0) return [];
-  return decodersOf(query, checkpoints, await loadContent(query, checkpoints, budget));
+  // Without their versions: LangGraph searches the history for a missing value of a channel with a version.
+  const rows = only ? checkpoints.map((row) => withChannels(row, only)) : checkpoints;
+  return decodersOf(query, rows, await loadContent(query, rows, { budget, withWrites: !only }));
+}
+
+function withChannels(row: CheckpointRow, only: ReadonlySet<string>): CheckpointRow {
+  const versions = Object.entries(row.versions).filter(([channel]) => only.has(channel));
+  return { ...row, versions: Object.fromEntries(versions) };
 }
 
 /** Reads and decodes checkpoints of a namespace in a single statement. */

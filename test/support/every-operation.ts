@@ -282,7 +282,7 @@ async function useAssistants({ gql }: TestApp): Promise<void> {
 
 const CHECKPOINT = `checkpointId namespace values metadata next ran messages(last: 2) { text }
   tasks { name interrupts { id } state { checkpointId } } interrupts { id } run { id } thread { id } writes
-  parent { checkpointId } children { checkpointId }`;
+  parent { checkpointId } children { checkpointId } channels { name bytes }`;
 
 const THREAD = `id values messages(last: 2) { text } interrupts { id } storageBytes
   state { ${CHECKPOINT} } history(first: 3) { totalCount edges { cursor node { ${CHECKPOINT} } } }`;
