@@ -59,3 +59,12 @@ async function generateFrontEnd() {
     console.log(`Generated the types of schema.graphql in ${folder}.`);
   }
 }
+
+await buildStudio();
+
+/** Builds the web page at /studio. */
+async function buildStudio() {
+  const { build } = await import('vite');
+  await build({ configFile: path.join(import.meta.dirname, 'studio.mjs') });
+  console.log('Built the studio in src/generated/studio.');
+}

@@ -180,6 +180,8 @@ const SETTINGS = {
   socketInitSeconds: integer('SOCKET_INIT_SECONDS', { otherwise: 5, min: 1, max: 3600 }),
   /** Whether clients may query the schema. */
   introspection: onOff('INTROSPECTION', { otherwise: 'on' }),
+  /** Whether the server has the studio, at /studio. */
+  studio: onOff('STUDIO', { otherwise: 'on' }),
   /** Whether browsers get GraphiQL. */
   graphiql: onOff('GRAPHIQL', { otherwise: 'on' }),
   /** Whether the server answers LangGraph's REST clients, beside GraphQL. */

@@ -27,6 +27,7 @@ export async function main(): Promise<void> {
     enterProject(dirname(config.graphsFile));
     return startServer(config, { log, env: process.env });
   }, log);
+  if (config.studio) log.info(`The studio is at ${server.url}/studio`);
   log.info(`GraphiQL and the API are at ${server.url}/graphql`);
   stopOnSignals(server.stop, { log, withinSeconds: config.shutdownGraceSeconds + STOP_SECONDS });
 }

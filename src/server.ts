@@ -19,6 +19,7 @@ import { loadGraphs } from './graphs/load.ts';
 import { isLoopback } from './http/access.ts';
 import { createRestFront } from './rest/front.ts';
 import { createHttpServer } from './http/server.ts';
+import { createStudioFront } from './http/studio.ts';
 import type { Logger } from './log.ts';
 import { createLeaseRenewer } from './runs/lease-renewer.ts';
 import { createMessageTexts } from './runs/message-texts.ts';
@@ -99,7 +100,10 @@ async function startOn(
   if (database.embedded) await queue.expireOthers([]);
   const http = createHttpServer(app, (connections) => ({
     main: createGraphqlFront(app, connections),
-    others: config.rest ? [createRestFront(app)] : [],
+    others: [
+      ...(config.studio ? [createStudioFront()] : []),
+      ...(config.rest ? [createRestFront(app)] : []),
+    ],
   }));
   const url = await http.listen();
   const worker = startWorker(

@@ -77,13 +77,19 @@ describe('The page of GraphiQL', () => {
 });
 
 describe('The root of the server', () => {
-  it('leads a browser to GraphiQL, and tells other clients the paths', async ({ client }) => {
+  it('leads a browser to the studio, and tells other clients the paths', async ({ client }) => {
     const browser = await get(client, '/', HTML);
-    expect(browser).toMatchObject({ status: 302, headers: { location: 'graphql' } });
+    expect(browser).toMatchObject({ status: 302, headers: { location: 'studio' } });
     const { status, body } = await get(client, '/');
     expect(status).toBe(200);
     const paths: Record<string, string> = JSON.parse(String(body));
-    const known = { graphql: '/graphql', health: '/health', ready: '/ready', rest: '/docs' };
+    const known = {
+      graphql: '/graphql',
+      health: '/health',
+      ready: '/ready',
+      studio: '/studio',
+      rest: '/docs',
+    };
     expect(paths).toEqual(known);
     expect((await get(client, String(paths['ready']))).status).toBe(200);
   });

@@ -27,9 +27,7 @@ describe.skipIf(!browserPath)('GraphiQL', () => {
     page.on('pageerror', (error) => problems.push(error.message));
     page.on('console', (line) => line.type() === 'error' && problems.push(line.text()));
     page.on('websocket', (socket) => requested.push(socket.url()));
-    // The root leads to the page.
-    await page.goto(server.url);
-    expect(new URL(page.url()).pathname).toBe('/graphql');
+    await page.goto(`${server.url}/graphql`);
     await page.waitForSelector('.graphiql-tabs');
   });
   afterAll(async () => {
@@ -100,7 +98,7 @@ describe.skipIf(!browserPath)('GraphiQL', () => {
       isMobile: true,
       hasTouch: true,
     });
-    await phone.goto(server.url);
+    await phone.goto(`${server.url}/graphql`);
     await phone.waitForSelector('.graphiql-tabs');
     expect(await phone.evaluate(() => document.documentElement.scrollWidth)).toBe(390);
     const boxOf = (part: string) => phone.locator(part).boundingBox();
@@ -130,7 +128,7 @@ describe.skipIf(!browserPath)('GraphiQL', () => {
     });
     const context = await browser.newContext({ viewport: { width: 1400, height: 900 } });
     const own = await context.newPage();
-    await own.goto(keyed.server.url);
+    await own.goto(`${keyed.server.url}/graphql`);
     const answer = own.locator('.result-window');
     const runTab = async (name: string) => {
       await own.getByRole('button', { name, exact: true }).click();

@@ -3,7 +3,7 @@ import { browserStorage, createOutbox } from './outbox.ts';
 import { createThreadListStore } from './thread-list-store.ts';
 import type { ThreadOptions } from './thread-actions.ts';
 import { createThreadStore } from './thread-store.ts';
-import { createTransport, type ClientSettings } from './transport.ts';
+import { createTransport, type ClientSettings, type Transport } from './transport.ts';
 import type { ThreadListStore, ThreadStore } from './types.ts';
 
 export type { ThreadListFilter } from './documents.ts';
@@ -19,8 +19,11 @@ export interface ThreadClient {
   threads(filter?: ThreadListFilter): ThreadListStore;
 }
 
-export function createThreadClient(settings: ClientSettings): ThreadClient {
-  const transport = createTransport(settings);
+/** `transport` replaces the connection that the settings describe. */
+export function createThreadClient(
+  settings: ClientSettings,
+  transport: Transport = createTransport(settings),
+): ThreadClient {
   const storage = settings.storage === undefined ? browserStorage() : settings.storage;
   const stores = new Map<string, unknown>();
 

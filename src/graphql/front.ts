@@ -14,7 +14,9 @@ export function createGraphqlFront(app: App, connections: Connections): SocketFr
   const path = '/graphql';
   const ways = [path, '/health', '/ready'];
   return {
+    links: { graphql: path, health: '/health', ready: '/ready' },
     path,
+    page: app.config.graphiql ? path : undefined,
     serves: (asked) => ways.some((way) => asked === way || asked.startsWith(`${way}/`)),
     rules: {
       methods: 'GET, POST',

@@ -2,13 +2,11 @@ import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import path from 'node:path';
 import type { App } from '../app.ts';
-import { encodingFor } from '../http/encoding.ts';
+import { sendAsset, type Asset } from '../http/assets.ts';
 import { RefusedError } from '../http/refused.ts';
 import type { SendFile } from '../http/server.ts';
-import { loadAssets, type Asset, type GraphiqlAssets } from './graphiql-assets.ts';
+import { loadAssets, type GraphiqlAssets } from './graphiql-assets.ts';
 import { graphiqlTabs } from './graphiql-examples.ts';
-
-const ASSET_SECONDS = 365 * 86_400;
 
 /** Finds the page at `endpoint`, for browsers, and the files below it. */
 export function createGraphiqlPage({ graphs }: Pick<App, 'graphs'>, endpoint: string) {
@@ -22,16 +20,16 @@ export function createGraphiqlPage({ graphs }: Pick<App, 'graphs'>, endpoint: st
     sendHtml(renderPage(await load(), { urlOf, tabs: graphiqlTabs(graphs) }), request, response);
   };
 
-  const sendAsset: SendFile = async (request, response) => {
+  const sendFile: SendFile = async (request, response) => {
     const name = pathOf(request).slice(folder.length);
     const asset = Object.values(await load()).find((each) => each.name === name);
     if (!asset) throw new RefusedError(404, 'NOT_FOUND', 'There is no such file.');
-    await sendBytes(asset, request, response);
+    await sendAsset(asset, request, response);
   };
 
   return (request: IncomingMessage): SendFile | undefined => {
     if (request.method !== 'GET') return undefined;
-    if (pathOf(request).startsWith(folder)) return sendAsset;
+    if (pathOf(request).startsWith(folder)) return sendFile;
     return pathOf(request) === endpoint && wantsPage(request) ? sendPage : undefined;
   };
 }
@@ -95,24 +93,6 @@ function sendHtml(html: string, request: IncomingMessage, response: ServerRespon
   if (request.headers['if-none-match'] === etag) return void response.writeHead(304).end();
   response.setHeader('content-type', 'text/html; charset=utf-8');
   response.end(html);
-}
-
-async function sendBytes(
-  asset: Asset,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
-  const encoding = encodingFor(request.headers['accept-encoding']);
-  response.setHeader('etag', `"${asset.name}${encoding ?? ''}"`);
-  response.setHeader('cache-control', `public, max-age=${ASSET_SECONDS}, immutable`);
-  if (request.headers['if-none-match'] === response.getHeader('etag')) {
-    return void response.writeHead(304).end();
-  }
-  const bytes = encoding ? await asset.encoded(encoding) : asset.content;
-  if (encoding) response.setHeader('content-encoding', encoding);
-  response.setHeader('content-type', asset.type);
-  response.setHeader('content-length', Buffer.byteLength(bytes));
-  response.end(bytes);
 }
 
 /** Restricts the page to this server, and forbids scripts in the page and frames around it. */

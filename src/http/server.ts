@@ -39,6 +39,8 @@ export type SendFile = (request: IncomingMessage, response: ServerResponse) => P
 
 /** An API over HTTP and SSE. */
 export interface Front {
+  /** Its paths for the answer at the root of the server, by name. */
+  links: Readonly<Record<string, string>>;
   /** Whether it answers at this path, such as /graphql. */
   serves(path: string): boolean;
   /** The requests that it accepts, and the headers for pages of other origins. */
@@ -49,6 +51,8 @@ export interface Front {
   describeRefusal(error: RefusedError): object;
   /** Finds the page that a browser asks for at this path, and the files of the page below it. Absent: no page. */
   findFile?: ((request: IncomingMessage) => SendFile | undefined) | undefined;
+  /** The path of its page. The root of the server leads a browser to the first one. */
+  page?: string | undefined;
 }
 
 /** A front that also accepts WebSockets. */
@@ -214,21 +218,21 @@ function upgrade(
   }
 }
 
-/** The way from the root of the server: browsers go on to the page, and other clients get the paths. */
+/** The way from the root of the server: browsers go on to a page, and other clients get the paths. */
 function welcome(
   { main, others }: Fronts,
   { headers }: IncomingMessage,
   response: ServerResponse,
 ): void {
+  const page = [...others, main].find((front) => front.page)?.page;
   response.appendHeader('vary', 'accept');
-  if (main.findFile && headers.accept?.includes('text/html')) {
+  if (page && headers.accept?.includes('text/html')) {
     // Relative: a proxy may serve this server below another path.
-    response.writeHead(302, { location: main.path.slice(1) }).end();
+    response.writeHead(302, { location: page.slice(1) }).end();
     return;
   }
   response.setHeader('content-type', 'application/json; charset=utf-8');
-  const paths = { graphql: main.path, health: '/health', ready: '/ready' };
-  response.end(JSON.stringify({ ...paths, ...(others.length > 0 && { rest: '/docs' }) }));
+  response.end(JSON.stringify(Object.assign({}, ...[main, ...others].map(({ links }) => links))));
 }
 
 function pathOf({ url = '' }: IncomingMessage): string {

@@ -67,6 +67,7 @@ export function createRestFront(app: App): Front {
   );
 
   return {
+    links: { rest: '/docs' },
     serves: (path) => path !== '/' && path.startsWith('/'),
     rules: {
       methods: allowed(METHODS),

@@ -1,0 +1,86 @@
+import { createContext, useContext, useEffect, useRef, useState, type ReactNode } from 'react';
+import { useSubscription } from 'urql';
+import { connection } from './connection.ts';
+import { graphql, type ResultOf } from './graphql.ts';
+import { useReadAgain } from './read-again.ts';
+import { useValue } from './store.ts';
+
+/** Every change of a thread. The cache takes the fields, so each list shows them at once. */
+const FOLLOW_CHANGES = graphql(`
+  subscription FollowChanges {
+    threadChanges {
+      __typename
+      ... on ThreadUpdated {
+        thread {
+          id
+          status
+          metadata
+          graphId
+          updatedAt
+          interrupts {
+            id
+          }
+          preview {
+            title
+            lastText
+            lastType
+          }
+        }
+      }
+      ... on ThreadRemoved {
+        threadId
+      }
+    }
+  }
+`);
+
+export type ThreadChange = ResultOf<typeof FOLLOW_CHANGES>['threadChanges'];
+type Listener = (change: ThreadChange) => void;
+
+const FeedContext = createContext<Set<Listener>>(new Set());
+
+/** Follows the changes of all threads, once for the whole page. */
+export function FeedProvider({ children }: { children: ReactNode }) {
+  const [listeners] = useState(() => new Set<Listener>());
+  useSubscription({ query: FOLLOW_CHANGES }, (_before, data) => {
+    for (const listener of listeners) listener(data.threadChanges);
+    return data;
+  });
+  return <FeedContext value={listeners}>{children}</FeedContext>;
+}
+
+/** Calls the listener for each change of a thread. */
+export function useThreadChanges(listener: Listener): void {
+  const listeners = useContext(FeedContext);
+  const current = useRef(listener);
+  useEffect(() => {
+    current.current = listener;
+  });
+  useEffect(() => {
+    const added: Listener = (change) => current.current(change);
+    listeners.add(added);
+    return () => void listeners.delete(added);
+  }, [listeners]);
+}
+
+const AT_MOST_EVERY_MS = 1000;
+
+/**
+ * Calls `reload` after changes of threads that `concerns` selects, at most once a second, and after a lost connection.
+ */
+export function useReload(reload: () => void, concerns: (change: ThreadChange) => boolean): void {
+  useReadAgain(reload, useValue(connection).count);
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  const latest = useRef(reload);
+  useEffect(() => {
+    latest.current = reload;
+  });
+  useThreadChanges((change) => {
+    if (timer.current || !concerns(change)) return;
+    timer.current = setTimeout(() => {
+      timer.current = undefined;
+      latest.current();
+    }, AT_MOST_EVERY_MS);
+  });
+  useEffect(() => () => clearTimeout(timer.current), []);
+}

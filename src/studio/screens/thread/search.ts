@@ -1,0 +1,29 @@
+import { oneOf, text } from '../../data/search.ts';
+import { VIEW_NAMES, type ViewName } from './view-names.ts';
+
+/** What the screen of a thread shows, as its URL says it. */
+export interface ThreadSearch {
+  /** The view beside the conversation. */
+  view?: ViewName | undefined;
+  /** The selected checkpoint. Absent: the current state. */
+  cp?: string | undefined;
+  /** Namespace of the selected checkpoint. Absent: the graph itself. */
+  ns?: string | undefined;
+  /** The checkpoint that the selected one is compared with. */
+  vs?: string | undefined;
+  /** The selected run. */
+  run?: string | undefined;
+  /** The selected value in the state, as a JSON pointer. */
+  path?: string | undefined;
+}
+
+export function readThreadSearch(search: Record<string, unknown>): ThreadSearch {
+  return {
+    view: oneOf(search['view'], VIEW_NAMES),
+    cp: text(search['cp']),
+    ns: text(search['ns']),
+    vs: text(search['vs']),
+    run: text(search['run']),
+    path: text(search['path']),
+  };
+}

@@ -1,0 +1,27 @@
+import { createElement, lazy, type ComponentType } from 'react';
+import type { ThreadHead } from './documents.ts';
+import type { ThreadSearch } from './search.ts';
+import type { ViewName } from './view-names.ts';
+
+export interface ViewProps {
+  thread: ThreadHead;
+  search: ThreadSearch;
+  /** Changes the URL, and with it what is shown. */
+  onChange: (change: Partial<ThreadSearch>) => void;
+}
+
+interface View {
+  name: ViewName;
+  label: string;
+  /** Its code comes when it is shown first. */
+  component: ComponentType<ViewProps>;
+}
+
+/** The views beside the conversation, in the order of their tabs. */
+export const VIEWS: readonly View[] = [];
+
+/** A view whose code is in a file of its own. */
+export function view(load: () => Promise<ComponentType<ViewProps>>): ComponentType<ViewProps> {
+  const Loaded = lazy(async () => ({ default: await load() }));
+  return (props) => createElement(Loaded, props);
+}
