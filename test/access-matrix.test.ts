@@ -69,12 +69,14 @@ const NODES: Record<string, RootCase> = {
   Assistant: tenant(({ assistant }) => [{ id: assistant }]),
 };
 
-/** Root fields without objects of viewers: the graphs are the same for all, and each client is its own viewer. */
-const PUBLIC = ['graph', 'graphs', 'viewer'];
+/** Root fields without objects of viewers: graphs and server are the same for all, and each client is its own viewer. */
+const PUBLIC = ['graph', 'graphs', 'server', 'viewer'];
 
 /** Types without objects of their own: parts of an object that the matrix reads. */
 const PARTS = new Set([
   'Viewer',
+  'Server',
+  'ServerLimits',
   // Of langgraph.json.
   'Graph',
   'GraphEdge',

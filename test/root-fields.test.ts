@@ -95,3 +95,20 @@ describe('isNew', () => {
     expect(thread).toEqual({ isNew: null });
   });
 });
+
+describe('server', () => {
+  it('tells its version and the limits of its configuration', async ({ client, server }) => {
+    const { app } = server;
+    const answer = await client.gql(
+      operation(`{ server { version limits { requestBytes pageSize eventRetentionSeconds } } }`),
+    );
+    expect(answer.server).toEqual({
+      version: expect.stringMatching(/^\d+\.\d+\.\d+$/),
+      limits: {
+        requestBytes: app.config.bodyLimitBytes,
+        pageSize: 100,
+        eventRetentionSeconds: app.config.eventRetentionSeconds,
+      },
+    });
+  });
+});

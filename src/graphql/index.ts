@@ -18,6 +18,7 @@ import './error-codes.ts';
 import './node.ts';
 import { resolveOnce } from './once.ts';
 import './scalars.ts';
+import './schema-server.ts';
 
 /** The whole API. The schema files of each domain add their parts when they are imported. */
 export const schema = checkArguments(resolveOnce(builder.toSchema()));

@@ -310,7 +310,9 @@ async function useApiKeys({ gql }: TestApp): Promise<void> {
     `mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { apiKey { id } } }`,
     { input: { name: 'key', owner: 'alice', roles: ['MEMBER'] } },
   );
-  const { apiKeys } = await gql(`query { viewer { tenant } apiKeys { edges { cursor } } }`);
+  const { apiKeys } = await gql(
+    `query { viewer { tenant } server { version } apiKeys { edges { cursor } } }`,
+  );
   await gql(`query ($after: String) { apiKeys(after: $after) { nodes { id } } }`, {
     after: apiKeys.edges[0].cursor,
   });
