@@ -10,6 +10,7 @@ import { parseSearch, stringifySearch } from './data/search.ts';
 import { Frame } from './frame/Frame.tsx';
 import { Missing } from './frame/Missing.tsx';
 import { Broken } from './frame/Broken.tsx';
+import { readRunsSearch } from './screens/runs/search.ts';
 import { readThreadSearch } from './screens/thread/search.ts';
 import { readThreadsSearch } from './screens/threads/search.ts';
 
@@ -42,8 +43,15 @@ const thread = createRoute({
   component: lazyRouteComponent(() => import('./screens/thread/ThreadScreen.tsx'), 'ThreadScreen'),
 });
 
+const runs = createRoute({
+  getParentRoute: () => root,
+  path: '/runs',
+  validateSearch: readRunsSearch,
+  component: lazyRouteComponent(() => import('./screens/runs/RunsScreen.tsx'), 'RunsScreen'),
+});
+
 export const router = createRouter({
-  routeTree: root.addChildren([home, threads, thread]),
+  routeTree: root.addChildren([home, threads, thread, runs]),
   basepath: BASE_PATH,
   parseSearch,
   stringifySearch,
