@@ -8,7 +8,8 @@ export default defineConfig({
   root: path.join(root, 'src/studio'),
   // Relative: the server may be below another path of a proxy.
   base: './',
-  logLevel: 'warn',
+  // Warnings are about libraries: directives for servers that render React.
+  logLevel: 'error',
   build: {
     outDir: path.join(root, 'src/generated/studio'),
     emptyOutDir: true,
