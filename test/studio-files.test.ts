@@ -87,7 +87,7 @@ describe('The files of the studio', () => {
     expect(await posted.text()).toContain('not POST');
     expect((await get(client, '/studio/assets/missing.js')).status).toBe(404);
     const embedded = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'no-cors' };
-    expect((await get(client, '/studio', embedded)).status).toBe(405);
+    expect((await get(client, '/studio', embedded)).status).toBe(403);
   });
 
   it('are not served with STUDIO=off', async ({ startServer }) => {

@@ -106,7 +106,7 @@ describe.skipIf(!browserPath)('The threads in the studio', { timeout: 120_000 },
     await page.getByRole('button', { name: 'New thread' }).click();
     await page.getByLabel('Title').fill('With a state');
     await page.getByLabel('Graph', { exact: true }).last().selectOption('agent');
-    const state = page.getByRole('textbox', { name: 'First state' });
+    const state = page.locator('.cm-content[aria-label="First state"]');
     await state.click();
     await page.keyboard.insertText(JSON.stringify(HELLO));
     await page.getByRole('button', { name: 'Create the thread' }).click();

@@ -41,7 +41,7 @@ export function createStudioFront(): Front {
       exposedHeaders: '',
       openPaths: [],
       anyContentType: false,
-      bodyLimitBytes: 0,
+      bodyLimitBytes: 1024,
     },
     describeRefusal,
     findFile(request) {

@@ -17,6 +17,7 @@ const FOLLOW_CHANGES = graphql(`
           metadata
           graphId
           updatedAt
+          stateUpdatedAt
           interrupts {
             id
           }

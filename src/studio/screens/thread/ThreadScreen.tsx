@@ -59,7 +59,7 @@ function Panes({ thread, assistants }: { thread: ThreadHead; assistants: ListedA
   useDocumentTitle(title);
 
   function change(next: Partial<ThreadSearch>): void {
-    void navigate({ search: { ...search, ...next } });
+    void navigate({ search: (now) => ({ ...now, ...next }) });
   }
 
   return (

@@ -39,7 +39,7 @@ function useNewThread(onClose: () => void) {
   const isWrong = more.error !== undefined || (graph !== '' && values.error !== undefined);
 
   async function createNow(): Promise<void> {
-    const supersteps = [{ updates: [{ values: values.value ?? null, asNode: '__input__' }] }];
+    const supersteps = [{ updates: [{ values: values.value ?? null, asNode: '__start__' }] }];
     const { data: created } = await create({
       input: {
         metadata: { ...more.value, ...(title && { title }) },

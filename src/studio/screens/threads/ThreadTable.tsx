@@ -38,7 +38,7 @@ export function ThreadTable({ threads, sorted, onSort, onChanged }: ThreadTableP
             </SortHeader>
             <th>Conversation</th>
             <th className={list.wide}>Graph</th>
-            <SortHeader field="UPDATED_AT" sorted={sorted} onSort={onSort}>
+            <SortHeader field="UPDATED_AT" sorted={sorted} onSort={onSort} className={list.wide}>
               Updated
             </SortHeader>
             <SortHeader field="CREATED_AT" sorted={sorted} onSort={onSort} className={list.wide}>
@@ -64,7 +64,7 @@ export function ThreadTable({ threads, sorted, onSort, onChanged }: ThreadTableP
               <td className={list.wide}>
                 {thread.graphId ?? <span className={list.soft}>none yet</span>}
               </td>
-              <td className={list.number}>
+              <td className={`${list.number} ${list.wide}`}>
                 <Time value={thread.updatedAt} />
               </td>
               <td className={`${list.number} ${list.wide}`}>

@@ -37,7 +37,9 @@ export function ThreadsScreen() {
 
   /** A new filter starts at the first page. */
   function change(next: Partial<ThreadsSearch>): void {
-    void navigate({ search: { ...search, after: undefined, before: undefined, ...next } });
+    void navigate({
+      search: (now) => ({ ...now, after: undefined, before: undefined, ...next }),
+    });
   }
 
   function readAgain(): void {

@@ -10,16 +10,16 @@ export interface JsonEditorProps {
   onChange?: (text: string) => void;
 }
 
-/** An editor for JSON. Until its code has come, a plain text field is in its place. */
+/** An editor for JSON. Until its code has come, its text can only be read. */
 export function JsonEditor(props: JsonEditorProps) {
-  const { label, text, onChange } = props;
+  const { label, text } = props;
   const plain = (
     <textarea
       aria-label={label}
       value={text}
       rows={Math.min(12, text.split('\n').length + 1)}
-      readOnly={!onChange}
-      onChange={(event) => onChange?.(event.target.value)}
+      readOnly
+      aria-busy="true"
     />
   );
   return (

@@ -1,0 +1,189 @@
+import path from 'node:path';
+import type { Page } from 'playwright-core';
+import { describe, expect } from 'vitest';
+import { browserPath } from './support/browser.ts';
+import { WAIT } from './support/chat-page.ts';
+import { startAtGate } from './support/gates.ts';
+import { openFragileProxy } from './support/fragile-proxy.ts';
+import { operation } from './support/graphql.ts';
+import { it } from './support/studio.ts';
+import { createViewer } from './support/viewers.ts';
+
+const GRAPHS = path.join(import.meta.dirname, '../langgraph.json');
+const MESSAGES = operation(`query ($id: ID!) {
+  thread(id: $id) { messages { text } runs { totalCount nodes { status } } history { totalCount } }
+}`);
+
+async function ask(page: Page, text: string): Promise<void> {
+  const field = page.getByLabel('Message', { exact: true });
+  await field.fill(text);
+  await field.press('Enter');
+}
+
+/** The texts of the messages in the page. */
+async function shown(page: Page): Promise<string[]> {
+  const texts = await page.locator('article > div').allTextContents();
+  return texts.map((text) => text.trim());
+}
+
+describe.skipIf(!browserPath)('A conversation in the studio', { timeout: 120_000 }, () => {
+  it('shows the answer as it comes, with the assistant that speaks; two people see the same', async ({
+    openStudio,
+    client,
+  }) => {
+    const id = await client.createThread();
+    const one = await openStudio(`/threads/${id}`);
+    const other = await openStudio(`/threads/${id}`);
+    await other.page.getByText('Say something').waitFor();
+    await ask(one.page, 'Who are you?');
+    for (const { page, problems } of [one, other]) {
+      await expect.poll(() => shown(page), WAIT).toHaveLength(2);
+      await expect
+        .poll(() => page.locator('article').last().textContent(), WAIT)
+        .toContain('agent');
+      await expect
+        .poll(async () => (await shown(page))[1], WAIT)
+        .toBe((await client.gql(MESSAGES, { id })).thread?.messages[1]?.text);
+      expect(problems).toEqual([]);
+    }
+  });
+
+  it('loses no word and shows none twice when the network fails in the middle of an answer', async ({
+    openStudio,
+    client,
+  }) => {
+    await using proxy = await openFragileProxy(client.url);
+    const id = await client.createThread();
+    const { page } = await openStudio(`/threads/${id}`, { url: new URL(proxy.url).origin });
+    await page.getByText('Live', { exact: true }).waitFor();
+    proxy.cutBefore('isChunk');
+    await ask(page, 'Tell me something long, word by word, please');
+    await page.getByText('Connecting again').waitFor();
+    proxy.mend();
+    const stored = async () =>
+      (await client.gql(MESSAGES, { id })).thread?.messages.map(({ text }) => text) ?? [];
+    await expect.poll(async () => (await stored()).length, WAIT).toBe(2);
+    await expect.poll(async () => shown(page), WAIT).toEqual(await stored());
+    await page.reload();
+    await expect.poll(async () => shown(page), WAIT).toEqual(await stored());
+    expect((await client.gql(MESSAGES, { id })).thread?.runs.totalCount).toBe(1);
+  });
+
+  it('edits a message, answers anew, and goes back to the version before', async ({
+    openStudio,
+    client,
+  }) => {
+    const id = await client.createThread();
+    const { page } = await openStudio(`/threads/${id}`);
+    await ask(page, 'First question');
+    await expect.poll(() => shown(page), WAIT).toHaveLength(2);
+    const first = page.locator('article').first();
+    await first.hover();
+    await first.getByRole('button', { name: 'Edit, and answer anew' }).click();
+    await page.getByLabel('The message').fill('Second question');
+    await page.getByRole('button', { name: 'Send', exact: true }).first().click();
+    await expect.poll(async () => (await shown(page))[1], WAIT).toContain('"Second question"');
+    await first.getByText('2 of 2').waitFor();
+    await first.getByRole('button', { name: 'The version before' }).click();
+    await expect.poll(async () => (await shown(page))[0], WAIT).toBe('First question');
+    await expect.poll(async () => (await shown(page))[1], WAIT).toContain('"First question"');
+  });
+
+  it('stops a run and keeps its steps, or undoes it', async ({ openStudio, startServer }) => {
+    const { server, client } = await startServer();
+    const first = await startAtGate(client);
+    const id = first.threadId;
+    const states = async () => (await client.gql(MESSAGES, { id })).thread;
+    const { page } = await openStudio(`/threads/${id}`, { url: server.url });
+    await page.getByRole('button', { name: 'Stop' }).click();
+    expect(await client.untilEnded(first.runId)).toMatchObject({ status: 'CANCELLED' });
+    const kept = (await states())?.history.totalCount ?? 0;
+    expect(kept).toBeGreaterThan(1);
+
+    await startAtGate(client, { threadId: id });
+    expect((await states())?.history.totalCount).toBeGreaterThan(kept);
+    await page.getByRole('button', { name: 'Undo' }).click();
+    await expect.poll(async () => (await states())?.history.totalCount, WAIT).toBe(kept);
+  });
+
+  it('keeps what a person types over a reload, and over an expired login', async ({
+    openStudio,
+    startServer,
+  }) => {
+    const { server } = await startServer({ graphsFile: GRAPHS, auth: 'keys' });
+    const key = { tenant: 'acme', owner: 'alice', role: 'member' } as const;
+    const { client, headers } = await createViewer(server, key);
+    const id = await client.createThread();
+    const { page, checkAccessibility } = await openStudio(`/threads/${id}`, { url: server.url });
+    await page.getByRole('dialog', { name: 'Sign in' }).waitFor();
+    await checkAccessibility();
+    await page.getByLabel('API key', { exact: true }).fill(headers['x-api-key']);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByText('Say something').waitFor();
+    await page.getByLabel('Message', { exact: true }).fill('A half-written');
+    await page.reload();
+    expect(await page.getByLabel('Message', { exact: true }).inputValue()).toBe('A half-written');
+    expect(await page.evaluate(() => JSON.stringify(localStorage))).not.toContain(
+      headers['x-api-key'],
+    );
+  });
+
+  it('shows a reader the messages, and no way to change anything', async ({
+    openStudio,
+    startServer,
+  }) => {
+    const { server } = await startServer({ graphsFile: GRAPHS, auth: 'keys' });
+    const alice = await createViewer(server, { tenant: 'acme', owner: 'alice', role: 'member' });
+    const reader = await createViewer(server, { tenant: 'acme', owner: 'alice', role: 'reader' });
+    const threadId = await alice.client.createThread();
+    const input = { messages: [{ role: 'user', content: 'Hello' }] };
+    await alice.client.runToEnd({ threadId, assistantId: 'agent', input });
+    const { page } = await openStudio(`/threads/${threadId}`, { url: server.url });
+    await page.getByLabel('API key', { exact: true }).fill(reader.headers['x-api-key']);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await expect.poll(() => shown(page), WAIT).toHaveLength(2);
+    expect(await page.getByLabel('Message', { exact: true }).count()).toBe(0);
+    expect(await page.getByRole('button', { name: /^Actions for/ }).count()).toBe(0);
+    expect(await page.getByRole('button', { name: 'Answer anew' }).count()).toBe(0);
+  });
+
+  it('shows hostile Markdown as text, and loads nothing from other hosts', async ({
+    openStudio,
+    client,
+  }) => {
+    const text = [
+      '<script>document.title = "broken"</script><img src=x onerror="document.title=\'broken\'">',
+      '![tracker](https://tracker.example/pixel.png) [link](javascript:document.title="broken")',
+    ].join('\n\n');
+    const threadId = await client.createThread();
+    const input = {
+      messages: [
+        { role: 'user', content: 'Hi' },
+        { role: 'assistant', content: text },
+      ],
+    };
+    await client.runToEnd({ threadId, assistantId: 'agent', input });
+    const { page, problems, requested } = await openStudio(`/threads/${threadId}`);
+    await page.getByRole('link', { name: 'tracker' }).waitFor();
+    expect(await page.title()).not.toContain('broken');
+    expect(await page.getByText('<script>').count()).toBeGreaterThan(0);
+    expect(await page.locator('a[href^="javascript:"]').count()).toBe(0);
+    const { host } = new URL(client.url);
+    expect(requested.filter((url) => /^(http|ws)/.test(url) && new URL(url).host !== host)).toEqual(
+      [],
+    );
+    expect(problems).toEqual([]);
+  });
+
+  it('says so when the thread does not exist, and when it is deleted while it is open', async ({
+    openStudio,
+    client,
+  }) => {
+    const id = await client.createThread({ metadata: { title: 'Soon gone' } });
+    const { page } = await openStudio(`/threads/${id}`);
+    await page.getByRole('heading', { name: 'Soon gone' }).waitFor();
+    await page.getByText('Live', { exact: true }).waitFor();
+    await client.gql(operation(`mutation ($id: ID!) { deleteThread(id: $id) }`), { id });
+    await page.getByRole('heading', { name: 'This thread does not exist' }).waitFor();
+  });
+});
