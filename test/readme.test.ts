@@ -36,7 +36,7 @@ const PAGES: Record<string, string[]> = {
     'createRun',
     'tsx',
     'json',
-    'npm run dev, npm run check, npm run fix, npm test, npm run chaos, npm run bench, npm run bench:saver, npm run keys, npm run generate',
+    'npm run dev, npm run check, npm run fix, npm test, npm run chaos, npm run bench, npm run bench:saver, npm run keys, npm run studio, npm run generate',
   ],
   'docs/api.md': [
     'graphs graph',
@@ -113,6 +113,7 @@ const PAGES: Record<string, string[]> = {
     'json',
   ],
   'docs/scaling.md': [],
+  'docs/studio.md': [],
   'docs/time-travel.md': ['thread', 'createRun', 'updateThreadState', 'thread', 'createRun'],
 };
 
