@@ -1,4 +1,4 @@
-import { useState } from 'react';
+import { lazy, Suspense, useState } from 'react';
 import { useThread } from '../../../../client/react.ts';
 import { useMayWrite } from '../../../data/viewer.ts';
 import { ErrorNote } from '../../../ui/Notes.tsx';
@@ -9,6 +9,10 @@ import classes from './Conversation.module.css';
 import { Failure } from './Failure.tsx';
 import { MessageList } from './MessageList.tsx';
 import { DEFAULT_OPTIONS, runFields, type RunOptions } from './run-options.ts';
+
+const Questions = lazy(async () => ({
+  default: (await import('../questions/Questions.tsx')).Questions,
+}));
 
 interface ConversationProps {
   thread: ThreadHead;
@@ -27,7 +31,7 @@ export function Conversation({ thread, assistants, onShow }: ConversationProps) 
     versions: true,
     run: runFields(options),
   });
-  const { error, lastRun, isRunning } = conversation;
+  const { error, lastRun, isRunning, interrupts } = conversation;
 
   return (
     <>
@@ -35,6 +39,14 @@ export function Conversation({ thread, assistants, onShow }: ConversationProps) 
       <div className={classes['foot']}>
         <ErrorNote error={error} />
         {!isRunning && <Failure run={lastRun} onShow={onShow} />}
+        <Suspense>
+          <Questions
+            threadId={thread.id}
+            assistantId={assistant ?? ''}
+            run={runFields(options)}
+            questions={interrupts}
+          />
+        </Suspense>
         {mayWrite && (
           <Composer
             assistants={assistants}
