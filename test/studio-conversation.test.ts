@@ -175,6 +175,22 @@ describe.skipIf(!browserPath)('A conversation in the studio', { timeout: 120_000
     expect(problems).toEqual([]);
   });
 
+  it('shows the beginning of a text of 5 MB, and all of it on request', async ({
+    openStudio,
+    startServer,
+  }) => {
+    const { server, client } = await startServer({ bodyLimitBytes: 20_000_000 });
+    const content = `Begin ${'word '.repeat(1_000_000)}`;
+    const threadId = await client.createThread();
+    const messages = [{ role: 'user', content }];
+    await client.runToEnd({ threadId, assistantId: 'echo', input: { messages } });
+    const { page, problems } = await openStudio(`/threads/${threadId}`, { url: server.url });
+    const all = page.getByRole('button', { name: /^Show all 5,000,006 characters/ });
+    await all.first().waitFor();
+    expect((await shown(page))[0]?.length).toBeLessThan(30_000);
+    expect(problems).toEqual([]);
+  });
+
   it('says so when the thread does not exist, and when it is deleted while it is open', async ({
     openStudio,
     client,

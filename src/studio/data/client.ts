@@ -1,10 +1,10 @@
 import { cacheExchange } from '@urql/exchange-graphcache';
-import { Client, fetchExchange, mapExchange, subscriptionExchange } from 'urql';
+import { Client, fetchExchange, subscriptionExchange } from 'urql';
 import { createThreadClient, type ThreadClient } from '../../client/client.ts';
 import { API_URL } from './address.ts';
 import { createLiveTransport, subscribe } from './connection.ts';
-import { logOperation } from './operations.ts';
-import { credentialHeaders, refuseSession, type Credential } from './session.ts';
+import { sendOverHttp } from './http.ts';
+import { credentialHeaders, type Credential } from './session.ts';
 
 export interface Clients {
   /** Queries, mutations and subscriptions of the screens. */
@@ -20,16 +20,10 @@ export function createClients(credential: Credential | undefined): Clients {
   const api = new Client({
     url: API_URL,
     preferGetMethod: false,
-    fetch: fetchLogged,
+    fetch: sendOverHttp,
     fetchOptions: { headers },
     exchanges: [
       entities(),
-      mapExchange({
-        onResult({ error }) {
-          const codes = error?.graphQLErrors.map(({ extensions }) => extensions['code']) ?? [];
-          if (codes.includes('UNAUTHENTICATED')) refuseSession();
-        },
-      }),
       fetchExchange,
       subscriptionExchange({
         forwardSubscription: ({ query = '', variables = {} }) => ({
@@ -79,25 +73,4 @@ function entities() {
       },
     },
   });
-}
-
-/** Sends a request, and records it with the size of its answer. */
-async function fetchLogged(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
-  const { query = '', variables = {} } = JSON.parse((init?.body as string | undefined) ?? '{}');
-  const update = logOperation(query, variables);
-  const begin = performance.now();
-  try {
-    const response = await fetch(input, init);
-    const text = await response.text();
-    const { errors = [] } = JSON.parse(text || '{}');
-    update(() => ({
-      ms: performance.now() - begin,
-      bytes: new Blob([text]).size,
-      error: errors[0]?.message,
-    }));
-    return new Response(text, { status: response.status, headers: response.headers });
-  } catch (error) {
-    update(() => ({ ms: performance.now() - begin, error: (error as Error).message }));
-    throw error;
-  }
 }

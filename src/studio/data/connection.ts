@@ -1,10 +1,16 @@
 import { stayConnected } from '../../client/connection.ts';
-import { createTransport, isAboutCredentials, type Transport } from '../../client/transport.ts';
+import {
+  createTransport,
+  isAboutCredentials,
+  RefusedError,
+  type Transport,
+} from '../../client/transport.ts';
 import type { Connection } from '../../client/types.ts';
 import { API_URL } from './address.ts';
+import { sendOverHttp } from './http.ts';
 import { logOperation } from './operations.ts';
 import { refuseSession } from './session.ts';
-import { createValue } from './store.ts';
+import { createValue, useValue } from './store.ts';
 
 /** The state of the WebSocket, and how often it was connected. */
 export const connection = createValue<{ state: Connection; count: number }>({
@@ -17,7 +23,7 @@ export interface LiveTransport extends Transport {
   ready(signal: AbortSignal): Promise<unknown>;
 }
 
-/** One WebSocket for all subscriptions. It records them, as requests over HTTP are recorded. */
+/** Subscriptions over one WebSocket, and requests over HTTP. All are recorded. */
 export function createLiveTransport(headers: Record<string, string>): LiveTransport {
   const transport = createTransport({ url: API_URL, connectionParams: headers });
   return {
@@ -39,21 +45,28 @@ export function createLiveTransport(headers: Record<string, string>): LiveTransp
         update(() => ({ ms: performance.now() - begin }));
       }
     },
-    async request(document, variables, signal) {
-      const update = logOperation(document as unknown as string, variables);
-      const begin = performance.now();
-      try {
-        const data = await transport.request(document, variables, signal);
-        update(() => ({ bytes: JSON.stringify(data).length }));
-        return data;
-      } catch (error) {
-        update(() => ({ error: (error as Error).message }));
-        throw error;
-      } finally {
-        update(() => ({ ms: performance.now() - begin }));
-      }
+    async request<Result>(
+      document: unknown,
+      variables: Record<string, unknown>,
+      signal?: AbortSignal,
+    ): Promise<Result> {
+      // A socket closes if too much waits in it, and a state may be large.
+      const response = await sendOverHttp(API_URL, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...headers },
+        body: JSON.stringify({ query: document, variables }),
+        signal: signal ?? null,
+      });
+      const { data, errors } = await response.json();
+      if (errors) throw new RefusedError(errors[0].message, String(errors[0].extensions?.code));
+      return data as Result;
     },
   };
+}
+
+/** How often the connection was lost and came back. What a screen has read before may be old. */
+export function useReconnections(): number {
+  return Math.max(0, useValue(connection).count - 1);
 }
 
 interface Sink {

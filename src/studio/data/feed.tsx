@@ -1,9 +1,8 @@
 import { createContext, useContext, useEffect, useRef, useState, type ReactNode } from 'react';
 import { useSubscription } from 'urql';
-import { connection } from './connection.ts';
+import { useReconnections } from './connection.ts';
 import { graphql, type ResultOf } from './graphql.ts';
 import { useReadAgain } from './read-again.ts';
-import { useValue } from './store.ts';
 
 /** Every change of a thread. The cache takes the fields, so each list shows them at once. */
 const FOLLOW_CHANGES = graphql(`
@@ -70,7 +69,7 @@ const AT_MOST_EVERY_MS = 1000;
  * Calls `reload` after changes of threads that `concerns` selects, at most once a second, and after a lost connection.
  */
 export function useReload(reload: () => void, concerns: (change: ThreadChange) => boolean): void {
-  useReadAgain(reload, useValue(connection).count);
+  useReadAgain(reload, useReconnections());
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const latest = useRef(reload);
   useEffect(() => {

@@ -2,9 +2,8 @@ import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
 import { useQuery } from 'urql';
 import { useThreadChanges } from '../../data/feed.tsx';
-import { connection } from '../../data/connection.ts';
+import { useReconnections } from '../../data/connection.ts';
 import { useReadAgain } from '../../data/read-again.ts';
-import { useValue } from '../../data/store.ts';
 import { useMayWrite } from '../../data/viewer.ts';
 import { useShortcuts } from '../../frame/shortcuts.ts';
 import { Button } from '../../ui/Button.tsx';
@@ -29,7 +28,7 @@ export function ThreadsScreen() {
     requestPolicy: 'cache-and-network',
   });
   // After a lost connection.
-  useReadAgain(read, useValue(connection).count);
+  useReadAgain(read, useReconnections());
   const threads = data?.threads?.nodes ?? [];
   const newer = useNewer(threads, JSON.stringify(search));
   const create = useMayWrite() ? () => setCreating(true) : undefined;
