@@ -17,11 +17,22 @@ interface View {
   component: ComponentType<ViewProps>;
 }
 
-/** The views beside the conversation, in the order of their tabs. */
-export const VIEWS: readonly View[] = [];
-
 /** A view whose code is in a file of its own. */
 export function view(load: () => Promise<ComponentType<ViewProps>>): ComponentType<ViewProps> {
   const Loaded = lazy(async () => ({ default: await load() }));
   return (props) => createElement(Loaded, props);
 }
+
+/** The views beside the conversation, in the order of their tabs. */
+export const VIEWS: readonly View[] = [
+  {
+    name: 'timeline',
+    label: 'Timeline',
+    component: view(() => import('./timeline/Timeline.tsx').then(({ Timeline }) => Timeline)),
+  },
+  {
+    name: 'state',
+    label: 'State',
+    component: view(() => import('./state/StateView.tsx').then(({ StateView }) => StateView)),
+  },
+];

@@ -1,7 +1,8 @@
-import { useEffect, useRef, useState, type KeyboardEvent } from 'react';
+import { useRef, type KeyboardEvent } from 'react';
 import { useMutation } from 'urql';
 import { graphql } from '../../../data/graphql.ts';
 import { Button } from '../../../ui/Button.tsx';
+import { useKeptText } from '../../../ui/useKeptText.ts';
 import type { ListedAssistant } from '../documents.ts';
 import classes from './Conversation.module.css';
 import type { ConversationState } from './state.ts';
@@ -111,15 +112,4 @@ function StopButtons({ threadId, conversation }: StopButtonsProps) {
       </Button>
     </>
   );
-}
-
-/** The text of the field. It stays after a reload of the page. */
-function useKeptText(threadId: string): [string, (text: string) => void] {
-  const name = `threadql.draft ${threadId}`;
-  const [text, setText] = useState(() => sessionStorage.getItem(name) ?? '');
-  useEffect(() => {
-    if (text) sessionStorage.setItem(name, text);
-    else sessionStorage.removeItem(name);
-  }, [name, text]);
-  return [text, setText];
 }
