@@ -10,6 +10,8 @@ import { parseSearch, stringifySearch } from './data/search.ts';
 import { Frame } from './frame/Frame.tsx';
 import { Missing } from './frame/Missing.tsx';
 import { Broken } from './frame/Broken.tsx';
+import { readAssistantSearch, readAssistantsSearch } from './screens/assistants/search.ts';
+import { readInboxSearch } from './screens/inbox/search.ts';
 import { readRunsSearch } from './screens/runs/search.ts';
 import { readThreadSearch } from './screens/thread/search.ts';
 import { readThreadsSearch } from './screens/threads/search.ts';
@@ -50,8 +52,35 @@ const runs = createRoute({
   component: lazyRouteComponent(() => import('./screens/runs/RunsScreen.tsx'), 'RunsScreen'),
 });
 
+const inbox = createRoute({
+  getParentRoute: () => root,
+  path: '/inbox',
+  validateSearch: readInboxSearch,
+  component: lazyRouteComponent(() => import('./screens/inbox/InboxScreen.tsx'), 'InboxScreen'),
+});
+
+const assistants = createRoute({
+  getParentRoute: () => root,
+  path: '/assistants',
+  validateSearch: readAssistantsSearch,
+  component: lazyRouteComponent(
+    () => import('./screens/assistants/AssistantsScreen.tsx'),
+    'AssistantsScreen',
+  ),
+});
+
+const assistant = createRoute({
+  getParentRoute: () => root,
+  path: '/assistants/$assistantId',
+  validateSearch: readAssistantSearch,
+  component: lazyRouteComponent(
+    () => import('./screens/assistants/AssistantScreen.tsx'),
+    'AssistantScreen',
+  ),
+});
+
 export const router = createRouter({
-  routeTree: root.addChildren([home, threads, thread, runs]),
+  routeTree: root.addChildren([home, threads, thread, runs, inbox, assistants, assistant]),
   basepath: BASE_PATH,
   parseSearch,
   stringifySearch,

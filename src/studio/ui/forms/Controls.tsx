@@ -19,8 +19,11 @@ interface LabelledProps extends ControlProps {
 }
 
 /** A control with its name, its description, and what is wrong with it. */
-function Labelled({ shape, path, label, isRequired, hint, children }: LabelledProps) {
-  const ids = useControlIds(path, shape.description ?? hint);
+function Labelled({ shape, path, label, isRequired, hint: more, children }: LabelledProps) {
+  const { default: standard } = shape.schema;
+  const usual = standard === undefined ? '' : `Default: ${shownText(standard)}.`;
+  const hint = [shape.description, more, usual].filter(Boolean).join(' ');
+  const ids = useControlIds(path, hint);
   return (
     <div className={classes['field']}>
       <label htmlFor={ids.id} className={classes['label']}>
@@ -28,7 +31,7 @@ function Labelled({ shape, path, label, isRequired, hint, children }: LabelledPr
         {!isRequired && <span className={classes['optional']}>optional</span>}
       </label>
       {children(ids)}
-      <Remarks path={path} hint={[shape.description, hint].filter(Boolean).join(' ')} />
+      <Remarks path={path} hint={hint} />
     </div>
   );
 }

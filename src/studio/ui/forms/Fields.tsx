@@ -210,7 +210,7 @@ function RecordMembers(props: FieldProps & { values: JsonSchema }) {
             <SchemaField
               schema={values}
               path={pathOf(path, name)}
-              label={name || 'Value'}
+              label={name ? `Value of ${name}` : 'Value'}
               isRequired
               value={each}
               onChange={(next) => change(entries.with(index, [name, next]))}
@@ -252,9 +252,11 @@ function EntryName({ label, name, others, onChange }: EntryNameProps) {
   const isTaken = others.includes(text);
   return (
     <span className={classes['field']}>
+      <span className={classes['label']} aria-hidden="true">
+        Name
+      </span>
       <input
         aria-label={label}
-        placeholder="Name"
         aria-invalid={isTaken || undefined}
         value={text}
         onChange={(event) => setText(event.target.value)}

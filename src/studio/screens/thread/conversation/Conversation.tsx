@@ -45,6 +45,7 @@ export function Conversation({ thread, assistants, onShow }: ConversationProps) 
             assistantId={assistant ?? ''}
             run={runFields(options)}
             questions={interrupts}
+            className={classes['questions']}
           />
         </Suspense>
         {mayWrite && (
@@ -63,11 +64,13 @@ export function Conversation({ thread, assistants, onShow }: ConversationProps) 
   );
 }
 
-/** The default assistant of the thread's graph, or the first one. */
+/** The assistant in the metadata of the thread, the default assistant of its graph, or the first one. */
 function assistantFor(
-  { graphId }: ThreadHead,
+  { graphId, metadata }: ThreadHead,
   assistants: readonly ListedAssistant[],
 ): string | undefined {
+  const named = assistants.find(({ id }) => id === metadata['assistant_id']);
+  if (named) return named.id;
   const ofGraph = assistants.filter((each) => each.graphId === graphId);
   const isDefault = ({ metadata }: ListedAssistant) => metadata['created_by'] === 'system';
   return (ofGraph.find(isDefault) ?? ofGraph[0] ?? assistants[0])?.id;

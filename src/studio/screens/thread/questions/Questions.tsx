@@ -7,7 +7,10 @@ import { QuestionCard } from './QuestionCard.tsx';
 import classes from './questions.module.css';
 
 /** The questions of a thread, each with a form for its answer. */
-export function Questions(props: AnswersOptions) {
+export function Questions({
+  className = '',
+  ...props
+}: AnswersOptions & { className?: string | undefined }) {
   const { questions } = props;
   const answers = useAnswers(props);
   const mayWrite = useMayWrite();
@@ -16,7 +19,7 @@ export function Questions(props: AnswersOptions) {
   const isSending = questions.some(({ id }) => answers.isSending(id));
   if (count === 0 && closed.length === 0) return null;
   return (
-    <div className={classes['questions']}>
+    <div className={`${classes['questions']} ${className}`}>
       <span role="status" className="visually-hidden">
         {count > 0 ? `${count} open ${count === 1 ? 'question' : 'questions'}` : ''}
       </span>
