@@ -113,7 +113,8 @@ function errorsOf(error) {
 }
 
 const { tabs } = settings;
-const hasQuery = new URLSearchParams(location.search).has('query');
+const search = new URLSearchParams(location.search);
+const hasQuery = search.has('query');
 
 YogaGraphiQL.renderYogaGraphiQL(document.getElementById('root'), {
   title: settings.title,
@@ -121,6 +122,8 @@ YogaGraphiQL.renderYogaGraphiQL(document.getElementById('root'), {
   fetcher,
   defaultEditorToolsVisibility: false,
   ...(tabs.length > 0 && { defaultTabs: tabs }),
+  // A link may have the variables of its query. GraphiQL itself reads the query only.
+  ...(search.has('variables') && { variables: search.get('variables') }),
   // Without this, a reload opens an empty tab.
   ...(!hasQuery && tabs[0]),
 });

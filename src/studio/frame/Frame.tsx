@@ -1,5 +1,5 @@
 import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-router';
-import { useEffect, useRef, useState } from 'react';
+import { lazy, Suspense, useEffect, useRef, useState } from 'react';
 import icon from '../icon.svg';
 import { useOpenQuestions } from '../data/questions.ts';
 import { Icon } from '../ui/Icon.tsx';
@@ -11,14 +11,18 @@ import { RailFoot } from './RailFoot.tsx';
 import { useShortcuts } from './shortcuts.ts';
 import { SignIn } from './SignIn.tsx';
 
+const ApiDrawer = lazy(async () => ({ default: (await import('./ApiDrawer.tsx')).ApiDrawer }));
+
 /** The rail with the places, beside the screen. */
 export function Frame() {
   const [open, setOpen] = useState<'palette' | 'keys' | undefined>(undefined);
+  const [isApiOpen, setApiOpen] = useState(false);
   const navigate = useNavigate();
   const main = useRef<HTMLElement>(null);
   const close = () => setOpen(undefined);
   useShortcuts({
     '?': () => setOpen('keys'),
+    a: () => setApiOpen(!isApiOpen),
     ...Object.fromEntries(
       PLACES.map(({ keys, path }) => [keys, () => void navigate({ to: path })]),
     ),
@@ -34,7 +38,7 @@ export function Frame() {
   }, []);
 
   return (
-    <div className={classes['frame']}>
+    <div className={classes['frame']} data-api={isApiOpen}>
       <a className={classes['skip']} href="#main" onClick={() => main.current?.focus()}>
         Skip to the screen
       </a>
@@ -44,11 +48,16 @@ export function Frame() {
           <span>threadql</span>
         </Link>
         <Places />
-        <RailFoot onOpen={setOpen} />
+        <RailFoot onOpen={setOpen} isApiOpen={isApiOpen} onApi={setApiOpen} />
       </nav>
       <main ref={main} id="main" className={classes['main']} tabIndex={-1}>
         <Outlet />
       </main>
+      {isApiOpen && (
+        <Suspense>
+          <ApiDrawer onClose={() => setApiOpen(false)} />
+        </Suspense>
+      )}
       {open === 'palette' && <Palette onClose={close} />}
       {open === 'keys' && <Keys onClose={close} />}
       <SignIn />

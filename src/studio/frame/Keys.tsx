@@ -15,6 +15,7 @@ const KEYS: [keys: string, meaning: string][] = [
   ['d', 'Compare the selected state'],
   ['e', 'Edit the selected state'],
   ['r', 'Run again from the selected state'],
+  ['a', 'The operations that the page has sent to the API'],
   ['?', 'This list'],
 ];
 

@@ -8,8 +8,14 @@ import { chooseTheme, theme, type Theme } from './theme.ts';
 
 const NEXT: Record<Theme, Theme> = { system: 'light', light: 'dark', dark: 'system' };
 
-/** What a person needs at times: the palette, the keys, the theme, the connection, and who they are. */
-export function RailFoot({ onOpen }: { onOpen: (what: 'palette' | 'keys') => void }) {
+interface RailFootProps {
+  onOpen: (what: 'palette' | 'keys') => void;
+  isApiOpen: boolean;
+  onApi: (isOpen: boolean) => void;
+}
+
+/** What a person needs at times: the palette, the keys, the API, the theme, the connection, and who they are. */
+export function RailFoot({ onOpen, isApiOpen, onApi }: RailFootProps) {
   const chosen = useValue(theme);
   const { credential } = useValue(session);
   const viewer = useViewer();
@@ -20,6 +26,12 @@ export function RailFoot({ onOpen }: { onOpen: (what: 'palette' | 'keys') => voi
       <div className={classes['tools']}>
         <IconButton icon="search" label="Go to… (Ctrl K)" onClick={() => onOpen('palette')} />
         <IconButton icon="keyboard" label="Keyboard (?)" onClick={() => onOpen('keys')} />
+        <IconButton
+          icon="api"
+          label="API (a)"
+          aria-expanded={isApiOpen}
+          onClick={() => onApi(!isApiOpen)}
+        />
         <IconButton
           icon={chosen}
           label={`Theme: ${chosen}`}

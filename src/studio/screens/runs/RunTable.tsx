@@ -29,7 +29,7 @@ export function RunTable({ groups, onChanged }: RunTableProps) {
   if (rows.length === 0) return null;
   return (
     <div className={list.box}>
-      <table className={list.table}>
+      <table className={`${list.table} ${classes['table']}`}>
         <thead>
           <tr>
             <th>Status</th>
@@ -122,12 +122,12 @@ function spanOf(ms: number | undefined) {
 /** The thread of a run, and below it why the run failed or was cancelled. */
 function ThreadLink({ run }: { run: ListedRun }) {
   const { thread, threadId, error, cancelReason } = run;
-  const name = (thread && titleOf(thread)) ?? 'No messages';
+  const title = thread ? titleOf(thread) : undefined;
   return (
     <>
       {threadId ? (
         <Link {...placeOf(run, threadId)} className={classes['title']}>
-          {name}
+          {title ?? <span className={list.soft}>Thread …{threadId.slice(-8)}</span>}
         </Link>
       ) : (
         <span className={list.soft}>Without a thread</span>

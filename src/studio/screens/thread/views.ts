@@ -35,4 +35,9 @@ export const VIEWS: readonly View[] = [
     label: 'State',
     component: view(() => import('./state/StateView.tsx').then(({ StateView }) => StateView)),
   },
+  {
+    name: 'runs',
+    label: 'Runs',
+    component: view(() => import('./runs/RunsView.tsx').then(({ RunsView }) => RunsView)),
+  },
 ];
