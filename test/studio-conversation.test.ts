@@ -5,6 +5,9 @@ import { browserPath } from './support/browser.ts';
 import { WAIT } from './support/chat-page.ts';
 import { startAtGate } from './support/gates.ts';
 import { openFragileProxy } from './support/fragile-proxy.ts';
+import { AUDIENCE, createIssuerKey, epoch, signToken, startJwksServer } from './support/jwks.ts';
+import { createClient } from './support/client.ts';
+import { settingsOf } from './support/settings.ts';
 import { operation } from './support/graphql.ts';
 import { it } from './support/studio.ts';
 import { createViewer } from './support/viewers.ts';
@@ -106,26 +109,44 @@ describe.skipIf(!browserPath)('A conversation in the studio', { timeout: 120_000
     await expect.poll(async () => (await states())?.history.totalCount, WAIT).toBe(kept);
   });
 
-  it('keeps what a person types over a reload, and over an expired login', async ({
+  it('keeps what a person types over a reload, and over an expired token', async ({
     openStudio,
     startServer,
   }) => {
-    const { server } = await startServer({ graphsFile: GRAPHS, auth: 'keys' });
-    const key = { tenant: 'acme', owner: 'alice', role: 'member' } as const;
-    const { client, headers } = await createViewer(server, key);
-    const id = await client.createThread();
-    const { page, checkAccessibility } = await openStudio(`/threads/${id}`, { url: server.url });
+    const key = await createIssuerKey('studio');
+    await using jwks = await startJwksServer([key]);
+    const { server } = await startServer(
+      settingsOf({ AUTH_JWKS_URL: jwks.url, AUTH_AUDIENCE: AUDIENCE, AUTH_LEEWAY: '0' }),
+    );
+    const token = await signToken(key);
+    const threadId = await createClient(
+      server.as({ authorization: `Bearer ${token}` }),
+    ).createThread();
+    const { page, checkAccessibility } = await openStudio(`/threads/${threadId}`, {
+      url: server.url,
+    });
+    const signIn = async (name: string, value: string) => {
+      await page.getByRole('dialog', { name }).waitFor();
+      await page.getByLabel('Sign in with').selectOption('token');
+      await page.getByLabel('Token', { exact: true }).fill(value);
+      await page.getByRole('button', { name: 'Sign in' }).click();
+    };
     await page.getByRole('dialog', { name: 'Sign in' }).waitFor();
     await checkAccessibility();
-    await page.getByLabel('API key', { exact: true }).fill(headers['x-api-key']);
-    await page.getByRole('button', { name: 'Sign in' }).click();
+    const short = await signToken(key, { exp: epoch() + 12 });
+    await signIn('Sign in', short);
     await page.getByText('Say something').waitFor();
-    await page.getByLabel('Message', { exact: true }).fill('A half-written');
+    const field = page.getByLabel('Message', { exact: true });
+    await field.fill('A half-written');
     await page.reload();
-    expect(await page.getByLabel('Message', { exact: true }).inputValue()).toBe('A half-written');
-    expect(await page.evaluate(() => JSON.stringify(localStorage))).not.toContain(
-      headers['x-api-key'],
-    );
+    expect(await field.inputValue()).toBe('A half-written');
+    await signIn('Sign in again', token);
+    expect(await field.inputValue()).toBe('A half-written');
+    await field.press('Enter');
+    await expect.poll(() => shown(page), WAIT).toHaveLength(2);
+    for (const storage of ['localStorage', 'document.cookie']) {
+      expect(await page.evaluate(`JSON.stringify(${storage})`)).not.toContain(token);
+    }
   });
 
   it('shows a reader the messages, and no way to change anything', async ({
