@@ -109,6 +109,28 @@ describe.skipIf(!browserPath)('A conversation in the studio', { timeout: 120_000
     await expect.poll(async () => (await states())?.history.totalCount, WAIT).toBe(kept);
   });
 
+  it('takes the input of a graph without messages, stops at a breakpoint and continues', async ({
+    openStudio,
+    startServer,
+  }) => {
+    const { server, client } = await startServer();
+    const id = await client.createThread();
+    const { page, problems } = await openStudio(`/threads/${id}`, { url: server.url });
+    await page.getByLabel('Assistant', { exact: true }).selectOption({ label: 'steps' });
+    await page.getByRole('button', { name: 'Options' }).click();
+    await page.getByLabel('Stop before').fill('step2');
+    await page.keyboard.press('Escape');
+    await page.getByRole('tab', { name: 'JSON' }).click();
+    await page.locator('.cm-content[aria-label="Input of the graph"]').fill('{"log": ["by hand"]}');
+    await page.getByRole('button', { name: 'Run', exact: true }).click();
+    await page.getByText('The thread stopped at a breakpoint.').waitFor();
+    expect((await client.getThread(id)).values).toEqual({ log: ['by hand', 'step1'] });
+    await page.getByRole('button', { name: 'Continue' }).click();
+    await expect.poll(async () => (await client.getThread(id)).status, WAIT).toBe('IDLE');
+    expect((await client.getThread(id)).values['log']).toHaveLength(11);
+    expect(problems).toEqual([]);
+  });
+
   it('keeps what a person types over a reload, and over an expired token', async ({
     openStudio,
     startServer,

@@ -1,4 +1,4 @@
-import { useRef, type KeyboardEvent } from 'react';
+import { lazy, Suspense, type KeyboardEvent } from 'react';
 import { useMutation } from 'urql';
 import { graphql } from '../../../data/graphql.ts';
 import { Button } from '../../../ui/Button.tsx';
@@ -6,8 +6,13 @@ import { useKeptText } from '../../../ui/useKeptText.ts';
 import type { ListedAssistant } from '../documents.ts';
 import classes from './Conversation.module.css';
 import type { ConversationState } from './state.ts';
+import { useInputSchema } from './input-schema.ts';
 import { RunOptionFields } from './RunOptionFields.tsx';
 import type { RunOptions } from './run-options.ts';
+
+const InputField = lazy(async () => ({
+  default: (await import('./InputField.tsx')).InputField,
+}));
 
 const UNDO_RUNS = graphql(`
   mutation UndoRuns($threadId: ID!) {
@@ -28,17 +33,60 @@ interface ComposerProps {
   threadId: string;
 }
 
-/** The field for the next message, with the assistant that answers it. */
+/** The field for the next message, or for the input of a graph without messages, and the assistant that takes it. */
 export function Composer(props: ComposerProps) {
   const { assistants, assistant, onAssistant, options, onOptions, conversation, threadId } = props;
+  const graphId = assistants.find(({ id }) => id === assistant)?.graphId;
+  const input = useInputSchema(graphId);
+  return (
+    <div className={classes['composer']}>
+      {input?.takesMessages === false ? (
+        <Suspense>
+          <InputField
+            key={graphId}
+            schema={input.schema}
+            onSend={(value) => void conversation.send(value)}
+          />
+        </Suspense>
+      ) : (
+        <MessageField threadId={threadId} onSend={(text) => void conversation.send(text)} />
+      )}
+      <div className={classes['composerFoot']}>
+        <select
+          aria-label="Assistant"
+          value={assistant ?? ''}
+          onChange={(event) => onAssistant(event.target.value)}
+        >
+          {assistants.map(({ id, name, graphId: graph }) => (
+            <option key={id} value={id}>
+              {name === graph ? name : `${name} (${graph})`}
+            </option>
+          ))}
+        </select>
+        <RunOptionFields options={options} onChange={onOptions} />
+        <span className={classes['send']}>
+          {conversation.isRunning && (
+            <StopButtons threadId={threadId} conversation={conversation} />
+          )}
+        </span>
+      </div>
+    </div>
+  );
+}
+
+interface MessageFieldProps {
+  threadId: string;
+  onSend: (text: string) => void;
+}
+
+function MessageField({ threadId, onSend }: MessageFieldProps) {
   const [text, setText] = useKeptText(threadId);
-  const field = useRef<HTMLTextAreaElement>(null);
+  const isEmpty = text.trim() === '';
 
   function send(): void {
-    if (text.trim() === '' || !assistant) return;
-    void conversation.send(text);
+    if (isEmpty) return;
+    onSend(text);
     setText('');
-    field.current?.focus();
   }
 
   function onKeyDown(event: KeyboardEvent): void {
@@ -49,14 +97,13 @@ export function Composer(props: ComposerProps) {
 
   return (
     <form
-      className={classes['composer']}
+      className={classes['messageField']}
       onSubmit={(event) => {
         event.preventDefault();
         send();
       }}
     >
       <textarea
-        ref={field}
         aria-label="Message"
         placeholder="Message (Enter sends, Shift Enter is a new line)"
         rows={Math.min(8, Math.max(2, text.split('\n').length))}
@@ -64,28 +111,9 @@ export function Composer(props: ComposerProps) {
         onChange={(event) => setText(event.target.value)}
         onKeyDown={onKeyDown}
       />
-      <div className={classes['composerFoot']}>
-        <select
-          aria-label="Assistant"
-          value={assistant ?? ''}
-          onChange={(event) => onAssistant(event.target.value)}
-        >
-          {assistants.map(({ id, name, graphId }) => (
-            <option key={id} value={id}>
-              {name === graphId ? name : `${name} (${graphId})`}
-            </option>
-          ))}
-        </select>
-        <RunOptionFields options={options} onChange={onOptions} />
-        <span className={classes['send']}>
-          {conversation.isRunning && (
-            <StopButtons threadId={threadId} conversation={conversation} />
-          )}
-          <Button type="submit" look="primary" icon="send" disabled={text.trim() === ''}>
-            Send
-          </Button>
-        </span>
-      </div>
+      <Button type="submit" look="primary" icon="send" disabled={isEmpty}>
+        Send
+      </Button>
     </form>
   );
 }

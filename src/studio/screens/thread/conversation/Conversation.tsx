@@ -8,6 +8,7 @@ import { Composer } from './Composer.tsx';
 import classes from './Conversation.module.css';
 import { Failure } from './Failure.tsx';
 import { MessageList } from './MessageList.tsx';
+import { Paused } from './Paused.tsx';
 import { DEFAULT_OPTIONS, runFields, type RunOptions } from './run-options.ts';
 
 const Questions = lazy(async () => ({
@@ -26,12 +27,14 @@ export function Conversation({ thread, assistants, onShow }: ConversationProps) 
   const [options, setOptions] = useState<RunOptions>(DEFAULT_OPTIONS);
   const mayWrite = useMayWrite();
   const assistant = chosen ?? thread.lastRun?.assistantId ?? assistantFor(thread, assistants);
-  const conversation = useThread(thread.id, {
+  const target = {
+    threadId: thread.id,
     assistantId: assistant ?? '',
-    versions: true,
     run: runFields(options),
-  });
+  };
+  const conversation = useThread(thread.id, { ...target, versions: true });
   const { error, lastRun, isRunning, interrupts } = conversation;
+  const isPaused = thread.status === 'INTERRUPTED' && interrupts.length === 0 && !isRunning;
 
   return (
     <>
@@ -40,14 +43,9 @@ export function Conversation({ thread, assistants, onShow }: ConversationProps) 
         <ErrorNote error={error} />
         {!isRunning && <Failure run={lastRun} onShow={onShow} />}
         <Suspense>
-          <Questions
-            threadId={thread.id}
-            assistantId={assistant ?? ''}
-            run={runFields(options)}
-            questions={interrupts}
-            className={classes['questions']}
-          />
+          <Questions {...target} questions={interrupts} className={classes['questions']} />
         </Suspense>
+        {isPaused && mayWrite && <Paused {...target} />}
         {mayWrite && (
           <Composer
             assistants={assistants}

@@ -1,0 +1,39 @@
+import { useMutation } from 'urql';
+import { graphql, type VariablesOf } from '../../../data/graphql.ts';
+import { Button } from '../../../ui/Button.tsx';
+import { Icon } from '../../../ui/Icon.tsx';
+import { ErrorNote } from '../../../ui/Notes.tsx';
+import classes from './Conversation.module.css';
+
+const CONTINUE = graphql(`
+  mutation ContinueThread($input: CreateRunInput!) {
+    createRun(input: $input) {
+      id
+      status
+    }
+  }
+`);
+
+interface PausedProps {
+  threadId: string;
+  assistantId: string;
+  run: Omit<VariablesOf<typeof CONTINUE>['input'], 'threadId' | 'assistantId'>;
+}
+
+/** The thread stopped at a breakpoint: nobody has to answer, and a run without input goes on. */
+export function Paused({ threadId, assistantId, run }: PausedProps) {
+  const [{ error, fetching }, send] = useMutation(CONTINUE);
+  const input = { ...run, threadId, assistantId, input: null };
+  return (
+    <>
+      <div className={classes['paused']} role="status">
+        <Icon name="pause" />
+        <span>The thread stopped at a breakpoint.</span>
+        <Button isSmall icon="play" disabled={fetching} onClick={() => void send({ input })}>
+          Continue
+        </Button>
+      </div>
+      <ErrorNote error={error} />
+    </>
+  );
+}
