@@ -12,6 +12,7 @@ const KEYS: [keys: string, meaning: string][] = [
   ['Enter', 'Open the row'],
   ['n', 'New thread'],
   ['[, ]', 'Previous and next branch at a fork'],
+  ['J, K', 'Next and previous checkpoint to compare with'],
   ['d', 'Compare the selected state'],
   ['e', 'Edit the selected state'],
   ['r', 'Run again from the selected state'],

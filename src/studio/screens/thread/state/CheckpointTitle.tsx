@@ -19,7 +19,7 @@ export function CheckpointTitle({ checkpoint, isCurrent = false }: CheckpointTit
   return (
     <span className={classes['name']}>
       <strong>
-        {isCurrent && 'Current state: '}step {step}, {titleOfRow(checkpoint)}
+        {isCurrent ? 'Current state: step' : 'Step'} {step}, {titleOfRow(checkpoint)}
       </strong>
       {namespace !== '' && <span>in {namesOfNamespace(namespace).join(' › ')}</span>}
       <Time value={createdAt} />

@@ -39,6 +39,9 @@ export function RunAgain({ thread, checkpoint, onChange, onClose }: CheckpointDi
   const usual = assistants.find(({ id }) => id === thread.lastRun?.assistantId) ?? assistants[0];
   const assistantId = chosen ?? usual?.id ?? '';
 
+  const hasWork = next.length > 0 || parsed.value !== null;
+  const isReady = parsed.error === undefined && hasWork && assistantId !== '';
+
   async function run(): Promise<void> {
     const place = { threadId: thread.id, checkpointId, checkpointNamespace: namespace };
     const input = { ...runFields(DEFAULT_OPTIONS), ...place, assistantId, input: parsed.value };
@@ -64,12 +67,7 @@ export function RunAgain({ thread, checkpoint, onChange, onClose }: CheckpointDi
         <p className={classes['hint']}>{parsed.error ?? hintFor(next)}</p>
         <ErrorNote error={error} />
         <DialogActions>
-          <Button
-            type="submit"
-            look="primary"
-            icon="play"
-            disabled={fetching || parsed.error !== undefined || assistantId === ''}
-          >
+          <Button type="submit" look="primary" icon="play" disabled={fetching || !isReady}>
             Run
           </Button>
         </DialogActions>
@@ -101,8 +99,7 @@ function AssistantField({ assistants, selected, onSelect }: AssistantFieldProps)
 }
 
 function hintFor(next: readonly string[]): string {
-  if (next.length === 0)
-    return 'The input as JSON. Without one nothing runs: this state is an end.';
+  if (next.length === 0) return 'The input as JSON. It is needed: no step follows this state.';
   return `The input as JSON. Without one, the steps after this state run again: ${countNames(next).join(', ')}.`;
 }
 

@@ -33,7 +33,7 @@ export function StateView(props: ViewProps) {
     <div className={classes['state']}>
       <header className={classes['head']}>
         <CheckpointTitle checkpoint={checkpoint} isCurrent={cp === undefined} />
-        <CheckpointActions {...props} checkpoint={checkpoint}>
+        <CheckpointActions {...props} checkpoint={checkpoint} selected={checkpoint.checkpointId}>
           {cp !== undefined && (
             <Button
               isSmall

@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'react';
 import { useQuery } from 'urql';
+import { useReload } from '../../../data/feed.tsx';
 import { Button } from '../../../ui/Button.tsx';
 import { ErrorNote, Loading } from '../../../ui/Notes.tsx';
 import { CheckpointActions } from '../state/CheckpointActions.tsx';
@@ -11,16 +12,26 @@ import classes from './Timeline.module.css';
 
 const REST_MS = 200;
 
+interface SelectedProps extends ViewProps {
+  /** The current state, if nothing is selected. */
+  head: string | undefined;
+}
+
 /** The selected checkpoint below the timeline: its tasks, and what a person can do with it. */
-export function Selected(props: ViewProps) {
-  const { thread, search, onChange } = props;
-  const checkpointId = useAtRest(search.cp);
-  const [{ data, error, fetching }] = useQuery({
+export function Selected(props: SelectedProps) {
+  const { thread, search, onChange, head } = props;
+  const selected = search.cp ?? head;
+  const checkpointId = useAtRest(selected);
+  const [{ data, error, fetching }, read] = useQuery({
     query: READ_CHECKPOINT,
     variables: { id: thread.id, checkpointId, namespace: search.ns ?? '' },
     requestPolicy: 'cache-and-network',
   });
-  const isMoving = checkpointId !== search.cp;
+  useReload(
+    () => read({ requestPolicy: 'network-only' }),
+    (change) => change.__typename === 'ThreadUpdated' && change.thread.id === thread.id,
+  );
+  const isMoving = data?.thread?.state?.checkpointId !== selected;
   const checkpoint = data?.thread?.state;
   if (!checkpoint) {
     return (
@@ -38,9 +49,9 @@ export function Selected(props: ViewProps) {
     >
       <div className={classes['selectedHead']}>
         <CheckpointTitle checkpoint={checkpoint} isCurrent={search.cp === undefined} />
-        <CheckpointActions {...props} checkpoint={checkpoint}>
-          <Button isSmall onClick={() => onChange({ view: 'state', vs: undefined })}>
-            Show state
+        <CheckpointActions {...props} checkpoint={checkpoint} selected={selected}>
+          <Button isSmall onClick={() => onChange({ view: 'state' })}>
+            {search.vs === undefined ? 'Show state' : 'Show comparison'}
           </Button>
         </CheckpointActions>
       </div>

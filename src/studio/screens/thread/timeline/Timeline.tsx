@@ -32,7 +32,9 @@ function Checkpoints(props: ViewProps) {
   const current = cp ?? head;
   const selected = indexOf(rows, current);
   const select = (row: HistoryRow) => onChange({ cp: row.checkpointId, path: undefined });
-  const move = useMoves(rows, selected, select);
+  const compare = (row: HistoryRow) => onChange({ cp: current, vs: row.checkpointId });
+  const compared = indexOf(rows, vs);
+  const move = useMoves(rows, { selected, compared, select, compare });
   return (
     <div className={classes['timeline']}>
       <TimelineFilters {...props} total={history.total} isLoaded={isLoaded} />
@@ -45,7 +47,7 @@ function Checkpoints(props: ViewProps) {
           lanes={lanes}
           head={head}
           selected={selected}
-          compared={indexOf(rows, vs)}
+          compared={compared}
           hasMore={hasMore}
           onMore={history.loadMore}
           onSelect={select}
@@ -56,7 +58,7 @@ function Checkpoints(props: ViewProps) {
       {cp !== undefined && selected < 0 && isLoaded && (
         <Away onMore={hasMore ? history.loadMore : undefined} />
       )}
-      {current !== undefined && <Selected {...props} />}
+      {current !== undefined && <Selected {...props} head={head} />}
     </div>
   );
 }
@@ -65,20 +67,34 @@ function indexOf(rows: readonly HistoryRow[], id: string | undefined): number {
   return rows.findIndex(({ checkpointId }) => checkpointId === id);
 }
 
-/** The keys that move the selection. Returns a function for other keys. */
+interface Selection {
+  /** Indexes of rows, or -1. */
+  selected: number;
+  compared: number;
+  select: (row: HistoryRow) => void;
+  compare: (row: HistoryRow) => void;
+}
+
+/** The keys that move the selection and the compared row. Returns a function for other keys. */
 function useMoves(
   rows: readonly HistoryRow[],
-  selected: number,
-  select: (row: HistoryRow) => void,
+  { selected, compared, select, compare }: Selection,
 ): (step: number) => void {
+  const within = (index: number) => Math.max(0, Math.min(rows.length - 1, index));
   function go(index: number | undefined): void {
     const row = index === undefined || index === selected ? undefined : rows[index];
     if (row) select(row);
   }
-  const move = (step: number) => go(Math.max(0, Math.min(rows.length - 1, selected + step)));
+  function moveCompared(step: number): void {
+    const row = rows[within((compared < 0 ? selected : compared) + step)];
+    if (row && selected >= 0) compare(row);
+  }
+  const move = (step: number) => go(within(selected + step));
   useShortcuts({
     j: () => move(1),
     k: () => move(-1),
+    J: () => moveCompared(1),
+    K: () => moveCompared(-1),
     '[': () => go(branchBeside(rows, selected, -1)),
     ']': () => go(branchBeside(rows, selected, 1)),
   });
