@@ -1,4 +1,4 @@
-import { useId, useMemo, useState, type FocusEvent } from 'react';
+import { useEffect, useId, useMemo, useRef, useState, type FocusEvent } from 'react';
 import { JsonEditor } from '../json/JsonEditor.tsx';
 import { Tabs } from '../Tabs.tsx';
 import { FormContext } from './context.ts';
@@ -92,10 +92,12 @@ function Fields({ label, schema, draft, onChange, isTried, id, problems }: Field
     };
   }, [id, schema, problems, isTried, left]);
 
+  const afterPress = useAfterPress();
+
   /** A field tells its problem when the person leaves it. */
   function onBlur({ target }: FocusEvent): void {
     const path = target.closest<HTMLElement>('[data-path]')?.dataset['path'];
-    if (path !== undefined) setLeft(new Set([...left, path]));
+    if (path !== undefined) afterPress(() => setLeft((before) => new Set([...before, path])));
   }
 
   return (
@@ -112,6 +114,23 @@ function Fields({ label, schema, draft, onChange, isTried, id, problems }: Field
       </div>
     </FormContext>
   );
+}
+
+/** Calls an action when no button of a pointer is down: the page must not move between a press and its click. */
+function useAfterPress(): (action: () => void) => void {
+  const isDown = useRef(false);
+  useEffect(() => {
+    const note = ({ type }: Event) => void (isDown.current = type === 'pointerdown');
+    const types = ['pointerdown', 'pointerup', 'pointercancel'];
+    for (const type of types) addEventListener(type, note, true);
+    return () => {
+      for (const type of types) removeEventListener(type, note, true);
+    };
+  }, []);
+  return (action) => {
+    if (isDown.current) addEventListener('pointerup', () => setTimeout(action), { once: true });
+    else action();
+  };
 }
 
 interface ProblemListProps {

@@ -40,7 +40,7 @@ export function Tasks({ checkpoint, onChange }: TasksProps) {
             <div key={id} className={classes['question']}>
               <Icon name="question" size={13} />
               <span>{isPending ? 'Asks' : 'Asked'}</span>
-              <code>{shorten(showJson(value))}</code>
+              <code tabIndex={0}>{shorten(showJson(value))}</code>
             </div>
           ))}
         </li>
