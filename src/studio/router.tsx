@@ -79,8 +79,35 @@ const assistant = createRoute({
   ),
 });
 
+const loadGraphs = lazyRouteComponent(
+  () => import('./screens/graphs/GraphsScreen.tsx'),
+  'GraphsScreen',
+);
+
+const graphs = createRoute({
+  getParentRoute: () => root,
+  path: '/graphs',
+  component: loadGraphs,
+});
+
+const graph = createRoute({
+  getParentRoute: () => root,
+  path: '/graphs/$graphId',
+  component: loadGraphs,
+});
+
 export const router = createRouter({
-  routeTree: root.addChildren([home, threads, thread, runs, inbox, assistants, assistant]),
+  routeTree: root.addChildren([
+    home,
+    threads,
+    thread,
+    runs,
+    inbox,
+    assistants,
+    assistant,
+    graphs,
+    graph,
+  ]),
   basepath: BASE_PATH,
   parseSearch,
   stringifySearch,

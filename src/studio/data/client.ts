@@ -46,6 +46,8 @@ function entities() {
       Checkpoint: ({ threadId, namespace, checkpointId }) =>
         threadId && checkpointId ? JSON.stringify([threadId, namespace, checkpointId]) : null,
       AssistantVersion: own,
+      GraphEdge: own,
+      GraphNode: own,
       Message: own,
       MessageVersion: own,
       RunError: own,

@@ -6,6 +6,7 @@ export const PLACES = [
   { path: '/inbox', name: 'Inbox', icon: 'inbox', keys: 'g i', counts: 'questions' },
   { path: '/runs', name: 'Runs', icon: 'runs', keys: 'g r' },
   { path: '/assistants', name: 'Assistants', icon: 'assistants', keys: 'g a' },
+  { path: '/graphs', name: 'Graphs', icon: 'graphs', keys: 'g g' },
 ] as const satisfies {
   path: string;
   name: string;

@@ -40,4 +40,9 @@ export const VIEWS: readonly View[] = [
     label: 'Runs',
     component: view(() => import('./runs/RunsView.tsx').then(({ RunsView }) => RunsView)),
   },
+  {
+    name: 'graph',
+    label: 'Graph',
+    component: view(() => import('./graph/GraphView.tsx').then(({ GraphView }) => GraphView)),
+  },
 ];
