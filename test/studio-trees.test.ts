@@ -150,7 +150,7 @@ describe('The rows of a timeline', () => {
   it('belong together when one run made them', () => {
     const of = (...runs: (string | null)[]) =>
       bandsOf(runs.map((runId) => ({ runId }))).map(({ isFirst }) => isFirst);
-    expect(of('b', 'b', null, null, 'a')).toEqual([true, false, true, true, true]);
+    expect(of('b', 'b', null, null, 'a')).toEqual([true, false, true, false, true]);
   });
 
   it('say which nodes ran, or who wrote them', () => {

@@ -1,3 +1,4 @@
+import { useState } from 'react';
 import { useQuery } from 'urql';
 import { graphql } from '../../../data/graphql.ts';
 import { Button } from '../../../ui/Button.tsx';
@@ -43,11 +44,7 @@ interface TimelineFiltersProps extends ViewProps {
 
 /** What the timeline shows: a run, an origin, a subgraph. */
 export function TimelineFilters(props: TimelineFiltersProps) {
-  const { thread, search, onChange, total, isLoaded } = props;
-  const { id } = thread;
-  const [{ data }, readRuns] = useQuery({ query: LIST_RUNS, variables: { id } });
-  const runs = data?.thread?.runs.nodes ?? [];
-  const isKnown = search.run === undefined || runs.some((run) => run.id === search.run);
+  const { search, onChange, total, isLoaded } = props;
   return (
     <div className={classes['filters']} role="search" aria-label="Filter checkpoints">
       {search.ns !== undefined && (
@@ -62,20 +59,7 @@ export function TimelineFilters(props: TimelineFiltersProps) {
           in {namesOfNamespace(search.ns).join(' › ')}
         </span>
       )}
-      <select
-        aria-label="Run"
-        value={search.run ?? ''}
-        onFocus={() => readRuns({ requestPolicy: 'network-only' })}
-        onChange={(event) => onChange({ run: event.target.value || undefined })}
-      >
-        <option value="">All runs</option>
-        {!isKnown && <option value={search.run}>Run …{search.run?.slice(-8)}</option>}
-        {runs.map((run) => (
-          <option key={run.id} value={run.id}>
-            {TIME.format(new Date(run.createdAt))}, {run.assistant.name}, {STATUS[run.status].word}
-          </option>
-        ))}
-      </select>
+      <RunSelect {...props} />
       <select
         aria-label="Origin"
         value={search.source ?? ''}
@@ -96,5 +80,37 @@ export function TimelineFilters(props: TimelineFiltersProps) {
         </span>
       )}
     </div>
+  );
+}
+
+/** The runs of the thread. */
+function RunSelect({ thread, search, onChange }: ViewProps) {
+  const { id } = thread;
+  /** The list of runs comes when a person goes to it. */
+  const [isWanted, setWanted] = useState(search.run !== undefined);
+  const [{ data }] = useQuery({
+    query: LIST_RUNS,
+    variables: { id },
+    requestPolicy: 'cache-and-network',
+    pause: !isWanted,
+  });
+  const runs = data?.thread?.runs.nodes ?? [];
+  const isKnown = search.run === undefined || runs.some((run) => run.id === search.run);
+  return (
+    <select
+      aria-label="Run"
+      value={search.run ?? ''}
+      onFocus={() => setWanted(true)}
+      onPointerEnter={() => setWanted(true)}
+      onChange={(event) => onChange({ run: event.target.value || undefined })}
+    >
+      <option value="">All runs</option>
+      {!isKnown && <option value={search.run}>Run …{search.run?.slice(-8)}</option>}
+      {runs.map((run) => (
+        <option key={run.id} value={run.id}>
+          {TIME.format(new Date(run.createdAt))}, {run.assistant.name}, {STATUS[run.status].word}
+        </option>
+      ))}
+    </select>
   );
 }

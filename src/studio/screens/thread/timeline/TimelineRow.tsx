@@ -88,11 +88,9 @@ export function TimelineRow(props: TimelineRowProps) {
 }
 
 /** The run of this row and the rows below it. */
-function RunLabel({ row: { run, runId, source } }: { row: HistoryRow }) {
-  if (!run) {
-    if (runId === null && source === 'LOOP') return null;
-    return <span className={classes['run']}>{runId === null ? 'by a client' : 'deleted run'}</span>;
-  }
+function RunLabel({ row: { run, runId } }: { row: HistoryRow }) {
+  if (runId === null) return null;
+  if (!run) return <span className={classes['run']}>deleted run</span>;
   return (
     <span className={classes['run']}>
       {run.status !== 'SUCCESS' && <StatusBadge status={run.status} />}

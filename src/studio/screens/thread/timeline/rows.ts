@@ -14,17 +14,15 @@ export function joinNewest<Row extends { checkpointId: string }>(
   return at < 0 ? undefined : [...newest, ...known.slice(at + 1)];
 }
 
-/** Whether a row is the first or last one of its run in the list. */
+/** Whether a row is the first one of its run in the list. */
 export interface Band {
   isFirst: boolean;
-  isLast: boolean;
 }
 
-/** The bands of runs: neighbours of one run belong together. */
+/** The bands of runs: neighbours of one run belong together, and so do edits by hand. */
 export function bandsOf(rows: readonly { runId: string | null }[]): Band[] {
   return rows.map(({ runId }, index) => ({
-    isFirst: rows[index - 1]?.runId !== runId || runId === null,
-    isLast: rows[index + 1]?.runId !== runId || runId === null,
+    isFirst: index === 0 || rows[index - 1]?.runId !== runId,
   }));
 }
 
