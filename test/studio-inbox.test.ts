@@ -108,6 +108,29 @@ describe.skipIf(!browserPath)('A question in the studio', { timeout: 120_000 }, 
     expect((await stateOf(client, id))?.preview?.lastText).toContain('E-mail sent');
   });
 
+  it('says that somebody was first also to a person whose answer was on its way', async ({
+    openStudio,
+    client,
+  }) => {
+    const id = await askOn(client, 'approval', 'Write to kim@example.com');
+    const { page } = await openStudio(`/threads/${id}`);
+    let letPass = () => {};
+    const isOtherAnswered = new Promise<void>((resolve) => (letPass = resolve));
+    await page.route('**/graphql', async (route) => {
+      if (route.request().postData()?.includes('mutation Answer')) await isOtherAnswered;
+      await route.continue();
+    });
+    await page.getByLabel('Reason').fill('Mine');
+    await page.getByRole('button', { name: 'Approve' }).click();
+    const command = { resume: [{ value: { approved: false, reason: 'theirs' } }] };
+    await client.runToEnd({ threadId: id, assistantId: 'approval', command });
+    await page.getByRole('button', { name: 'Approve' }).waitFor({ state: 'detached' });
+    letPass();
+    await page.getByRole('heading', { name: 'Somebody else was first' }).waitFor();
+    expect(await page.getByLabel('Your answer', { exact: true }).textContent()).toContain('Mine');
+    expect((await stateOf(client, id))?.preview?.lastText).toContain('theirs');
+  });
+
   it('with nested lists and kinds is answered by a form that names each wrong field', async ({
     openStudio,
     client,

@@ -1,4 +1,4 @@
-import { useRef, useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import type { CombinedError } from 'urql';
 import { useApi } from '../../../data/provider.tsx';
 import { readDraft, newDraft, type Draft } from '../../../ui/forms/draft.ts';
@@ -38,15 +38,13 @@ export function useAnswers(options: AnswersOptions): Answers {
   const drafts = useDrafts();
   const [tried, setTried] = useState<ReadonlySet<string>>(new Set());
   const { sent, send: sendNow, error, forgetSent } = useSending(options, drafts.remove);
-  const [seen, setSeen] = useState(questions);
-  const [closed, setClosed] = useState<readonly Question[]>([]);
-  if (idsOf(seen) !== idsOf(questions)) {
-    setSeen(questions);
-    const gone = without(seen, questions);
-    // An unsent answer stays in view. A question can come back, if its run failed.
-    const unsent = gone.filter(({ id }) => !sent.has(id) && drafts.get(id));
-    setClosed([...without(closed, questions), ...unsent]);
-    forgetSent(gone);
+  const { closed, keepGone, forget } = useClosed(questions, {
+    isUnsent: ({ id }) => !sent.has(id) && drafts.get(id) !== undefined,
+    onGone: forgetSent,
+  });
+
+  async function sendOrKeep(chosen: readonly Question[], resume: Resume[]): Promise<void> {
+    if (!(await sendNow(resume))) keepGone(chosen);
   }
 
   function draftOf(question: Question): Draft {
@@ -63,7 +61,8 @@ export function useAnswers(options: AnswersOptions): Answers {
     setTried(new Set([...tried, ...chosen.map(({ id }) => id)]));
     if (isWrong) return;
     const valueOf = (draft: Draft) => readDraft(draft).value;
-    void sendNow(
+    void sendOrKeep(
+      chosen,
       answers.map(({ question: { id }, draft }) => ({ interruptId: id, value: valueOf(draft) })),
     );
   }
@@ -75,7 +74,8 @@ export function useAnswers(options: AnswersOptions): Answers {
     setTried(new Set([...tried, question.id]));
     const rest = approvalRest(question.responseSchema) ?? null;
     if (draftProblems(rest, { ...draft, value: others }).length > 0) return;
-    void sendNow([{ interruptId: question.id, value: { ...others, approved: isApproved } }]);
+    const value = { ...others, approved: isApproved };
+    void sendOrKeep([question], [{ interruptId: question.id, value }]);
   }
 
   return {
@@ -88,7 +88,7 @@ export function useAnswers(options: AnswersOptions): Answers {
     closed,
     forget(id) {
       drafts.remove(id);
-      setClosed(closed.filter((each) => each.id !== id));
+      forget(id);
     },
     error,
   };
@@ -116,7 +116,8 @@ function useSending({ threadId, assistantId, run }: AnswersOptions, onSent: (id:
   const [sent, setSent] = useState<ReadonlySet<string>>(new Set());
   const [error, setError] = useState<CombinedError | undefined>(undefined);
 
-  async function send(resume: readonly Resume[]): Promise<void> {
+  /** Whether the server took the answers. */
+  async function send(resume: readonly Resume[]): Promise<boolean> {
     const ids = resume.map(({ interruptId }) => interruptId);
     const content = JSON.stringify(resume);
     const idempotencyKey = keys.current.get(content) ?? crypto.randomUUID();
@@ -132,11 +133,14 @@ function useSending({ threadId, assistantId, run }: AnswersOptions, onSent: (id:
     };
     const { error: refusal } = await api.mutation(ANSWER, { input });
     if (!refusal) {
+      // The same answer can be right again, to the next run of the question.
+      keys.current.delete(content);
       for (const id of ids) onSent(id);
-      return;
+      return true;
     }
     setError(refusal);
     setSent((before) => new Set([...before].filter((id) => !ids.includes(id))));
+    return false;
   }
 
   function forgetSent(gone: readonly Question[]): void {
@@ -145,6 +149,38 @@ function useSending({ threadId, assistantId, run }: AnswersOptions, onSent: (id:
   }
 
   return { sent, send, error, forgetSent };
+}
+
+interface ClosedOptions {
+  /** Whether the person has begun an answer to the question, and not sent it. */
+  isUnsent: (question: Question) => boolean;
+  onGone: (questions: readonly Question[]) => void;
+}
+
+/** The questions that wait no longer while the person has an answer to them. */
+function useClosed(questions: readonly Question[], { isUnsent, onGone }: ClosedOptions) {
+  const [seen, setSeen] = useState(questions);
+  const [closed, setClosed] = useState<readonly Question[]>([]);
+  const latest = useRef(questions);
+  useEffect(() => {
+    latest.current = questions;
+  });
+  if (idsOf(seen) !== idsOf(questions)) {
+    setSeen(questions);
+    const gone = without(seen, questions);
+    // A question can come back, if its run failed.
+    setClosed([...without(closed, questions), ...gone.filter(isUnsent)]);
+    onGone(gone);
+  }
+  return {
+    closed,
+    /** After a refusal: those of the questions that have gone in the meantime. */
+    keepGone(refused: readonly Question[]): void {
+      const gone = without(refused, latest.current);
+      setClosed((all) => [...without(all, gone), ...gone]);
+    },
+    forget: (id: string) => setClosed((all) => all.filter((each) => each.id !== id)),
+  };
 }
 
 function idsOf(questions: readonly Question[]): string {
