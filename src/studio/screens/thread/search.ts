@@ -13,7 +13,7 @@ export interface ThreadSearch {
   cp?: string | undefined;
   /** Namespace of the selected checkpoint. Absent: the graph itself. */
   ns?: string | undefined;
-  /** The checkpoint that the selected one is compared with. */
+  /** The checkpoint for a comparison with the selected one. */
   vs?: string | undefined;
   /** The selected run. */
   run?: string | undefined;

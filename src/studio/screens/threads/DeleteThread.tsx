@@ -11,7 +11,7 @@ interface DeleteThreadProps {
   onDeleted: () => void;
 }
 
-/** Asks before a thread is deleted, and says what goes with it. */
+/** Asks before the deletion of a thread, and names its parts. */
 export function DeleteThread({ id, name, onClose, onDeleted }: DeleteThreadProps) {
   const [{ error, fetching }, remove] = useMutation(DELETE_THREAD);
 

@@ -10,7 +10,7 @@ interface EditMessageProps {
   onClose: () => void;
 }
 
-/** Changes a message. The thread goes on from the state before it, on a new branch. */
+/** Changes a message. The thread continues from the state before it, on a new branch. */
 export function EditMessage({ message, conversation, onClose }: EditMessageProps) {
   const [text, setText] = useState(message.text);
   return (

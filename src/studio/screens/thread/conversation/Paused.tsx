@@ -20,7 +20,7 @@ interface PausedProps {
   run: Omit<VariablesOf<typeof CONTINUE>['input'], 'threadId' | 'assistantId'>;
 }
 
-/** The thread stopped at a breakpoint: nobody has to answer, and a run without input goes on. */
+/** The thread stopped at a breakpoint. It has no question, and a run without input continues it. */
 export function Paused({ threadId, assistantId, run }: PausedProps) {
   const [{ error, fetching }, send] = useMutation(CONTINUE);
   const input = { ...run, threadId, assistantId, input: null };

@@ -16,7 +16,7 @@ export const DEFAULT_OPTIONS: RunOptions = {
   stopAfter: '',
 };
 
-/** What a run does while another one executes, in words. */
+/** The behaviour of a run while another run executes, in words. */
 export const STRATEGIES: Record<RunOptions['multitaskStrategy'], string> = {
   ENQUEUE: 'Wait for the run before',
   INTERRUPT: 'Stop the run before, keep its steps',

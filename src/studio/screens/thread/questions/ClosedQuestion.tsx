@@ -17,7 +17,7 @@ interface ClosedQuestionProps {
   onForget: () => void;
 }
 
-/** Says that a question waits no longer, what came of it, and what the person had entered. */
+/** Says that a question is closed, with the other answer and the entry of this person. */
 export function ClosedQuestion({ question, draft, onForget }: ClosedQuestionProps) {
   const [{ data }, read] = useQuery({
     query: READ_QUESTION,
@@ -59,7 +59,7 @@ export function ClosedQuestion({ question, draft, onForget }: ClosedQuestionProp
   );
 }
 
-/** The run that went on, and what the node wrote with the other answer. */
+/** The run with the other answer, and the writes of its node. */
 function Outcome({ asked }: { asked: AskedQuestion }) {
   const { threadId, checkpointId, checkpointNamespace: namespace, node, createdAt, thread } = asked;
   const run = thread.runs.nodes.findLast((each) => each.createdAt > createdAt);

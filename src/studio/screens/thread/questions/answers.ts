@@ -9,7 +9,7 @@ import { approvalRest, type Question } from './question.ts';
 
 export interface AnswersOptions {
   threadId: string;
-  /** The assistant that goes on with the answer. */
+  /** The assistant of the run with the answer. */
   assistantId: string;
   /** Further fields of the run. */
   run: Partial<AnswerInput>;

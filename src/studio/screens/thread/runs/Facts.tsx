@@ -30,7 +30,7 @@ export function Facts({ run }: { run: RunFacts }) {
   );
 }
 
-/** What a run was asked, with which configuration, and what came out of it. */
+/** The request of a run, its configuration and its result. */
 export function RunValues({ run }: { run: RunFacts }) {
   const { id, finishedAt, config, context, metadata } = run;
   return (

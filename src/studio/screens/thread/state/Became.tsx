@@ -14,7 +14,7 @@ interface BecameProps {
   onClose: () => void;
 }
 
-/** What a person has sent, beside what became of it: reducers may append, merge or change values. */
+/** The sent values beside the new state: reducers may append, merge or change values. */
 export function Became({ threadId, state, sent, onClose }: BecameProps) {
   const { checkpointId, namespace } = state;
   const update = (typeof sent === 'object' && sent !== null ? sent : {}) as Record<string, unknown>;
