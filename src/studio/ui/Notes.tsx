@@ -40,7 +40,7 @@ export function ErrorNote({ error, className = '' }: ErrorNoteProps) {
 }
 
 /** The message of an error, without the prefixes of urql. */
-export function messageOf(error: Error | CombinedError): string {
+function messageOf(error: Error | CombinedError): string {
   const { graphQLErrors = [], networkError } = error as Partial<CombinedError>;
   if (networkError) return `The server does not answer: ${networkError.message}.`;
   return graphQLErrors.map(({ message }) => message).join(' ') || error.message;

@@ -23,7 +23,7 @@ export function Time({ value }: { value: string }) {
 }
 
 /** "5 min. ago", "yesterday", or the day. */
-export function distance(date: Date, now: number): string {
+function distance(date: Date, now: number): string {
   const seconds = (date.getTime() - now) / 1000;
   if (Math.abs(seconds) > WEEK_SECONDS) return DAY.format(date);
   for (const [unit, size] of UNITS) {

@@ -8,7 +8,7 @@ export interface Marks {
   next: ReadonlySet<string>;
 }
 
-export const NO_MARKS: Marks = { running: new Map(), ran: new Set(), next: new Set() };
+const NO_MARKS: Marks = { running: new Map(), ran: new Set(), next: new Set() };
 
 /** What marks need of an event of a run. */
 export interface MarkEvent {
@@ -72,7 +72,7 @@ export function pathOfNamespace(namespace: string): string[] {
 }
 
 /** The node in the drawing that stands for a path: itself, or the closed subgraph around it. */
-export function drawnNode(path: string, names: ReadonlySet<string>): string | undefined {
+function drawnNode(path: string, names: ReadonlySet<string>): string | undefined {
   const parts = path.split(':');
   for (let length = parts.length; length > 0; length -= 1) {
     const name = parts.slice(0, length).join(':');

@@ -18,7 +18,7 @@ interface View {
 }
 
 /** A view whose code is in a file of its own. */
-export function view(load: () => Promise<ComponentType<ViewProps>>): ComponentType<ViewProps> {
+function view(load: () => Promise<ComponentType<ViewProps>>): ComponentType<ViewProps> {
   const Loaded = lazy(async () => ({ default: await load() }));
   return (props) => createElement(Loaded, props);
 }

@@ -16,7 +16,7 @@ export interface TreeRow {
 }
 
 /** Strings above this length are folded. */
-export const LONG_STRING = 1024;
+const LONG_STRING = 1024;
 
 export type IsOpen = (pointer: string, level: number) => boolean;
 

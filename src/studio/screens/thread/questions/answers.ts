@@ -95,7 +95,7 @@ export function useAnswers(options: AnswersOptions): Answers {
 }
 
 /** The schema of the form: buttons take the place of `approved`, unless several answers can be sent together. */
-export function formSchema({ responseSchema }: Question, count: number) {
+function formSchema({ responseSchema }: Question, count: number) {
   return (count === 1 ? approvalRest(responseSchema) : undefined) ?? responseSchema;
 }
 
