@@ -35,9 +35,9 @@ export function afterEvent(running: Running, event: MarkEvent): Running {
   const pathOf = (name: unknown) => [...namespace.map(nodeOf), String(name)].join(':');
   if (type === 'TasksEvent' && task) {
     const key = [...namespace, task['id']].join('|');
-    const isEnd = 'result' in task || 'error' in task;
     const known = running.hasTasks ? running.tasks : NOTHING_RUNS.tasks;
-    return { hasTasks: true, tasks: changed(known, key, isEnd ? undefined : pathOf(task['name'])) };
+    const path = isEnd(task) ? undefined : pathOf(task['name']);
+    return { hasTasks: true, tasks: changed(known, key, path) };
   }
   if (running.hasTasks) return running;
   const writer = metadata?.['langgraph_node'];
@@ -61,8 +61,13 @@ function changed(
   return next;
 }
 
-/** An entry of a namespace is `node:id of the task`. */
-function nodeOf(entry: string): string {
+/** Whether the data of an event of mode TASKS tells the end of a task. */
+export function isEnd(task: Record<string, unknown>): boolean {
+  return 'result' in task || 'error' in task;
+}
+
+/** The node of an entry of a namespace, which is `node:id of the task`. */
+export function nodeOf(entry: string): string {
   return entry.split(':')[0] ?? entry;
 }
 

@@ -1,5 +1,6 @@
+import { isEnd } from '../../graphs/marks.ts';
 import type { ListedEvent } from './documents.ts';
-import { errorOf, isEnd } from './gantt.ts';
+import { errorOf } from './gantt.ts';
 
 const NAMES: Record<ListedEvent['__typename'], string> = {
   RunStartedEvent: 'Start',

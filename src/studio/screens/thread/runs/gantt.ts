@@ -1,3 +1,5 @@
+import { isEnd, nodeOf } from '../../graphs/marks.ts';
+
 /** What a chart needs of an event of a run. */
 export interface ChartEvent {
   __typename: string;
@@ -106,22 +108,12 @@ function tasksOf(events: readonly ChartEvent[], begin: number, length: number): 
   return tasks;
 }
 
-/** Whether the data of an event of mode TASKS tells the end of a task. */
-export function isEnd(task: Record<string, unknown>): boolean {
-  return 'result' in task || 'error' in task;
-}
-
 /** The error of a task that failed. */
 export function errorOf({ error }: Record<string, unknown>): string | undefined {
   if (!error) return undefined;
   if (typeof error === 'string') return error;
   const { message } = error as { message?: unknown };
   return typeof message === 'string' ? message : JSON.stringify(error);
-}
-
-/** The node of an entry of a namespace, which is `node:id of the task`. */
-export function nodeOf(entry: string): string {
-  return entry.split(':')[0] ?? entry;
 }
 
 function outcomeOf({ error, interrupts }: Record<string, unknown>): Outcome {
