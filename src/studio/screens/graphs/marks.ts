@@ -8,8 +8,6 @@ export interface Marks {
   next: ReadonlySet<string>;
 }
 
-const NO_MARKS: Marks = { running: new Map(), ran: new Set(), next: new Set() };
-
 /** What marks need of an event of a run. */
 export interface MarkEvent {
   __typename: string;
