@@ -224,8 +224,8 @@ describe('introspection', () => {
 
 describe('GraphiQL', () => {
   it('is no more with GRAPHIQL=off', async ({ server, startServer }) => {
-    const { graphiql } = readConfig({ GRAPHIQL: 'off' });
-    const { server: bare } = await startServer({ graphiql });
+    const { graphiql, studio } = readConfig({ GRAPHIQL: 'off', STUDIO: 'off' });
+    const { server: bare } = await startServer({ graphiql, studio });
     const ask = (app: TestApp) => fetch(`${app.url}/graphql`, { headers: { accept: 'text/html' } });
     expect((await ask(server)).headers.get('content-type')).toMatch('text/html');
     const refused = await ask(bare);

@@ -170,6 +170,8 @@ describe.skipIf(!browserPath)('The threads in the studio', { timeout: 120_000 },
     const { page } = await openStudio(`/threads/${id}`, { viewport: { width: 390, height: 844 } });
     await page.getByText('You asked "Hello there"').waitFor();
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(390);
+    const send = await page.getByRole('button', { name: 'Send' }).boundingBox();
+    expect((send?.x ?? 390) + (send?.width ?? 0)).toBeLessThanOrEqual(390);
     await page.goto(`${client.url}/studio/threads`);
     await page.getByRole('link', { name: 'Looked at' }).waitFor();
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(390);

@@ -101,8 +101,12 @@ export function statesOf(
         if (!messages) throw new MessageMissingError(String(page.before));
         return messages;
       },
-      next: async () =>
-        (read || loaded.isAsked() ? undefined : await nextOf(row)) ?? nextIn(await snapshot()),
+      async next() {
+        await graphs();
+        // Other fields of the same object have called `snapshot` before this point.
+        const isRead = read || loaded.isAsked() || snapshot.isAsked();
+        return (isRead ? undefined : await nextOf(row)) ?? nextIn(await snapshot());
+      },
       ...relatives(row),
     };
   });
