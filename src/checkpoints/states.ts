@@ -73,10 +73,10 @@ export function statesOf(
         takeSnapshot(app.sql.query, graph, { tuple: await decode(), current }),
       );
     });
-    const values = once(async () => {
-      const taken = await snapshot();
-      return inTurn(app, async () => shownValues(taken));
-    });
+    // All fields of an object begin before the graphs are there: then it is known whether one of them reads all.
+    const isRead = () => graphs().then(() => !!read || loaded.isAsked() || snapshot.isAsked());
+    const shown = (taken: Snapshot) => inTurn(app, async () => shownValues(taken));
+    const values = once(async () => shown(await snapshot()));
     // If the page is not read yet, read only the checkpoints without a usable list of messages.
     const wholeValues = async () => {
       const states = loaded.isAsked() ? [] : await withoutList();
@@ -89,7 +89,7 @@ export function statesOf(
       snapshot,
       values,
       async valuesOf(channels) {
-        const part = read || loaded.isAsked() ? undefined : await partOf(row, channels);
+        const part = (await isRead()) ? undefined : await partOf(row, channels);
         return part ?? pick(await values(), channels);
       },
       sizes: async () => (await sizes())[i] ?? [],
@@ -101,12 +101,8 @@ export function statesOf(
         if (!messages) throw new MessageMissingError(String(page.before));
         return messages;
       },
-      async next() {
-        await graphs();
-        // Other fields of the same object have called `snapshot` before this point.
-        const isRead = read || loaded.isAsked() || snapshot.isAsked();
-        return (isRead ? undefined : await nextOf(row)) ?? nextIn(await snapshot());
-      },
+      next: async () =>
+        ((await isRead()) ? undefined : await nextOf(row)) ?? nextIn(await snapshot()),
       ...relatives(row),
     };
   });
