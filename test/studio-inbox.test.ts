@@ -188,13 +188,15 @@ describe.skipIf(!browserPath)('A question in the studio', { timeout: 120_000 }, 
     const { page } = await openStudio(`/threads/${id}`);
     const trip = { name: 'Ada', travellers: 12, stops: [{ city: 'Rome', sights: [] }] };
     const answer = { ...trip, pay: { by: 'card', number: '1' }, insured: true };
-    await page.getByRole('tab', { name: 'JSON' }).click();
-    await page.locator('.cm-content').fill(JSON.stringify(answer));
+    // The input of the graph below has tabs of its own.
+    const question = page.getByRole('region', { name: /^Question of/ });
+    await question.getByRole('tab', { name: 'JSON' }).click();
+    await question.locator('.cm-content').fill(JSON.stringify(answer));
     await page.getByRole('button', { name: 'Send the answer' }).click();
     await expect
-      .poll(() => page.getByRole('alert').textContent(), WAIT)
+      .poll(() => question.getByRole('alert').textContent(), WAIT)
       .toBe('Travellers: Must be at most 9.');
-    await page.locator('.cm-content').fill(JSON.stringify({ ...answer, travellers: 3 }));
+    await question.locator('.cm-content').fill(JSON.stringify({ ...answer, travellers: 3 }));
     await page.getByRole('button', { name: 'Send the answer' }).click();
     await expect
       .poll(async () => (await stateOf(client, id))?.values, WAIT)
