@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import path from 'node:path';
 import type { App } from '../app.ts';
+import { pathnameOf } from '../http/access.ts';
 import { sendAsset, type Asset } from '../http/assets.ts';
 import { RefusedError } from '../http/refused.ts';
 import type { SendFile } from '../http/server.ts';
@@ -21,7 +22,7 @@ export function createGraphiqlPage({ graphs }: Pick<App, 'graphs'>, endpoint: st
   };
 
   const sendFile: SendFile = async (request, response) => {
-    const name = pathOf(request).slice(folder.length);
+    const name = pathnameOf(request).slice(folder.length);
     const asset = Object.values(await load()).find((each) => each.name === name);
     if (!asset) throw new RefusedError(404, 'NOT_FOUND', 'There is no such file.');
     await sendAsset(asset, request, response);
@@ -29,13 +30,9 @@ export function createGraphiqlPage({ graphs }: Pick<App, 'graphs'>, endpoint: st
 
   return (request: IncomingMessage): SendFile | undefined => {
     if (request.method !== 'GET') return undefined;
-    if (pathOf(request).startsWith(folder)) return sendFile;
-    return pathOf(request) === endpoint && wantsPage(request) ? sendPage : undefined;
+    if (pathnameOf(request).startsWith(folder)) return sendFile;
+    return pathnameOf(request) === endpoint && wantsPage(request) ? sendPage : undefined;
   };
-}
-
-function pathOf({ url = '' }: IncomingMessage): string {
-  return url.split('?')[0] ?? '';
 }
 
 function wantsPage({ headers }: IncomingMessage): boolean {

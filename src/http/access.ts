@@ -70,6 +70,11 @@ export function pathOf({ url = '', method, headers }: IncomingMessage): string |
   return target.pathname + target.search;
 }
 
+/** The path of a request after the check of its target. */
+export function pathnameOf({ url = '' }: IncomingMessage): string {
+  return url.split('?')[0] ?? '';
+}
+
 /** All browsers call themselves Mozilla, and pages cannot change the header without a preflight. */
 function isBrowser(headers: IncomingMessage['headers']): boolean {
   return headers['user-agent']?.includes('Mozilla/') ?? false;

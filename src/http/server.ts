@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.ts';
 import { corkThisTurn } from './cork.ts';
 import type { Logger } from '../log.ts';
-import { createAccess, isLoopback, pathOf as targetOf, type Access } from './access.ts';
+import { createAccess, isLoopback, pathnameOf, pathOf, type Access } from './access.ts';
 import { checkContentType, readBody } from './body.ts';
 import {
   allowOrigin,
@@ -154,7 +154,7 @@ function answer(serving: Serving, request: IncomingMessage, response: ServerResp
 
 /** The front of the path. A target that is no path is refused later. */
 function frontOf({ main, others }: Fronts, request: IncomingMessage): Front {
-  const path = targetOf(request)?.split('?')[0] ?? '';
+  const path = pathOf(request)?.split('?')[0] ?? '';
   return [main, ...others].find((front) => front.serves(path)) ?? main;
 }
 
@@ -172,7 +172,7 @@ async function serve(
     response.writeHead(204).end();
     return;
   }
-  if (pathOf(request) === '/') return welcome(fronts, request, response);
+  if (pathnameOf(request) === '/') return welcome(fronts, request, response);
   const sendFile = isEmbedded(request) ? undefined : front.findFile?.(request);
   if (sendFile) return sendFile(request, response);
   checkSite({ access, rules: front.rules }, request);
@@ -208,7 +208,7 @@ function upgrade(
     noteOrigin(request, { access, noteRefused });
     checkOrigin(access, request);
     checkCredentials(request);
-    if (pathOf(request) !== main.path) {
+    if (pathnameOf(request) !== main.path) {
       throw new RefusedError(404, 'BAD_USER_INPUT', `WebSockets are served at ${main.path}.`);
     }
     main.acceptSocket(request, connection, head);
@@ -233,10 +233,6 @@ function welcome(
   }
   response.setHeader('content-type', 'application/json; charset=utf-8');
   response.end(JSON.stringify(Object.assign({}, ...[main, ...others].map(({ links }) => links))));
-}
-
-function pathOf({ url = '' }: IncomingMessage): string {
-  return url.split('?')[0] ?? '';
 }
 
 /** An event consists of several writes, and so does the end of a stream. The server sends the writes of a turn together. */

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import path from 'node:path';
+import { pathnameOf } from './access.ts';
 import { namedAsset, sendAsset, type Asset } from './assets.ts';
 import { describeRefusal, RefusedError } from './refused.ts';
 import type { Front, SendFile } from './server.ts';
@@ -27,7 +28,7 @@ export function createStudioFront(): Front {
     sendHtml((await load()).page, request, response);
   };
   const sendFile: SendFile = async (request, response) => {
-    const asset = (await load()).assets.get(pathOf(request).slice(ASSETS_PATH.length));
+    const asset = (await load()).assets.get(pathnameOf(request).slice(ASSETS_PATH.length));
     if (!asset) throw new RefusedError(404, 'NOT_FOUND', 'There is no such file.');
     await sendAsset(asset, request, response);
   };
@@ -46,7 +47,7 @@ export function createStudioFront(): Front {
     describeRefusal,
     findFile(request) {
       if (request.method !== 'GET' && request.method !== 'HEAD') return undefined;
-      return pathOf(request).startsWith(ASSETS_PATH) ? sendFile : sendPage;
+      return pathnameOf(request).startsWith(ASSETS_PATH) ? sendFile : sendPage;
     },
     answer(request) {
       throw new RefusedError(
@@ -78,7 +79,7 @@ async function loadFiles(): Promise<Files> {
 function sendHtml(page: string, request: IncomingMessage, response: ServerResponse): void {
   const nonce = randomBytes(16).toString('base64');
   const html = page
-    .replaceAll('"./', `"${wayToStudio(pathOf(request))}`)
+    .replaceAll('"./', `"${wayToStudio(pathnameOf(request))}`)
     .replaceAll('{nonce}', nonce);
   response.setHeader('cache-control', 'private, no-store');
   response.setHeader(
@@ -108,8 +109,4 @@ function contentSecurityPolicy(host: string, nonce: string): string {
     `form-action 'none'`,
     `frame-ancestors 'none'`,
   ].join('; ');
-}
-
-function pathOf({ url = '' }: IncomingMessage): string {
-  return url.split('?')[0] ?? '';
 }
