@@ -37,7 +37,7 @@ export function createClients(credential: Credential | undefined): Clients {
   return { api, threads: createThreadClient({ url: API_URL }, transport) };
 }
 
-/** Objects with an id exist once for all screens. The others belong to the answer that has them. */
+/** Objects with an id exist once for all screens. The others are parts of their answers. */
 function entities() {
   const own = () => null;
   return cacheExchange({

@@ -2,7 +2,7 @@ import { createContext, useContext, useEffect, useRef, useState, type ReactNode 
 import { useSubscription } from 'urql';
 import { useReconnections } from './connection.ts';
 import { graphql, type ResultOf } from './graphql.ts';
-import { useReadAgain } from './read-again.ts';
+import { FROM_SERVER, useReadAgain } from './read-again.ts';
 
 /** Every change of a thread. The cache takes the fields, so each list shows them at once. */
 const FOLLOW_CHANGES = graphql(`
@@ -65,10 +65,19 @@ export function useThreadChanges(listener: Listener): void {
 
 const AT_MOST_EVERY_MS = 1000;
 
+/** Whether a change is one of this thread, which still exists. */
+export function isOfThread(id: string | undefined): (change: ThreadChange) => boolean {
+  return (change) => change.__typename === 'ThreadUpdated' && change.thread.id === id;
+}
+
 /**
- * Calls `reload` after changes of threads that `concerns` selects, at most once a second, and after a lost connection.
+ * Calls `reload` after changes of threads that `concerns` selects, at most once a second, and after a lost connection: a query of urql
+ * then asks the server again.
  */
-export function useReload(reload: () => void, concerns: (change: ThreadChange) => boolean): void {
+export function useReload(
+  reload: (options: typeof FROM_SERVER) => void,
+  concerns: (change: ThreadChange) => boolean = () => true,
+): void {
   useReadAgain(reload, useReconnections());
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const latest = useRef(reload);
@@ -79,7 +88,7 @@ export function useReload(reload: () => void, concerns: (change: ThreadChange) =
     if (timer.current || !concerns(change)) return;
     timer.current = setTimeout(() => {
       timer.current = undefined;
-      latest.current();
+      latest.current(FROM_SERVER);
     }, AT_MOST_EVERY_MS);
   });
   useEffect(() => () => clearTimeout(timer.current), []);

@@ -13,9 +13,6 @@ const COUNT_QUESTIONS = graphql(`
 /** The number of open questions over all threads, kept up to date. */
 export function useOpenQuestions(): number {
   const [{ data }, read] = useQuery({ query: COUNT_QUESTIONS });
-  useReload(
-    () => read({ requestPolicy: 'network-only' }),
-    () => true,
-  );
+  useReload(read);
   return data?.pendingInterrupts?.totalCount ?? 0;
 }

@@ -31,7 +31,7 @@ export function text(value: unknown): string | undefined {
   return typeof first === 'string' && first !== '' ? first : undefined;
 }
 
-/** A value of a search that must be one of these. */
+/** A value of a search, among these options. */
 export function oneOf<const Option extends string>(
   value: unknown,
   options: readonly Option[],

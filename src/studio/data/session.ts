@@ -32,7 +32,7 @@ export function signOut(): void {
   renew(undefined);
 }
 
-/** The server refused the credential. What the person typed stays, and the page asks for another one. */
+/** The server refused the credential. The page asks for another one, and typed text stays. */
 export function refuseSession(): void {
   session.set({ ...session.get(), isRefused: true });
 }

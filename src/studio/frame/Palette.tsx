@@ -1,6 +1,7 @@
 import { useNavigate } from '@tanstack/react-router';
 import { useEffect, useId, useState, type KeyboardEvent } from 'react';
 import { graphql, type ResultOf } from '../data/graphql.ts';
+import { isUuid } from '../data/ids.ts';
 import { useApi } from '../data/provider.tsx';
 import { Dialog } from '../ui/Dialog.tsx';
 import { Icon, type IconName } from '../ui/Icon.tsx';
@@ -25,8 +26,6 @@ interface Choice {
   hint: string;
   href: string;
 }
-
-const UUID = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/i;
 
 /** Goes anywhere by name, or to any object by its id. */
 export function Palette({ onClose }: { onClose: () => void }) {
@@ -100,7 +99,7 @@ function useObject(id: string): Choice[] {
   const api = useApi();
   const [found, setFound] = useState<{ id: string; choice: Choice } | undefined>(undefined);
   useEffect(() => {
-    if (!UUID.test(id)) return undefined;
+    if (!isUuid(id)) return undefined;
     let isCurrent = true;
     void api.query(FIND, { id }).then(({ data }) => {
       const choice = data?.node && choiceOf(data.node);

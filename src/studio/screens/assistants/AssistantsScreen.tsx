@@ -10,12 +10,12 @@ import { countOf, list, Pager, Screen, Toolbar } from '../../ui/Screen.tsx';
 import { Time } from '../../ui/Time.tsx';
 import { useDraft } from '../../ui/useDraft.ts';
 import { useRows } from '../../ui/useRows.ts';
+import { GraphFilter } from '../filters/GraphFilter.tsx';
+import { pageOf } from '../filters/page.ts';
 import classes from './assistants.module.css';
 import { LIST_ASSISTANTS, type ListedAssistant } from './documents.ts';
 import { NewAssistant } from './NewAssistant.tsx';
 import type { AssistantsSearch } from './search.ts';
-
-const PAGE = 50;
 
 /** The table of assistants: graphs with their configurations. */
 export function AssistantsScreen() {
@@ -29,7 +29,6 @@ export function AssistantsScreen() {
   });
   const mayWrite = useMayWrite();
   useShortcuts({ n: () => mayWrite && setCreating(true) });
-  const graphs = data?.graphs.map(({ id }) => id) ?? [];
   const assistants = data?.assistants?.nodes ?? [];
 
   function change(next: Partial<AssistantsSearch>): void {
@@ -53,7 +52,7 @@ export function AssistantsScreen() {
         )
       }
     >
-      <Filters search={search} graphs={graphs} onChange={change} />
+      <Filters search={search} onChange={change} />
       <ErrorNote error={error} className={list.note} />
       {!data && !error && <Loading />}
       {data && assistants.length === 0 && (
@@ -71,25 +70,24 @@ export function AssistantsScreen() {
         isFirst={!search.after && !search.before}
         onMove={change}
       />
-      {isCreating && <NewAssistant graphs={graphs} onClose={() => setCreating(false)} />}
+      {isCreating && <NewAssistant onClose={() => setCreating(false)} />}
     </Screen>
   );
 }
 
-function variablesOf({ graph, find, after, before }: AssistantsSearch) {
+function variablesOf({ graph, find, ...cursors }: AssistantsSearch) {
   return {
     filter: { ...(graph && { graphId: graph }), ...(find && { name: find }) },
-    ...(before ? { last: PAGE, before } : { first: PAGE, after: after ?? null }),
+    ...pageOf(cursors),
   };
 }
 
 interface FiltersProps {
   search: AssistantsSearch;
-  graphs: readonly string[];
   onChange: (change: Partial<AssistantsSearch>) => void;
 }
 
-function Filters({ search, graphs, onChange }: FiltersProps) {
+function Filters({ search, onChange }: FiltersProps) {
   const find = useRef<HTMLInputElement>(null);
   const [text, setText] = useDraft(search.find ?? '', (next) =>
     onChange({ find: next || undefined }),
@@ -105,16 +103,7 @@ function Filters({ search, graphs, onChange }: FiltersProps) {
         value={text}
         onChange={(event) => setText(event.target.value)}
       />
-      <select
-        aria-label="Graph"
-        value={search.graph ?? ''}
-        onChange={(event) => onChange({ graph: event.target.value || undefined })}
-      >
-        <option value="">All graphs</option>
-        {graphs.map((id) => (
-          <option key={id}>{id}</option>
-        ))}
-      </select>
+      <GraphFilter graph={search.graph} onChange={(graph) => onChange({ graph })} />
     </Toolbar>
   );
 }

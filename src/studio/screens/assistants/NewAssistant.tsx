@@ -1,21 +1,19 @@
 import { useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
 import { useMutation } from 'urql';
+import { useGraphIds } from '../../data/graphs.ts';
 import { Button } from '../../ui/Button.tsx';
 import { Dialog, DialogActions } from '../../ui/Dialog.tsx';
 import { Field } from '../../ui/Field.tsx';
 import { ErrorNote } from '../../ui/Notes.tsx';
 import { CREATE_ASSISTANT } from './documents.ts';
 
-interface NewAssistantProps {
-  graphs: readonly string[];
-  onClose: () => void;
-}
-
 /** Creates an assistant. Its screen then edits the configuration. */
-export function NewAssistant({ graphs, onClose }: NewAssistantProps) {
+export function NewAssistant({ onClose }: { onClose: () => void }) {
+  const graphs = useGraphIds();
   const [name, setName] = useState('');
-  const [graph, setGraph] = useState(graphs[0] ?? '');
+  const [chosen, setGraph] = useState<string | undefined>(undefined);
+  const graph = chosen ?? graphs[0] ?? '';
   const [{ error, fetching }, create] = useMutation(CREATE_ASSISTANT);
   const navigate = useNavigate();
 

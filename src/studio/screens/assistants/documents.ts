@@ -1,43 +1,49 @@
 import { graphql, type ResultOf } from '../../data/graphql.ts';
 
-export const LIST_ASSISTANTS = graphql(`
-  query ListAssistants(
-    $filter: AssistantFilter
-    $first: Int
-    $after: String
-    $last: Int
-    $before: String
-  ) {
-    assistants(
-      filter: $filter
-      orderBy: { field: NAME, direction: ASC }
-      first: $first
-      after: $after
-      last: $last
-      before: $before
-    ) {
-      totalCount
-      nodes {
-        id
-        name
-        description
-        graphId
-        version
-        metadata
-        updatedAt
-      }
-      pageInfo {
-        startCursor
-        endCursor
-        hasNextPage
-        hasPreviousPage
-      }
-    }
-    graphs {
-      id
-    }
+const LISTED_ASSISTANT = graphql(`
+  fragment ListedAssistant on Assistant {
+    id
+    name
+    description
+    graphId
+    version
+    metadata
+    updatedAt
   }
 `);
+
+export const LIST_ASSISTANTS = graphql(
+  `
+    query ListAssistants(
+      $filter: AssistantFilter
+      $first: Int
+      $after: String
+      $last: Int
+      $before: String
+    ) {
+      assistants(
+        filter: $filter
+        orderBy: { field: NAME, direction: ASC }
+        first: $first
+        after: $after
+        last: $last
+        before: $before
+      ) {
+        totalCount
+        nodes {
+          ...ListedAssistant
+        }
+        pageInfo {
+          startCursor
+          endCursor
+          hasNextPage
+          hasPreviousPage
+        }
+      }
+    }
+  `,
+  [LISTED_ASSISTANT],
+);
 
 export type ListedAssistant = NonNullable<
   ResultOf<typeof LIST_ASSISTANTS>['assistants']
@@ -83,33 +89,27 @@ export const CREATE_ASSISTANT = graphql(`
   }
 `);
 
-export const UPDATE_ASSISTANT = graphql(`
-  mutation UpdateAssistant($id: ID!, $input: UpdateAssistantInput!) {
-    updateAssistant(id: $id, input: $input) {
-      id
-      name
-      description
-      graphId
-      version
-      metadata
-      updatedAt
+export const UPDATE_ASSISTANT = graphql(
+  `
+    mutation UpdateAssistant($id: ID!, $input: UpdateAssistantInput!) {
+      updateAssistant(id: $id, input: $input) {
+        ...ListedAssistant
+      }
     }
-  }
-`);
+  `,
+  [LISTED_ASSISTANT],
+);
 
-export const ACTIVATE_VERSION = graphql(`
-  mutation ActivateVersion($id: ID!, $version: Int!) {
-    setAssistantVersion(id: $id, version: $version) {
-      id
-      name
-      description
-      graphId
-      version
-      metadata
-      updatedAt
+export const ACTIVATE_VERSION = graphql(
+  `
+    mutation ActivateVersion($id: ID!, $version: Int!) {
+      setAssistantVersion(id: $id, version: $version) {
+        ...ListedAssistant
+      }
     }
-  }
-`);
+  `,
+  [LISTED_ASSISTANT],
+);
 
 export const DELETE_ASSISTANT = graphql(`
   mutation DeleteAssistant($id: ID!) {

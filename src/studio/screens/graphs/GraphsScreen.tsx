@@ -1,10 +1,11 @@
 import { Link, useNavigate, useParams } from '@tanstack/react-router';
 import { useMutation, useQuery } from 'urql';
+import { useGraphs } from '../../data/graphs.ts';
 import { useMayWrite } from '../../data/viewer.ts';
 import { Button } from '../../ui/Button.tsx';
 import { Empty, ErrorNote, Loading } from '../../ui/Notes.tsx';
 import { countOf, Screen } from '../../ui/Screen.tsx';
-import { CREATE_GRAPH_THREAD, LIST_GRAPHS, READ_SCHEMAS } from './documents.ts';
+import { CREATE_GRAPH_THREAD, READ_SCHEMAS } from './documents.ts';
 import { GraphDrawing } from './GraphDrawing.tsx';
 import classes from './GraphsScreen.module.css';
 import { SchemaTable } from './SchemaTable.tsx';
@@ -12,18 +13,17 @@ import { SchemaTable } from './SchemaTable.tsx';
 /** The graphs of the server, and the one of the address with its drawing and its schemas. */
 export function GraphsScreen() {
   const { graphId } = useParams({ strict: false });
-  const [{ data, error }] = useQuery({ query: LIST_GRAPHS });
-  const graphs = data?.graphs ?? [];
-  const shown = graphId ?? graphs[0]?.id;
+  const { graphs, error } = useGraphs();
+  const shown = graphId ?? graphs?.[0];
   return (
-    <Screen title={graphId ? `Graph ${graphId}` : 'Graphs'} count={data && graphs.length}>
+    <Screen title={graphId ? `Graph ${graphId}` : 'Graphs'} count={graphs?.length}>
       <ErrorNote error={error} />
-      {!data && !error && <Loading />}
-      {data && graphs.length === 0 && <NoGraphs />}
+      {!graphs && !error && <Loading />}
+      {graphs?.length === 0 && <NoGraphs />}
       {shown && (
         <div className={classes['panes']}>
           <nav className={classes['names']} aria-label="Graphs">
-            {graphs.map(({ id }) => (
+            {graphs?.map((id) => (
               <Link
                 key={id}
                 to="/graphs/$graphId"

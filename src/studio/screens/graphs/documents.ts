@@ -1,13 +1,5 @@
 import { graphql, type ResultOf } from '../../data/graphql.ts';
 
-export const LIST_GRAPHS = graphql(`
-  query ListGraphs {
-    graphs {
-      id
-    }
-  }
-`);
-
 export const READ_GRAPH = graphql(`
   query ReadGraph($id: ID!, $depth: Int!) {
     graph(id: $id) {

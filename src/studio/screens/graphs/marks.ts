@@ -1,3 +1,5 @@
+import { nodeOf } from '../../data/namespaces.ts';
+
 /** What a drawing shows at its nodes. Names are paths: `subgraph:node`. */
 export interface Marks {
   /** The number of running tasks of each node. */
@@ -62,11 +64,6 @@ function changed(
 /** Whether the data of an event of mode TASKS tells the end of a task. */
 export function isEnd(task: Record<string, unknown>): boolean {
   return 'result' in task || 'error' in task;
-}
-
-/** The node of an entry of a namespace, which is `node:id of the task`. */
-export function nodeOf(entry: string): string {
-  return entry.split(':')[0] ?? entry;
 }
 
 /** The path of the graph of a checkpoint, from its namespace: `a:id|b:id` is `a:b`. */

@@ -5,15 +5,14 @@ import { useReload } from '../../data/feed.tsx';
 import { useShortcuts } from '../../frame/shortcuts.ts';
 import { Empty, ErrorNote, Loading } from '../../ui/Notes.tsx';
 import { countOf, list, Pager, Screen } from '../../ui/Screen.tsx';
-import { readMetadata } from '../threads/filter.ts';
+import { readMetadata } from '../filters/metadata.ts';
+import { pageOf } from '../filters/page.ts';
 import { LIST_QUESTIONS, type ListedQuestion } from './documents.ts';
 import { InboxFilters } from './InboxFilters.tsx';
 import classes from './inbox.module.css';
 import { QuestionList } from './QuestionList.tsx';
 import type { InboxSearch } from './search.ts';
 import { SelectedQuestion } from './SelectedQuestion.tsx';
-
-const PAGE = 50;
 
 /** The open questions of all threads, oldest first, beside the selected one. */
 export function InboxScreen() {
@@ -38,7 +37,6 @@ export function InboxScreen() {
     >
       <InboxFilters
         search={search}
-        graphs={data?.graphs.map(({ id }) => id) ?? []}
         onChange={(next) => change({ after: undefined, before: undefined, ...next })}
       />
       <ErrorNote error={error} className={list.note} />
@@ -76,10 +74,7 @@ function useQuestions(search: InboxSearch) {
     variables: variablesOf(search),
     requestPolicy: 'cache-and-network',
   });
-  useReload(
-    () => read({ requestPolicy: 'network-only' }),
-    () => true,
-  );
+  useReload(read);
   return { data, error };
 }
 
@@ -102,11 +97,11 @@ function useKeys(
   useShortcuts({ j: () => move(1), k: () => move(-1), Enter: answer });
 }
 
-function variablesOf({ graph, meta, after, before }: InboxSearch) {
+function variablesOf({ graph, meta, ...cursors }: InboxSearch) {
   return {
     graphId: graph ?? null,
     metadata: readMetadata(meta ?? '').value ?? null,
-    ...(before ? { last: PAGE, before } : { first: PAGE, after: after ?? null }),
+    ...pageOf(cursors),
   };
 }
 

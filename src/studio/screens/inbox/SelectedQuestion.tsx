@@ -1,11 +1,12 @@
 import { Link } from '@tanstack/react-router';
 import { useState } from 'react';
 import { useQuery } from 'urql';
-import { useReload } from '../../data/feed.tsx';
+import { isOfThread, useReload } from '../../data/feed.tsx';
 import { useMayWrite } from '../../data/viewer.ts';
 import { Button, buttonClass } from '../../ui/Button.tsx';
 import { Icon } from '../../ui/Icon.tsx';
 import { Empty, ErrorNote, Loading } from '../../ui/Notes.tsx';
+import { shorten } from '../../ui/shorten.ts';
 import { StatusBadge } from '../../ui/Status.tsx';
 import { DEFAULT_OPTIONS, runFields } from '../thread/conversation/run-options.ts';
 import { Questions } from '../thread/questions/Questions.tsx';
@@ -31,10 +32,7 @@ export function SelectedQuestion({ id, next, onSelect }: SelectedQuestionProps) 
     requestPolicy: 'cache-and-network',
   });
   const asked = data?.interrupt;
-  useReload(
-    () => read({ requestPolicy: 'network-only' }),
-    (change) => change.__typename === 'ThreadUpdated' && change.thread.id === asked?.thread.id,
-  );
+  useReload(read, isOfThread(asked?.thread.id));
   if (error && !data) return <ErrorNote error={error} />;
   if (!data) return <Loading />;
   if (!asked) {
@@ -129,7 +127,7 @@ function LastMessages({ thread: { messages } }: { thread: SelectedThread }) {
         <li key={messageId ?? index}>
           <strong>{name ?? WHO[type] ?? type}</strong>
           <span>
-            {text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT)}…` : text}
+            {shorten(text, LONGEST_TEXT)}
             {toolCalls.map((call) => (
               <code key={call.toolCallId ?? call.name}>{call.name}()</code>
             ))}

@@ -41,9 +41,6 @@ export const LIST_QUESTIONS = graphql(`
         hasPreviousPage
       }
     }
-    graphs {
-      id
-    }
   }
 `);
 

@@ -1,13 +1,13 @@
 import { useState } from 'react';
 import { useMutation } from 'urql';
 import type { VariablesOf } from '../../data/graphql.ts';
+import { CANCEL_RUNS } from '../../data/runs.ts';
 import { Button } from '../../ui/Button.tsx';
 import { Dialog, DialogActions } from '../../ui/Dialog.tsx';
 import { Field } from '../../ui/Field.tsx';
 import { ErrorNote } from '../../ui/Notes.tsx';
 import { countOf } from '../../ui/Screen.tsx';
 import { STATUS } from '../../ui/Status.tsx';
-import { CANCEL_RUNS } from './documents.ts';
 import type { RunFilter } from './filter.ts';
 import { IN_FLIGHT } from './search.ts';
 

@@ -1,13 +1,13 @@
 import { useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
 import { useMutation, useQuery } from 'urql';
-import type { VariablesOf } from '../../data/graphql.ts';
+import { START_RUN, type RunInput } from '../../data/runs.ts';
 import { Button } from '../../ui/Button.tsx';
 import { Dialog, DialogActions } from '../../ui/Dialog.tsx';
 import { JsonEditor } from '../../ui/json/JsonEditor.tsx';
 import { showJson } from '../../ui/json/parse.ts';
 import { ErrorNote, Loading } from '../../ui/Notes.tsx';
-import { READ_REQUEST, RUN_AGAIN, type RunRequest } from './documents.ts';
+import { READ_REQUEST, type RunRequest } from './documents.ts';
 
 /** Makes a run again: the same input for the same assistant, on the thread as it is now. */
 export function RunAgain({ id, onClose }: { id: string; onClose: () => void }) {
@@ -30,7 +30,7 @@ function Request({ request, onClose }: { request: RunRequest; onClose: () => voi
   const [keepsConfig, setKeepsConfig] = useState(true);
   // A repeated click is the same run.
   const [idempotencyKey] = useState(() => crypto.randomUUID());
-  const [{ error, fetching }, create] = useMutation(RUN_AGAIN);
+  const [{ error, fetching }, create] = useMutation(START_RUN);
   const navigate = useNavigate();
 
   async function run(): Promise<void> {
@@ -77,7 +77,7 @@ function Request({ request, onClose }: { request: RunRequest; onClose: () => voi
 function inputOf(
   { assistantId, threadId, input, config, context }: RunRequest,
   { keepsConfig, idempotencyKey }: { keepsConfig: boolean; idempotencyKey: string },
-): VariablesOf<typeof RUN_AGAIN>['input'] {
+): RunInput {
   return {
     assistantId,
     threadId,

@@ -27,7 +27,7 @@ export function RunsScreen() {
   const isFirst = !search.after && !search.before;
   const inFlight = useRunList(inFlightVariables(search), { pause: !!search.status || !isFirst });
   const page = useRunList(pageVariables(search));
-  useReload(readAgain, () => true);
+  useReload(readAgain);
 
   /** A new filter starts at the first page. */
   function change(next: Partial<RunsSearch>): void {
@@ -49,7 +49,7 @@ export function RunsScreen() {
       count={counted && countOf(counts.reduce((sum, { count: some }) => sum + some, 0))}
       actions={<CancelAll search={search} counts={counts} onDone={readAgain} />}
     >
-      <RunFilters search={search} counted={counted} onChange={change} />
+      <RunFilters search={search} counts={counted?.runCounts} onChange={change} />
       <ErrorNote error={page.error ?? inFlight.error} className={list.note} />
       {!page.runs && page.fetching && <Loading lines={10} />}
       {isEmpty && <NoRuns onClear={isFiltered ? () => void navigate({ search: {} }) : undefined} />}

@@ -67,31 +67,12 @@ export const COUNT_RUNS = graphql(`
       status
       count
     }
-    graphs {
-      id
-    }
-    assistants(first: 100, orderBy: { field: NAME, direction: ASC }) {
-      nodes {
-        id
-        name
-        graphId
-      }
-    }
   }
 `);
 
 export const CANCEL_RUN = graphql(`
   mutation CancelRun($id: ID!, $action: CancelAction!) {
     cancelRun(id: $id, action: $action) {
-      id
-      status
-    }
-  }
-`);
-
-export const CANCEL_RUNS = graphql(`
-  mutation CancelRuns($filter: RunFilter!, $action: CancelAction!) {
-    cancelRuns(filter: $filter, action: $action) {
       id
       status
     }
@@ -119,13 +100,3 @@ export const READ_REQUEST = graphql(`
 `);
 
 export type RunRequest = NonNullable<ResultOf<typeof READ_REQUEST>['run']>;
-
-export const RUN_AGAIN = graphql(`
-  mutation RunAgain($input: CreateRunInput!) {
-    createRun(input: $input) {
-      id
-      status
-      threadId
-    }
-  }
-`);

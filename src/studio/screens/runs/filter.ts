@@ -1,11 +1,10 @@
 import type { VariablesOf } from '../../data/graphql.ts';
+import { pageOf } from '../filters/page.ts';
 import type { LIST_RUNS } from './documents.ts';
 import { ENDED, IN_FLIGHT, type RunsSearch } from './search.ts';
 
 type Variables = Omit<VariablesOf<typeof LIST_RUNS>, 'withAssistants'>;
 export type RunFilter = NonNullable<Variables['filter']>;
-
-const PAGE = 50;
 
 /** The filter without the status, for the counts by status. */
 export function runFilter({ assistant, graph, thread }: RunsSearch): RunFilter {
@@ -18,16 +17,16 @@ export function runFilter({ assistant, graph, thread }: RunsSearch): RunFilter {
 
 /** The runs in flight that stand before the pages of ended runs. */
 export function inFlightVariables(search: RunsSearch): Variables {
-  return { filter: { ...runFilter(search), status: [...IN_FLIGHT] }, first: PAGE };
+  return { filter: { ...runFilter(search), status: [...IN_FLIGHT] }, ...pageOf({}) };
 }
 
 /** The pages of the list: the runs with the chosen statuses, or the ended runs, the last one first. */
 export function pageVariables(search: RunsSearch): Variables {
-  const { status, after, before } = search;
+  const { status } = search;
   return {
     filter: { ...runFilter(search), status: status ?? [...ENDED] },
     orderBy: { field: status ? 'CREATED_AT' : 'FINISHED_AT', direction: 'DESC' },
-    ...(before ? { last: PAGE, before } : { first: PAGE, after: after ?? null }),
+    ...pageOf(search),
   };
 }
 

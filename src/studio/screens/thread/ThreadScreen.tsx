@@ -27,7 +27,7 @@ export function ThreadScreen() {
     requestPolicy: 'cache-and-network',
   });
   useReload(
-    () => read({ requestPolicy: 'network-only' }),
+    read,
     (change) => change.__typename === 'ThreadRemoved' && change.threadId === threadId,
   );
   if (error && !data) return <ErrorNote error={error} />;

@@ -1,13 +1,14 @@
 import { useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
-import { useMutation, useQuery } from 'urql';
+import { useMutation } from 'urql';
+import { useGraphIds } from '../../data/graphs.ts';
 import { Button } from '../../ui/Button.tsx';
 import { Dialog, DialogActions } from '../../ui/Dialog.tsx';
 import { Field } from '../../ui/Field.tsx';
 import { parseObject } from '../../ui/json/parse.ts';
 import { JsonEditor } from '../../ui/json/JsonEditor.tsx';
 import { ErrorNote } from '../../ui/Notes.tsx';
-import { COUNT_THREADS, CREATE_THREAD } from './documents.ts';
+import { CREATE_THREAD } from './documents.ts';
 
 /** Creates a thread: empty, or with a first state. */
 export function NewThread({ onClose }: { onClose: () => void }) {
@@ -67,7 +68,7 @@ function useNewThread(onClose: () => void) {
 
 function NewThreadFields({ draft }: { draft: ReturnType<typeof useNewThread> }) {
   const { title, setTitle, metadata, graph, setGraph, state } = draft;
-  const [{ data }] = useQuery({ query: COUNT_THREADS, variables: {} });
+  const graphs = useGraphIds();
   return (
     <>
       <Field label="Title">
@@ -90,7 +91,7 @@ function NewThreadFields({ draft }: { draft: ReturnType<typeof useNewThread> }) 
         {(ids) => (
           <select {...ids} value={graph} onChange={(event) => setGraph(event.target.value)}>
             <option value="">No first state</option>
-            {data?.graphs.map(({ id }) => (
+            {graphs.map((id) => (
               <option key={id} value={id}>
                 First state of {id}
               </option>

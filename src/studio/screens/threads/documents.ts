@@ -56,9 +56,6 @@ export const COUNT_THREADS = graphql(`
       status
       count
     }
-    graphs {
-      id
-    }
   }
 `);
 

@@ -1,3 +1,5 @@
+import { shorten } from '../shorten.ts';
+
 /** A value of JSON in a list of rows. */
 export interface TreeRow {
   /** JSON pointer, such as /messages/0/content. */
@@ -117,10 +119,6 @@ function previewText(text: string): string {
   if (media) return `data URI, ${media[1] ?? 'text'}, ${bytesOf(text.length)}`;
   if (text.length <= LONG_STRING) return JSON.stringify(text);
   return `${JSON.stringify(text.slice(0, PREVIEW))}… ${bytesOf(text.length)}`;
-}
-
-function shorten(text: string, length: number): string {
-  return text.length > length ? `${text.slice(0, length)}…` : text;
 }
 
 /** "340 B", "12 kB", "5.2 MB". */

@@ -1,6 +1,6 @@
 import { lazy, Suspense, type KeyboardEvent } from 'react';
 import { useMutation } from 'urql';
-import { graphql } from '../../../data/graphql.ts';
+import { CANCEL_RUNS } from '../../../data/runs.ts';
 import { Button } from '../../../ui/Button.tsx';
 import { useKeptText } from '../../../ui/useKeptText.ts';
 import type { ListedAssistant } from '../documents.ts';
@@ -13,15 +13,6 @@ import type { RunOptions } from './run-options.ts';
 const InputField = lazy(async () => ({
   default: (await import('./InputField.tsx')).InputField,
 }));
-
-const UNDO_RUNS = graphql(`
-  mutation UndoRuns($threadId: ID!) {
-    cancelRuns(filter: { threadId: $threadId, status: [PENDING, RUNNING] }, action: ROLLBACK) {
-      id
-      status
-    }
-  }
-`);
 
 interface ComposerProps {
   assistants: readonly ListedAssistant[];
@@ -121,7 +112,7 @@ function MessageField({ threadId, onSend }: MessageFieldProps) {
 type StopButtonsProps = Pick<ComposerProps, 'threadId' | 'conversation'>;
 
 function StopButtons({ threadId, conversation }: StopButtonsProps) {
-  const [, undo] = useMutation(UNDO_RUNS);
+  const [, undo] = useMutation(CANCEL_RUNS);
   return (
     <>
       <Button
@@ -134,7 +125,9 @@ function StopButtons({ threadId, conversation }: StopButtonsProps) {
       <Button
         look="plain"
         title="Stop, and remove the steps of the run"
-        onClick={() => void undo({ threadId })}
+        onClick={() =>
+          void undo({ filter: { threadId, status: ['PENDING', 'RUNNING'] }, action: 'ROLLBACK' })
+        }
       >
         Undo
       </Button>

@@ -1,5 +1,6 @@
 import { useState } from 'react';
 import type { ThreadMessage } from '../../../../client/types.ts';
+import { nodeOf } from '../../../data/namespaces.ts';
 import { Button, IconButton } from '../../../ui/Button.tsx';
 import { CopyButton } from '../../../ui/CopyButton.tsx';
 import { Icon, type IconName } from '../../../ui/Icon.tsx';
@@ -73,11 +74,6 @@ export function MessageItem(props: MessageItemProps) {
       )}
     </article>
   );
-}
-
-/** `agent:6f…` is the node `agent`. */
-function nodeOf(part: string): string {
-  return part.split(':')[0] ?? part;
 }
 
 interface ToolsProps extends MessageItemProps {

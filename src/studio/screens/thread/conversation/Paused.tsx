@@ -1,28 +1,19 @@
 import { useMutation } from 'urql';
-import { graphql, type VariablesOf } from '../../../data/graphql.ts';
+import { START_RUN, type RunInput } from '../../../data/runs.ts';
 import { Button } from '../../../ui/Button.tsx';
 import { Icon } from '../../../ui/Icon.tsx';
 import { ErrorNote } from '../../../ui/Notes.tsx';
 import classes from './Conversation.module.css';
 
-const CONTINUE = graphql(`
-  mutation ContinueThread($input: CreateRunInput!) {
-    createRun(input: $input) {
-      id
-      status
-    }
-  }
-`);
-
 interface PausedProps {
   threadId: string;
   assistantId: string;
-  run: Omit<VariablesOf<typeof CONTINUE>['input'], 'threadId' | 'assistantId'>;
+  run: Omit<RunInput, 'threadId' | 'assistantId'>;
 }
 
 /** The thread stopped at a breakpoint. It has no question, and a run without input continues it. */
 export function Paused({ threadId, assistantId, run }: PausedProps) {
-  const [{ error, fetching }, send] = useMutation(CONTINUE);
+  const [{ error, fetching }, send] = useMutation(START_RUN);
   const input = { ...run, threadId, assistantId, input: null };
   return (
     <>

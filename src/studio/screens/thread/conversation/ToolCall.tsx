@@ -1,6 +1,7 @@
 import type { ThreadMessage, ThreadToolCall } from '../../../../client/types.ts';
 import { Icon } from '../../../ui/Icon.tsx';
 import { showJson } from '../../../ui/json/parse.ts';
+import { shorten } from '../../../ui/shorten.ts';
 import classes from './Conversation.module.css';
 
 interface ToolCallProps {
@@ -19,23 +20,19 @@ export function ToolCall({ call, result }: ToolCallProps) {
         <Icon name="tool" size={14} />
         <code>{call.name || 'tool'}</code>
         <span className={classes['hint']}>
-          {result ? shortened(result.text, 80) : 'no result yet'}
+          {result ? shorten(result.text, 80) : 'no result yet'}
         </span>
       </summary>
       {args && args !== '{}' && (
         <pre tabIndex={0} aria-label="Arguments">
-          {shortened(args, LONGEST_SHOWN)}
+          {shorten(args, LONGEST_SHOWN)}
         </pre>
       )}
       {result && (
         <pre tabIndex={0} aria-label="Result" className={classes['result']}>
-          {shortened(result.text, LONGEST_SHOWN)}
+          {shorten(result.text, LONGEST_SHOWN)}
         </pre>
       )}
     </details>
   );
-}
-
-function shortened(text: string, length: number): string {
-  return text.length > length ? `${text.slice(0, length)}…` : text;
 }

@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'react';
 import { useQuery } from 'urql';
-import { useReload } from '../../../data/feed.tsx';
+import { isOfThread, useReload } from '../../../data/feed.tsx';
 import { useApi } from '../../../data/provider.tsx';
 import { Empty, ErrorNote, Loading } from '../../../ui/Notes.tsx';
 import classes from '../../graphs/Graph.module.css';
@@ -17,10 +17,7 @@ export function GraphView({ thread, search }: ViewProps) {
     variables: { id: thread.id, checkpointId: cp ?? null, namespace: ns },
     requestPolicy: 'cache-and-network',
   });
-  useReload(
-    () => read({ requestPolicy: 'network-only' }),
-    (change) => change.__typename === 'ThreadUpdated' && change.thread.id === thread.id,
-  );
+  useReload(read, isOfThread(thread.id));
   const running = useRunningNodes(thread.id, data?.thread?.eventCursor);
   if (error && !data) return <ErrorNote error={error} />;
   if (!data) return <Loading />;

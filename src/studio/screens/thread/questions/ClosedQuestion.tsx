@@ -1,5 +1,5 @@
 import { useQuery } from 'urql';
-import { useReload } from '../../../data/feed.tsx';
+import { isOfThread, useReload } from '../../../data/feed.tsx';
 import { Button } from '../../../ui/Button.tsx';
 import { CopyButton } from '../../../ui/CopyButton.tsx';
 import { showJson } from '../../../ui/json/parse.ts';
@@ -25,10 +25,7 @@ export function ClosedQuestion({ question, draft, onForget }: ClosedQuestionProp
     requestPolicy: 'network-only',
   });
   const asked = data?.interrupt;
-  useReload(
-    () => read({ requestPolicy: 'network-only' }),
-    (change) => change.__typename === 'ThreadUpdated' && change.thread.id === asked?.threadId,
-  );
+  useReload(read, isOfThread(asked?.threadId));
   const entry = draft && (draft.mode === 'form' ? showJson(draft.value) : draft.text);
   return (
     <section className={classes['card']} aria-label="A question that waits no longer">

@@ -1,4 +1,5 @@
 import { Icon } from '../../../ui/Icon.tsx';
+import { shorten } from '../../../ui/shorten.ts';
 import { showJson } from '../../../ui/json/parse.ts';
 import { isSchema } from '../../../ui/forms/shape.ts';
 import { partsOf } from './question.ts';
@@ -42,10 +43,9 @@ function FieldList({ fields }: { fields: readonly (readonly [string, unknown])[]
 }
 
 function Json({ value }: { value: unknown }) {
-  const text = showJson(value);
   return (
     <pre tabIndex={0} className={classes['json']}>
-      {text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN)}…` : text}
+      {shorten(showJson(value), LONGEST_SHOWN)}
     </pre>
   );
 }

@@ -1,10 +1,10 @@
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { useRef, useState } from 'react';
 import { useQuery } from 'urql';
+import { nodeOf } from '../../../data/namespaces.ts';
 import { Button } from '../../../ui/Button.tsx';
 import { ErrorNote, Loading } from '../../../ui/Notes.tsx';
 import { duration } from '../../../ui/Time.tsx';
-import { nodeOf } from '../../graphs/marks.ts';
 import { READ_EVENT, type ListedEvent } from './documents.ts';
 import { dataOf, kindOf, lineOf } from './event-text.ts';
 import { JsonText } from './JsonText.tsx';

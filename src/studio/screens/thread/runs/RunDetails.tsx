@@ -22,10 +22,7 @@ export function RunDetails({ id, onChanged }: { id: string; onChanged: () => voi
     variables: { id },
     requestPolicy: 'cache-and-network',
   });
-  useReload(
-    () => read({ requestPolicy: 'network-only' }),
-    () => true,
-  );
+  useReload(read);
   if (error && !data) return <ErrorNote error={error} />;
   if (!data) return <Loading />;
   if (!data.run) {

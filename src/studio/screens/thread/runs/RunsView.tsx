@@ -1,7 +1,7 @@
 import { Link } from '@tanstack/react-router';
 import { useState } from 'react';
 import { useQuery } from 'urql';
-import { useReload } from '../../../data/feed.tsx';
+import { isOfThread, useReload } from '../../../data/feed.tsx';
 import { Button } from '../../../ui/Button.tsx';
 import { Empty, ErrorNote, Loading } from '../../../ui/Notes.tsx';
 import { list } from '../../../ui/Screen.tsx';
@@ -26,10 +26,7 @@ export function RunsView({ thread, search, onChange }: ViewProps) {
     requestPolicy: 'cache-and-network',
   });
   const readAgain = () => read({ requestPolicy: 'network-only' });
-  useReload(
-    readAgain,
-    (change) => change.__typename === 'ThreadUpdated' && change.thread.id === thread.id,
-  );
+  useReload(readAgain, isOfThread(thread.id));
   if (error && !data) return <ErrorNote error={error} />;
   if (!data) return <Loading />;
   const runs = data.thread?.runs;

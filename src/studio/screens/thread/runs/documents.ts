@@ -70,121 +70,90 @@ export const READ_RUN_VALUES = graphql(`
   }
 `);
 
-/** A page of events, without values that may be large. */
-export const READ_EVENTS = graphql(`
-  query ReadRunEvents($id: ID!, $after: String, $modes: [StreamMode!]) {
-    run(id: $id) {
-      id
-      events(first: 100, after: $after, modes: $modes) {
-        nodes {
-          __typename
-          id
-          namespace
-          createdAt
-          ... on RunStartedEvent {
-            attempt
-            startsFrom: checkpointId
-          }
-          ... on RunFinishedEvent {
-            status
-            error {
-              name
-              message
-            }
-          }
-          ... on InterruptEvent {
-            interrupts {
-              id
-              node
-            }
-          }
-          ... on TasksEvent {
-            task: data
-          }
-          ... on UpdatesEvent {
-            node
-          }
-          ... on MessagesEvent {
-            metadata
-            message {
-              messageId
-              type
-              text
-            }
-          }
-          ... on CustomEvent {
-            custom: data
-          }
-          ... on ToolsEvent {
-            tool: data
-          }
-          ... on CheckpointsEvent {
-            checkpointId
-          }
-        }
-        pageInfo {
-          hasNextPage
-          endCursor
-        }
+const LISTED_EVENT = graphql(`
+  fragment ListedEvent on RunEvent {
+    __typename
+    id
+    namespace
+    createdAt
+    ... on RunStartedEvent {
+      attempt
+      startsFrom: checkpointId
+    }
+    ... on RunFinishedEvent {
+      status
+      error {
+        name
+        message
       }
+    }
+    ... on InterruptEvent {
+      interrupts {
+        id
+        node
+      }
+    }
+    ... on TasksEvent {
+      task: data
+    }
+    ... on UpdatesEvent {
+      node
+    }
+    ... on MessagesEvent {
+      metadata
+      message {
+        messageId
+        type
+        text
+      }
+    }
+    ... on CustomEvent {
+      custom: data
+    }
+    ... on ToolsEvent {
+      tool: data
+    }
+    ... on CheckpointsEvent {
+      checkpointId
     }
   }
 `);
+
+/** A page of events, without values that may be large. */
+export const READ_EVENTS = graphql(
+  `
+    query ReadRunEvents($id: ID!, $after: String, $modes: [StreamMode!]) {
+      run(id: $id) {
+        id
+        events(first: 100, after: $after, modes: $modes) {
+          nodes {
+            ...ListedEvent
+          }
+          pageInfo {
+            hasNextPage
+            endCursor
+          }
+        }
+      }
+    }
+  `,
+  [LISTED_EVENT],
+);
 
 export type ListedEvent = NonNullable<
   ResultOf<typeof READ_EVENTS>['run']
 >['events']['nodes'][number];
 
-export const FOLLOW_EVENTS = graphql(`
-  subscription FollowRunEvents($id: ID!, $after: ID, $modes: [StreamMode!]) {
-    runEvents(runId: $id, after: $after, modes: $modes) {
-      __typename
-      id
-      namespace
-      createdAt
-      ... on RunStartedEvent {
-        attempt
-        startsFrom: checkpointId
-      }
-      ... on RunFinishedEvent {
-        status
-        error {
-          name
-          message
-        }
-      }
-      ... on InterruptEvent {
-        interrupts {
-          id
-          node
-        }
-      }
-      ... on TasksEvent {
-        task: data
-      }
-      ... on UpdatesEvent {
-        node
-      }
-      ... on MessagesEvent {
-        metadata
-        message {
-          messageId
-          type
-          text
-        }
-      }
-      ... on CustomEvent {
-        custom: data
-      }
-      ... on ToolsEvent {
-        tool: data
-      }
-      ... on CheckpointsEvent {
-        checkpointId
+export const FOLLOW_EVENTS = graphql(
+  `
+    subscription FollowRunEvents($id: ID!, $after: ID, $modes: [StreamMode!]) {
+      runEvents(runId: $id, after: $after, modes: $modes) {
+        ...ListedEvent
       }
     }
-  }
-`);
+  `,
+  [LISTED_EVENT],
+);
 
 /** The whole event after another one. */
 export const READ_EVENT = graphql(`

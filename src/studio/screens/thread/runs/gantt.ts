@@ -1,4 +1,5 @@
-import { isEnd, nodeOf } from '../../graphs/marks.ts';
+import { nodeOf } from '../../../data/namespaces.ts';
+import { isEnd } from '../../graphs/marks.ts';
 
 /** What a chart needs of an event of a run. */
 export interface ChartEvent {

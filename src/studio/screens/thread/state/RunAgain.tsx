@@ -1,6 +1,6 @@
 import { useState } from 'react';
 import { useMutation, useQuery } from 'urql';
-import { graphql } from '../../../data/graphql.ts';
+import { START_RUN } from '../../../data/runs.ts';
 import { Button } from '../../../ui/Button.tsx';
 import { Dialog, DialogActions } from '../../../ui/Dialog.tsx';
 import { Field } from '../../../ui/Field.tsx';
@@ -15,25 +15,12 @@ import { BusyNote } from './BusyNote.tsx';
 import type { CheckpointDialogProps } from './EditState.tsx';
 import classes from './State.module.css';
 
-const RUN_AGAIN = graphql(`
-  mutation RunAgain($input: CreateRunInput!) {
-    createRun(input: $input) {
-      id
-      status
-      thread {
-        id
-        status
-      }
-    }
-  }
-`);
-
 /** Runs the graph from a state. The thread continues in a new branch. The old branch stays. */
 export function RunAgain({ thread, checkpoint, onChange, onClose }: CheckpointDialogProps) {
   const { checkpointId, namespace, next, step } = checkpoint;
   const [text, setText] = useKeptText(`run ${thread.id} ${checkpointId}`);
   const [chosen, setChosen] = useState<string>();
-  const [{ error, fetching }, create] = useMutation(RUN_AGAIN);
+  const [{ error, fetching }, create] = useMutation(START_RUN);
   const parsed = parseJson(text, null);
   const assistants = useAssistants(thread.id, thread.graphId);
   const usual = assistants.find(({ id }) => id === thread.lastRun?.assistantId) ?? assistants[0];

@@ -1,5 +1,5 @@
 import { useQuery } from 'urql';
-import { useReload } from '../../../data/feed.tsx';
+import { isOfThread, useReload } from '../../../data/feed.tsx';
 import { Button } from '../../../ui/Button.tsx';
 import { Empty, ErrorNote, Loading } from '../../../ui/Notes.tsx';
 import type { ViewProps } from '../views.ts';
@@ -20,10 +20,7 @@ export function StateView(props: ViewProps) {
     variables: { id: thread.id, checkpointId: cp, namespace: ns ?? '' },
     requestPolicy: 'cache-and-network',
   });
-  useReload(
-    () => read({ requestPolicy: 'network-only' }),
-    (change) => change.__typename === 'ThreadUpdated' && change.thread.id === thread.id,
-  );
+  useReload(read, isOfThread(thread.id));
   const checkpoint = data?.thread?.state;
   const isOther = cp !== undefined && checkpoint?.checkpointId !== cp;
   if (error && !checkpoint) return <ErrorNote error={error} />;

@@ -1,5 +1,6 @@
 import { Button } from '../../../ui/Button.tsx';
 import { Icon } from '../../../ui/Icon.tsx';
+import { shorten } from '../../../ui/shorten.ts';
 import { showJson } from '../../../ui/json/parse.ts';
 import type { ViewProps } from '../views.ts';
 import type { ShownCheckpoint } from './documents.ts';
@@ -40,7 +41,7 @@ export function Tasks({ checkpoint, onChange }: TasksProps) {
             <div key={id} className={classes['question']}>
               <Icon name="question" size={13} />
               <span>{isPending ? 'Asks' : 'Asked'}</span>
-              <code tabIndex={0}>{shorten(showJson(value))}</code>
+              <code tabIndex={0}>{shorten(showJson(value), LONGEST_SHOWN)}</code>
             </div>
           ))}
         </li>
@@ -52,8 +53,4 @@ export function Tasks({ checkpoint, onChange }: TasksProps) {
 /** The newest checkpoint of the subgraph of a task. */
 function placeOf({ state }: Task) {
   return { ns: state?.namespace, cp: state?.checkpointId, vs: undefined, path: undefined };
-}
-
-function shorten(text: string): string {
-  return text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN)}…` : text;
 }

@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'react';
 import { useQuery } from 'urql';
-import { useReload } from '../../../data/feed.tsx';
+import { isOfThread, useReload } from '../../../data/feed.tsx';
 import { Button } from '../../../ui/Button.tsx';
 import { ErrorNote, Loading } from '../../../ui/Notes.tsx';
 import { CheckpointActions } from '../state/CheckpointActions.tsx';
@@ -27,10 +27,7 @@ export function Selected(props: SelectedProps) {
     variables: { id: thread.id, checkpointId, namespace: search.ns ?? '' },
     requestPolicy: 'cache-and-network',
   });
-  useReload(
-    () => read({ requestPolicy: 'network-only' }),
-    (change) => change.__typename === 'ThreadUpdated' && change.thread.id === thread.id,
-  );
+  useReload(read, isOfThread(thread.id));
   const isMoving = data?.thread?.state?.checkpointId !== selected;
   const checkpoint = data?.thread?.state;
   if (!checkpoint) {

@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'react';
 import type { CombinedError } from 'urql';
-import { useReload } from '../../../data/feed.tsx';
+import { isOfThread, useReload } from '../../../data/feed.tsx';
 import { useApi } from '../../../data/provider.tsx';
 import {
   READ_HISTORY,
@@ -69,9 +69,7 @@ export function useHistory(
   }
 
   const readNewest = () => void read(loaded.isLoaded ? NEWEST : PAGE, null);
-  useReload(readNewest, (change) => {
-    return change.__typename === 'ThreadUpdated' && change.thread.id === threadId;
-  });
+  useReload(readNewest, isOfThread(threadId));
   useWhile(isBusy, readNewest);
   useEffect(() => {
     void read(PAGE, null);
